@@ -1,0 +1,3 @@
+//! repair: the heart. Reproduce, repair, validate.
+
+pub mod rules;

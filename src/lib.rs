@@ -4,6 +4,7 @@
 
 pub mod detect;
 pub mod integrity;
+pub mod plan;
 pub mod repair;
 pub mod sandbox;
 pub mod workspace;

@@ -1,6 +1,173 @@
 //! workspace: trees of files, and changes between them. Path-safe: nothing here leaves its root.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
+    fs,
+    io::Write as _,
+    path::{Component, Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use tempfile::TempDir;
+use walkdir::WalkDir;
+
+/// Directories that no project keeps its sources in: left out where there is no git to say what is ignored.
+const SCRATCH_DIRECTORIES: &[&str] = &[
+    ".git",
+    ".hg",
+    ".mypy_cache",
+    ".nox",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".tox",
+    ".venv",
+    "__pycache__",
+    "node_modules",
+    "venv",
+];
+
+/// A private copy of a repository's working tree, history included, that nothing else writes.
+#[derive(Debug)]
+pub struct Tree {
+    directory: TempDir,
+    root: PathBuf,
+    /// The commit that is checked out, where the tree has one.
+    pub head: Option<String>,
+    /// Does the working tree differ from that commit?
+    pub dirty: bool,
+}
+
+impl Tree {
+    /// Copies the working tree of `repository` as it stands, uncommitted changes included, without what git ignores.
+    ///
+    /// # Errors
+    /// When `repository` is no readable directory, or holds no file.
+    pub fn snapshot(repository: &Path) -> Result<Tree> {
+        let repository = repository
+            .canonicalize()
+            .with_context(|| format!("no repository at {}: give --repo a directory", repository.display()))?;
+        ensure!(repository.is_dir(), "{} is not a directory: --repo takes the repository's root", repository.display());
+        let name = repository.file_name().unwrap_or(OsStr::new("repository")).to_owned();
+        let directory = tempfile::Builder::new().prefix("test-repair-tree-").tempdir()?;
+        let root = directory.path().join(name);
+        fs::create_dir(&root)?;
+        let tracked = listed_by_git(&repository)?;
+        let mut tree = Tree { directory, root, head: None, dirty: false };
+        match tracked {
+            Some(paths) => {
+                for path in &paths {
+                    copy_entry(&repository.join(path), &tree.root.join(path))?;
+                }
+                tree.clone_history(&repository)?;
+            }
+            None => copy_tree(&repository, &tree.root, |name| SCRATCH_DIRECTORIES.iter().any(|s| name == *s))?,
+        }
+        let empty = fs::read_dir(&tree.root)?.filter_map(Result::ok).all(|entry| entry.file_name() == ".git");
+        ensure!(!empty, "{} holds no file: --repo takes the repository's root", repository.display());
+        Ok(tree)
+    }
+
+    /// Where the copy stands.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The name of the repository's directory.
+    pub fn name(&self) -> &str {
+        self.root.file_name().and_then(OsStr::to_str).unwrap_or("repository")
+    }
+
+    /// Another private copy, with `change` over it.
+    ///
+    /// # Errors
+    /// When the change leaves the tree, or the disk refuses.
+    pub fn with(&self, change: &Change) -> Result<Tree> {
+        let directory = tempfile::Builder::new().prefix("test-repair-tree-").tempdir()?;
+        let root = directory.path().join(self.name());
+        copy_tree(&self.root, &root, |_| false)?;
+        change.apply(&root)?;
+        Ok(Tree { directory, root, head: self.head.clone(), dirty: true })
+    }
+
+    /// The content of a file, `None` where there is none (a symbolic link is never followed).
+    pub fn read(&self, path: &str) -> Option<Vec<u8>> {
+        read_inside(&self.root, path)
+    }
+
+    /// All files, repository-relative with `/`, without `.git`; symbolic links included.
+    pub fn paths(&self) -> Vec<String> {
+        files_below(&self.root)
+    }
+
+    /// What `git apply` makes of `patch` on this tree.
+    ///
+    /// # Errors
+    /// When the patch is empty, does not apply, or leaves the tree.
+    pub fn patched(&self, patch: &[u8]) -> Result<Change> {
+        ensure!(!patch.iter().all(u8::is_ascii_whitespace), "the patch is empty");
+        let copy = self.with(&Change::default())?;
+        let output = git(&copy.root)
+            .args(["apply", "--whitespace=nowarn", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("git is needed and could not be started")
+            .and_then(|mut child| {
+                if let Some(mut stdin) = child.stdin.take() {
+                    // A patch that git gives up on early closes the pipe: its message says why.
+                    let _ = stdin.write_all(patch);
+                }
+                Ok(child.wait_with_output()?)
+            })?;
+        if !output.status.success() {
+            bail!(
+                "the patch does not apply to this tree: {}\nmake it with `git diff` against the tree that --repo names",
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        }
+        let change = Change::between(&self.root, &copy.root);
+        ensure!(!change.files.is_empty(), "the patch changes nothing in this tree");
+        Ok(change)
+    }
+
+    fn clone_history(&mut self, repository: &Path) -> Result<()> {
+        let git_dir = self.root.join(".git");
+        // A clone, not a copy: hooks, credentials and remotes of the user's configuration stay behind.
+        let cloned = run(git(repository)
+            .args(["clone", "--quiet", "--bare", "--no-hardlinks", "--local"])
+            .arg(repository)
+            .arg(&git_dir))?;
+        if !cloned.status.success() {
+            // Nothing that later stages need: a project that asks git for its version will say so itself.
+            let _ = fs::remove_dir_all(&git_dir);
+            return Ok(());
+        }
+        for (key, value) in
+            [("core.bare", "false"), ("user.name", "test-repair"), ("user.email", "test-repair@localhost")]
+        {
+            run(git(&self.root).args(["config", key, value]))?;
+        }
+        run(git(&self.root).args(["remote", "remove", "origin"]))?;
+        let head = run(git(repository).args(["rev-parse", "--verify", "--quiet", "HEAD"]))?;
+        if head.status.success() {
+            let head = String::from_utf8_lossy(&head.stdout).trim().to_owned();
+            run(git(&self.root).args(["reset", "--quiet", "--mixed", &head]))?;
+            let status = run(git(&self.root).args(["status", "--porcelain"]))?;
+            self.dirty = !status.stdout.is_empty();
+            self.head = Some(head);
+        }
+        Ok(())
+    }
+
+    /// Gives the copy away: the directory is no longer removed when this value goes.
+    pub fn keep(self) -> PathBuf {
+        let _ = self.directory.keep();
+        self.root
+    }
+}
 
 /// A file's content on both sides of a change; `None` where there is no file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,4 +187,312 @@ pub struct FileChange {
 pub struct Change {
     /// By path.
     pub files: BTreeMap<String, FileChange>,
+}
+
+impl Change {
+    /// All that differs between two trees, `.git` aside.
+    pub fn between(before: &Path, after: &Path) -> Change {
+        let paths: BTreeSet<String> = files_below(before).into_iter().chain(files_below(after)).collect();
+        Change::of(before, after, paths)
+    }
+
+    /// What differs between two trees in these paths.
+    pub fn of(before: &Path, after: &Path, paths: impl IntoIterator<Item = String>) -> Change {
+        let files = paths.into_iter().filter_map(|path| {
+            let (old, new) = (Entry::read(before, &path), Entry::read(after, &path));
+            (old != new).then(|| {
+                let executable = new.as_ref().is_some_and(|entry| entry.executable);
+                let symlink = [&old, &new].into_iter().flatten().any(|entry| entry.symlink);
+                let change =
+                    FileChange { before: old.map(|e| e.content), after: new.map(|e| e.content), executable, symlink };
+                (path, change)
+            })
+        });
+        Change { files: files.collect() }
+    }
+
+    /// Does it change nothing?
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Writes the new contents below `root`.
+    ///
+    /// # Errors
+    /// When a path leaves the root, goes through a symbolic link or into `.git`, or the disk refuses.
+    pub fn apply(&self, root: &Path) -> Result<()> {
+        for (path, change) in &self.files {
+            let target =
+                inside(root, path).with_context(|| format!("{path}: a change may not leave the repository"))?;
+            if target.symlink_metadata().is_ok() {
+                fs::remove_file(&target).with_context(|| format!("{path} cannot be replaced"))?;
+            }
+            let Some(content) = &change.after else { continue };
+            if let Some(parent) = target.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            if change.symlink && change.before.is_none() {
+                bail!("{path}: a change may not add symbolic links");
+            }
+            fs::write(&target, content).with_context(|| format!("{path} cannot be written"))?;
+            if change.executable {
+                use std::os::unix::fs::PermissionsExt as _;
+                fs::set_permissions(&target, fs::Permissions::from_mode(0o755))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A git diff that `git apply` takes on the tree before.
+    ///
+    /// # Errors
+    /// When git is missing or the disk refuses.
+    pub fn diff(&self) -> Result<Vec<u8>> {
+        let directory = tempfile::tempdir()?;
+        for (side, content) in [("a", true), ("b", false)] {
+            let root = directory.path().join(side);
+            fs::create_dir(&root)?;
+            for (path, change) in &self.files {
+                let Some(bytes) = (if content { &change.before } else { &change.after }) else { continue };
+                let target = inside(&root, path).with_context(|| format!("{path} leaves the repository"))?;
+                if let Some(parent) = target.parent() {
+                    fs::create_dir_all(parent)?;
+                }
+                fs::write(&target, bytes)?;
+                if change.executable {
+                    use std::os::unix::fs::PermissionsExt as _;
+                    fs::set_permissions(&target, fs::Permissions::from_mode(0o755))?;
+                }
+            }
+        }
+        let output = run(git(directory.path()).args([
+            "diff",
+            "--no-index",
+            "--no-prefix",
+            "--no-color",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-renames",
+            "--binary",
+            "a",
+            "b",
+        ]))?;
+        Ok(output.stdout)
+    }
+}
+
+#[derive(PartialEq, Eq)]
+struct Entry {
+    content: Vec<u8>,
+    executable: bool,
+    symlink: bool,
+}
+
+impl Entry {
+    fn read(root: &Path, path: &str) -> Option<Entry> {
+        use std::os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _};
+        let full = root.join(path);
+        let meta = full.symlink_metadata().ok()?;
+        if meta.is_symlink() {
+            let target = fs::read_link(&full).ok()?;
+            return Some(Entry { content: target.as_os_str().as_bytes().to_vec(), executable: false, symlink: true });
+        }
+        let executable = meta.permissions().mode() & 0o100 != 0;
+        Some(Entry { content: fs::read(&full).ok()?, executable, symlink: false })
+    }
+}
+
+/// `root`/`path`, where that is a plain relative path that neither leaves `root`, nor goes through a symbolic link,
+/// nor enters `.git`.
+pub fn inside(root: &Path, path: &str) -> Option<PathBuf> {
+    let relative = Path::new(path);
+    let mut full = root.to_owned();
+    let mut parts = relative.components().peekable();
+    parts.peek()?;
+    while let Some(part) = parts.next() {
+        let Component::Normal(part) = part else { return None };
+        if part.eq_ignore_ascii_case(".git") {
+            return None;
+        }
+        full.push(part);
+        if parts.peek().is_some() && full.is_symlink() {
+            return None;
+        }
+    }
+    Some(full)
+}
+
+/// The content of a regular file below `root`, by a path that [`inside`] takes.
+pub fn read_inside(root: &Path, path: &str) -> Option<Vec<u8>> {
+    let full = inside(root, path)?;
+    full.symlink_metadata().ok()?.is_file().then(|| fs::read(full).ok())?
+}
+
+/// Copies a tree with its modes and symbolic links; directories that `skip` names (at any depth) are left out.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn copy_tree(from: &Path, to: &Path, skip: impl Fn(&OsStr) -> bool) -> Result<()> {
+    let walk = WalkDir::new(from).into_iter().filter_entry(|e| e.depth() == 0 || !skip(e.file_name()));
+    for entry in walk {
+        let entry = entry?;
+        let target = to.join(entry.path().strip_prefix(from)?);
+        if entry.file_type().is_dir() {
+            fs::create_dir_all(&target)?;
+        } else {
+            copy_entry(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
+
+fn copy_entry(from: &Path, to: &Path) -> Result<()> {
+    let Ok(meta) = from.symlink_metadata() else {
+        return Ok(()); // listed by git, deleted in the working tree
+    };
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    if meta.is_symlink() {
+        std::os::unix::fs::symlink(fs::read_link(from)?, to)?;
+    } else if meta.is_dir() {
+        copy_tree(from, to, |name| name == ".git")?; // a submodule's checkout
+    } else if meta.is_file() {
+        fs::copy(from, to).with_context(|| format!("{} cannot be copied", from.display()))?;
+    }
+    Ok(())
+}
+
+fn files_below(root: &Path) -> Vec<String> {
+    let walk = WalkDir::new(root).sort_by_file_name().into_iter().filter_entry(|e| e.file_name() != ".git");
+    walk.filter_map(Result::ok)
+        .filter(|e| !e.file_type().is_dir())
+        .filter_map(|e| Some(e.path().strip_prefix(root).ok()?.to_str()?.to_owned()))
+        .collect()
+}
+
+/// Tracked and untracked files that git does not ignore; `None` where `repository` is not the root of a git checkout.
+fn listed_by_git(repository: &Path) -> Result<Option<Vec<PathBuf>>> {
+    use std::os::unix::ffi::OsStrExt as _;
+    if !repository.join(".git").exists() {
+        return Ok(None);
+    }
+    let output = run(git(repository).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]))?;
+    if !output.status.success() {
+        return Ok(None);
+    }
+    let mut paths: Vec<PathBuf> = output
+        .stdout
+        .split(|b| *b == 0)
+        .filter(|p| !p.is_empty())
+        .map(|p| PathBuf::from(OsStr::from_bytes(p)))
+        .filter(|p| p.components().all(|c| matches!(c, Component::Normal(_))))
+        .collect();
+    paths.sort();
+    paths.dedup();
+    Ok(Some(paths))
+}
+
+/// git, deaf to the configuration, hooks and programs that a repository or this machine might bring.
+pub fn git(directory: &Path) -> Command {
+    let mut command = Command::new("git");
+    command
+        .current_dir(directory)
+        .args(["-c", "safe.directory=*", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"])
+        .args(["-c", "core.autocrlf=false", "-c", "protocol.ext.allow=never", "-c", "core.quotePath=false"])
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .env("LC_ALL", "C")
+        .env_remove("GIT_DIR")
+        .env_remove("GIT_WORK_TREE")
+        .env_remove("GIT_INDEX_FILE")
+        .stdin(Stdio::null());
+    command
+}
+
+fn run(command: &mut Command) -> Result<Output> {
+    command.output().context("git is needed and could not be started: install it and try again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repository(files: &[(&str, &str)]) -> TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for (path, content) in files {
+            let target = directory.path().join(path);
+            fs::create_dir_all(target.parent().unwrap()).unwrap();
+            fs::write(target, content).unwrap();
+        }
+        directory
+    }
+
+    fn commit(directory: &Path) {
+        for args in [
+            vec!["init", "-q"],
+            vec!["add", "-A"],
+            vec!["-c", "user.name=n", "-c", "user.email=e@x", "commit", "-qm", "one"],
+        ] {
+            assert!(run(git(directory).args(args)).unwrap().status.success());
+        }
+    }
+
+    #[test]
+    fn a_snapshot_has_uncommitted_files_and_history_but_nothing_that_git_ignores() {
+        let directory = repository(&[("a.py", "1\n"), (".gitignore", "*.log\n"), ("x.log", "secret")]);
+        commit(directory.path());
+        fs::write(directory.path().join("new.py"), "2\n").unwrap();
+        run(git(directory.path()).args(["config", "http.extraheader", "AUTHORIZATION: secret"])).unwrap();
+        let tree = Tree::snapshot(directory.path()).unwrap();
+        assert_eq!(tree.paths(), [".gitignore", "a.py", "new.py"]);
+        assert!(tree.dirty);
+        assert!(tree.head.is_some());
+        let config = fs::read_to_string(tree.root().join(".git/config")).unwrap();
+        assert!(!config.contains("secret") && !config.contains(directory.path().to_str().unwrap()), "{config}");
+    }
+
+    #[test]
+    fn a_directory_without_git_is_taken_without_its_scratch_directories() {
+        let directory = repository(&[("a.py", "1\n"), (".venv/x", ""), ("pkg/__pycache__/y", "")]);
+        assert_eq!(Tree::snapshot(directory.path()).unwrap().paths(), ["a.py"]);
+    }
+
+    #[test]
+    fn the_diff_of_a_change_applies_to_the_tree_as_it_was() {
+        let directory = repository(&[("a b.py", "one\ntwo\n"), ("gone.py", "x\n"), ("crlf.txt", "a\r\nb\r\n")]);
+        let tree = Tree::snapshot(directory.path()).unwrap();
+        let after = tree.with(&Change::default()).unwrap();
+        fs::write(after.root().join("a b.py"), "one\nTWO").unwrap();
+        fs::write(after.root().join("new.py"), "n\n").unwrap();
+        fs::write(after.root().join("crlf.txt"), "a\r\nc\r\n").unwrap();
+        fs::remove_file(after.root().join("gone.py")).unwrap();
+        let change = Change::between(tree.root(), after.root());
+        let diff = change.diff().unwrap();
+        assert_eq!(tree.patched(&diff).unwrap(), change);
+    }
+
+    #[test]
+    fn a_patch_that_does_not_apply_says_why() {
+        let directory = repository(&[("a.py", "one\n")]);
+        let tree = Tree::snapshot(directory.path()).unwrap();
+        let error = tree.patched(b"--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-two\n+three\n").unwrap_err();
+        assert!(error.to_string().contains("a.py"), "{error}");
+        assert!(tree.patched(b" \n").is_err());
+    }
+
+    #[test]
+    fn no_path_leaves_its_root() {
+        let directory = repository(&[("a.py", "one\n")]);
+        std::os::unix::fs::symlink("/etc", directory.path().join("link")).unwrap();
+        for path in ["../x", "/etc/passwd", ".git/config", "link/passwd", "", "a/../../x", ".GIT/hooks/x"] {
+            assert!(inside(directory.path(), path).is_none(), "{path}");
+        }
+        assert!(inside(directory.path(), "a.py").is_some());
+        let tree = Tree::snapshot(directory.path()).unwrap();
+        let escape = b"--- /dev/null\n+++ b/../../evil\n@@ -0,0 +1 @@\n+x\n";
+        assert!(tree.patched(escape).is_err());
+    }
 }

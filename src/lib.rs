@@ -2,9 +2,23 @@
 //!
 //! The map of the rooms and their invariants is in `ARCHITECTURE.md`.
 
+pub mod cli;
 pub mod detect;
+pub mod doctor;
+pub mod eval;
+pub mod fix;
+pub mod fix_type;
+pub mod input;
 pub mod integrity;
+pub mod observe;
+pub mod outcome;
+pub mod pipeline;
 pub mod plan;
+pub mod progress;
+pub mod redact;
+pub mod registry;
 pub mod repair;
+pub mod report;
 pub mod sandbox;
+pub mod verify;
 pub mod workspace;

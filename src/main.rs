@@ -1,5 +1,174 @@
 //! The `test-repair` command.
 
-fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+use std::{fs, future::Future, path::Path, process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, Result};
+use clap::Parser as _;
+use test_repair::{
+    cli::{Cli, Command, DetectArgs, FixArgs, Format, VerifyArgs},
+    detect::JobLog,
+    doctor, eval,
+    fix::{self, FixOptions},
+    input::{self, BadInput},
+    outcome::{Outcome, Repair, Verdict, Verification},
+    report,
+    verify::{self, VerifyOptions},
+    workspace::Change,
+};
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    if args.next().as_deref() == Some("sandbox-supervise") {
+        return test_repair::sandbox::local::supervise(args);
+    }
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            report::complain(&format!("error: {error}"));
+            return ExitCode::from(1);
+        }
+    };
+    let result = runtime.block_on(run(cli.command));
+    // What was interrupted is not waited for.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            report::complain(&format!("error: {}", test_repair::redact::shown(&format!("{error:#}"), 4000)));
+            ExitCode::from(if error.chain().any(|cause| cause.is::<BadInput>()) { 2 } else { 1 })
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<u8> {
+    match command {
+        Command::Detect(args) => detect(&args),
+        Command::Fix(args) => fix(&args).await,
+        Command::Verify(args) => verify(&args).await,
+        Command::Eval(args) => eval::eval(&args).await,
+        Command::Doctor(args) => doctor::doctor(&args).await,
+    }
+}
+
+fn detect(args: &DetectArgs) -> Result<u8> {
+    let mut logs: Vec<JobLog> = Vec::new();
+    for path in &args.logs {
+        logs.extend(input::read_log(path)?);
+    }
+    report::print(&match args.format {
+        Format::Text => report::detected_text(&logs),
+        Format::Json => report::detected_json(&logs),
+    });
+    Ok(u8::from(logs.iter().any(|log| !log.failures.is_empty())))
+}
+
+/// How a run ended that others can end.
+enum Ended {
+    ByItself(Result<()>),
+    Interrupted,
+    Deadline,
+}
+
+/// Runs to the end, to the deadline, or to Ctrl-C; what is dropped takes its processes with it.
+async fn until(deadline: Option<Duration>, work: impl Future<Output = Result<()>>) -> Ended {
+    let spent = async {
+        match deadline {
+            Some(deadline) => tokio::time::sleep(deadline).await,
+            None => std::future::pending().await,
+        }
+    };
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        result = work => Ended::ByItself(result),
+        _ = tokio::signal::ctrl_c() => Ended::Interrupted,
+        () = terminated => Ended::Interrupted,
+        () = spent => Ended::Deadline,
+    }
+}
+
+async fn fix(args: &FixArgs) -> Result<u8> {
+    let request = args.given.request(&args.plan, &args.sandbox)?;
+    let options = FixOptions { fix_types: args.fix_types.clone(), protected: Vec::new() };
+    let progress = report::watch();
+    let mut repair = Repair::new();
+    match until(request.deadline, fix::fix(&request, &options, &progress, &mut repair)).await {
+        Ended::ByItself(result) => result?,
+        Ended::Interrupted => repair.outcome = Outcome::Interrupted,
+        Ended::Deadline => repair.outcome = Outcome::BudgetSpent,
+    }
+    repair.timings = progress.timings();
+    if let Some(directory) = &args.out {
+        write_out(directory, &repair)?;
+    }
+    report::print(&match args.format {
+        Format::Text => report::fixed_text(&repair),
+        Format::Json => report::json_line(&repair),
+    });
+    let accepted = repair.outcome == Outcome::Fixed || (repair.outcome == Outcome::Flagged && args.accept_flagged);
+    match (&repair.change, args.apply) {
+        (Some(change), true) if accepted => apply(change, &args.given.repo)?,
+        (Some(_), true) => report::complain("not applied: a person must look first; --accept-flagged applies it"),
+        _ => {}
+    }
+    Ok(repair.outcome.exit_code())
+}
+
+/// Writes a fix to the repository, unless a file has changed in the meantime.
+fn apply(change: &Change, repository: &Path) -> Result<()> {
+    for (path, file) in &change.files {
+        if test_repair::workspace::read_inside(repository, path) != file.before {
+            return Err(BadInput(format!("not applied: {path} has changed since the repair began")).into());
+        }
+    }
+    change.apply(repository)?;
+    let files: Vec<&str> = change.files.keys().map(String::as_str).collect();
+    report::complain(&format!("applied to {}", files.join(", ")));
+    Ok(())
+}
+
+fn write_out(directory: &Path, repair: &Repair) -> Result<()> {
+    let cannot = || format!("--out {} cannot be written", directory.display());
+    fs::create_dir_all(directory).with_context(cannot)?;
+    fs::write(directory.join("outcome.json"), report::json_line(repair)).with_context(cannot)?;
+    fs::write(directory.join("report.md"), report::markdown(repair)).with_context(cannot)?;
+    if !repair.patch.is_empty() {
+        fs::write(directory.join("fix.patch"), &repair.patch).with_context(cannot)?;
+    }
+    Ok(())
+}
+
+async fn verify(args: &VerifyArgs) -> Result<u8> {
+    let request = args.given.request(&args.plan, &args.sandbox)?;
+    let options = VerifyOptions { declared: args.fix_type, protected: Vec::new() };
+    let progress = report::watch();
+    let mut verification = Verification::new();
+    match until(request.deadline, verify::verify(&request, &args.patch, &options, &progress, &mut verification)).await {
+        Ended::ByItself(result) => result?,
+        Ended::Interrupted => verification.verdict = Verdict::Interrupted,
+        Ended::Deadline => verification.verdict = Verdict::DeadlineSpent,
+    }
+    verification.timings = progress.timings();
+    report::print(&match args.format {
+        Format::Text => report::verified_text(&verification),
+        Format::Json => report::json_line(&verification),
+    });
+    Ok(verification.verdict.exit_code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+        assert!(test_repair::cli::launcher().is_ok());
+    }
 }

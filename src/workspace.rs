@@ -346,7 +346,7 @@ pub fn copy_tree(from: &Path, to: &Path, skip: impl Fn(&OsStr) -> bool) -> Resul
     Ok(())
 }
 
-fn copy_entry(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy_entry(from: &Path, to: &Path) -> Result<()> {
     let Ok(meta) = from.symlink_metadata() else {
         return Ok(()); // listed by git, deleted in the working tree
     };

@@ -1,7 +1,36 @@
 //! integrity: a change in, findings out. It judges whether a change weakens a test, a check, a threshold or a
 //! protected file; JUDGEMENT.md is its law.
+//!
+//! `judge` looks at syntax trees and configuration before and after, never at diff text alone. It runs nothing and
+//! reads nothing but what it is given, so it is deterministic. One file holds one family of rules.
 
+mod compare;
+mod config;
+mod config_keys;
+mod context;
+mod data;
+mod doctests;
+mod evidence;
+mod facts;
+mod loadable;
+mod paths;
+mod protected;
+mod python;
+mod rule_docs;
+mod scope;
+mod source;
+mod special;
+mod suite;
+mod suppress;
+mod units;
+
+use crate::workspace::Change;
 use serde::Serialize;
+
+pub use crate::fix_type::FixType;
+
+pub use paths::is_test_file;
+pub use rule_docs::{RULES, RuleDoc};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -33,3 +62,134 @@ pub struct Finding {
     /// The text after.
     pub after: Option<String>,
 }
+
+/// Reads the tree before the change.
+pub trait TreeRead: Sync {
+    /// The content of a file, `None` where there is none.
+    fn read(&self, path: &str) -> Option<Vec<u8>>;
+    /// Every file's path, repository-relative with `/`.
+    fn paths(&self) -> Vec<String>;
+}
+
+/// A finding that the failing job reported.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reported {
+    /// `ruff`, `mypy`, `bandit`, `pytest`, …
+    pub tool: String,
+    /// The tool's version, where the log names it.
+    pub tool_version: Option<String>,
+    /// Repository-relative.
+    pub file: Option<String>,
+    /// 1-based, in the tree before the change.
+    pub line: Option<u32>,
+    /// The rule's code: `E501`, `return-value`, `B110`.
+    pub code: Option<String>,
+    /// Does the tool itself offer a fix?
+    pub fixable_by_tool: Option<bool>,
+}
+
+/// All that is judged.
+pub struct Judged<'a> {
+    /// The change.
+    pub change: &'a Change,
+    /// The whole tree before it.
+    pub before: &'a dyn TreeRead,
+    /// What the failing job reported.
+    pub reported: &'a [Reported],
+    /// What the change was declared to be.
+    pub declared: Option<FixType>,
+    /// The failure's category, as in the contract: `unit_test`, `import_dependency`, …
+    pub category: Option<&'a str>,
+    /// More protected paths, as globs.
+    pub protected: &'a [String],
+}
+
+/// Judges a change. No finding means that nothing was weakened as far as the texts show.
+///
+/// The order of the findings depends on nothing but the input.
+pub fn judge(input: &Judged<'_>) -> Vec<Finding> {
+    // Trees can be nested as deeply as their author likes: judged on a stack of its own, which only costs what is used.
+    std::thread::scope(|scope| {
+        let spawned = std::thread::Builder::new().stack_size(1 << 29).spawn_scoped(scope, || judge_here(input));
+        match spawned.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(findings)) => findings,
+            Ok(Err(_)) | Err(_) => vec![Finding::refuse("judge-failed", None, "The change could not be judged.")],
+        }
+    })
+}
+
+fn judge_here(input: &Judged<'_>) -> Vec<Finding> {
+    let context = context::Context::new(input);
+    let mut findings = Vec::new();
+    protected::judge(&context, &mut findings);
+    config::judge(&context, &mut findings);
+    scope::judge(&context, &mut findings);
+    suppress::judge(&context, &mut findings);
+    suite::judge(&context, &mut findings);
+    data::judge(&context, &mut findings);
+    doctests::judge(&context, &mut findings);
+    loadable::judge(&context, &mut findings);
+    source::judge(&context, &mut findings);
+    special::judge(&context, &mut findings);
+    findings.sort_by(|a, b| {
+        let key = |f: &Finding| (std::cmp::Reverse(f.severity), f.file.clone(), f.line, f.rule);
+        key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))
+    });
+    findings.dedup();
+    findings
+}
+
+impl Finding {
+    pub(crate) fn new(
+        rule: &'static str,
+        severity: Severity,
+        file: Option<&str>,
+        message: impl Into<String>,
+    ) -> Finding {
+        Finding {
+            rule,
+            severity,
+            file: file.map(ToString::to_string),
+            line: None,
+            message: message.into(),
+            evidence: String::new(),
+            before: None,
+            after: None,
+        }
+    }
+
+    pub(crate) fn refuse(rule: &'static str, file: Option<&str>, message: impl Into<String>) -> Finding {
+        Finding::new(rule, Severity::Refuse, file, message)
+    }
+
+    pub(crate) fn flag(rule: &'static str, file: Option<&str>, message: impl Into<String>) -> Finding {
+        Finding::new(rule, Severity::Flag, file, message)
+    }
+
+    pub(crate) fn at(mut self, line: u32) -> Finding {
+        self.line = Some(line);
+        self
+    }
+
+    pub(crate) fn seen(mut self, evidence: impl Into<String>) -> Finding {
+        self.evidence = short(&evidence.into());
+        self
+    }
+
+    pub(crate) fn texts(mut self, before: Option<&str>, after: Option<&str>) -> Finding {
+        self.before = before.map(short);
+        self.after = after.map(short);
+        self
+    }
+}
+
+/// Bounded text for a report.
+fn short(text: &str) -> String {
+    match text.char_indices().nth(400) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,9 @@
 //! repair: the heart. Reproduce, repair, validate.
 
+pub mod mechanical;
+pub mod reproduce;
 pub mod rules;
+pub mod validate;
+
+pub use reproduce::{Baseline, Reproduction, reproduce};
+pub use validate::{Judgement, ValidatedFix, Validation, validate};

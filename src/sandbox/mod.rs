@@ -3,9 +3,22 @@
 //! A [`Sandbox`] prepares a [`Prepared`] workspace: an environment built by the job's install commands, and a fresh
 //! copy of a tree. What was really enforced is probed by running, and said in the [`Posture`].
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+mod cache;
+mod environment;
+pub mod local;
+mod python;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::Serialize;
+
+use crate::workspace::Tree;
+pub use environment::{LocalSandbox, default_cache};
+pub use python::pythons;
 
 /// What a sandbox enforces, probed by running.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -93,4 +106,115 @@ pub struct Finished {
     pub dropped: u64,
     /// Wall time in seconds.
     pub seconds: f64,
+}
+
+/// How the workspace of a job is built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipe {
+    /// The wanted Python: `3.11.7`, `3.11`, or as little as `3`.
+    pub python: String,
+    /// The job's own environment variables.
+    pub env: BTreeMap<String, String>,
+    /// Where commands run, relative to the tree's root; empty for the root.
+    pub directory: String,
+    /// Commands that build the environment, in order, with network.
+    pub install: Vec<String>,
+    /// Commands that prepare a fresh tree, in order, without network.
+    pub setup: Vec<String>,
+    /// Versions to hold the installation to.
+    pub versions: Vec<(String, String)>,
+    /// Does an install command copy the project into the environment?
+    pub copies_project: bool,
+    /// Do checks change the environment (a failing `pip install` is itself the check)? It is then built for one use.
+    pub disposable: bool,
+    /// Limit on each install command.
+    pub timeout: Duration,
+}
+
+/// What one run of a check leaves.
+#[derive(Debug, Clone)]
+pub struct CheckRun {
+    /// How the command ended, and what it printed.
+    pub finished: Finished,
+    /// pytest's own JUnit report, where it wrote one.
+    pub junit: Option<Vec<u8>>,
+}
+
+/// What a sandbox can't do.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// No such Python on this machine.
+    #[error("Python {wanted} was not found ({}): install it (uv python install {wanted}, pyenv install {wanted}) or choose another with --python", if found.is_empty() { "no Python was".to_owned() } else { format!("there is {}", found.join(", ")) })]
+    NoPython {
+        /// The version that was asked for.
+        wanted: String,
+        /// The versions that are there.
+        found: Vec<String>,
+    },
+    /// An install command failed.
+    #[error("the environment could not be built: `{command}` {how}\n{output}", how = describe(finished.ended), output = tail(&finished.output, 2000))]
+    Install {
+        /// The command.
+        command: String,
+        /// How it ended.
+        finished: Finished,
+    },
+    /// The isolation can't be had, or was lost.
+    #[error("the sandbox failed: {0}")]
+    Lost(String),
+    /// Anything that nobody planned for.
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+/// A place where commands of a repository run isolated.
+#[async_trait::async_trait]
+pub trait Sandbox: Send + Sync {
+    /// What it enforces.
+    fn posture(&self) -> &Posture;
+
+    /// Builds or reuses the environment of `recipe` for `tree`, and puts a fresh copy of the tree beside it. The
+    /// environment of a `candidate` (a tree that a patch has touched) never becomes that of another tree.
+    async fn prepare(&self, recipe: &Recipe, tree: &Tree, candidate: bool) -> Result<Box<dyn Prepared>, SandboxError>;
+
+    /// Forgets the environment of `recipe` and `tree`: the next one is built from scratch.
+    ///
+    /// # Errors
+    /// When the cache can't be written.
+    fn forget(&self, recipe: &Recipe, tree: &Tree) -> Result<(), SandboxError>;
+}
+
+/// An environment and a fresh tree, ready to run checks.
+#[async_trait::async_trait]
+pub trait Prepared: Send + Sync {
+    /// The tree's root, as the checks see it and as we do.
+    fn root(&self) -> &Path;
+    /// The full version of its Python.
+    fn python(&self) -> &str;
+    /// Names and versions of what is installed.
+    fn installed(&self) -> &[(String, String)];
+    /// What a reader should know of how it was built.
+    fn notes(&self) -> &[String];
+    /// Was the environment built in an earlier run?
+    fn reused(&self) -> bool;
+    /// Replaces the tree by a fresh copy of `tree`.
+    async fn refresh(&mut self, tree: &Tree) -> Result<(), SandboxError>;
+    /// Runs a check in the job's directory and environment.
+    async fn run(&self, script: &str, network: Network, limits: Limits) -> Result<CheckRun, SandboxError>;
+}
+
+/// How a command ended, in words.
+pub fn describe(ended: Ended) -> String {
+    match ended {
+        Ended::Exit(code) => format!("exited with {code}"),
+        Ended::Signal(signal) => format!("was ended by signal {signal}"),
+        Ended::WallTime => "ran out of time".to_owned(),
+        Ended::Memory => "ran out of memory".to_owned(),
+        Ended::Processes => "started too many processes".to_owned(),
+    }
+}
+
+/// The last `most` bytes of an output, as text.
+pub fn tail(output: &[u8], most: usize) -> String {
+    String::from_utf8_lossy(&output[output.len().saturating_sub(most)..]).trim().to_owned()
 }

@@ -1,1 +1,122 @@
 //! Repairs that need no model. Rules propose; the validator judges them like any other fix.
+//!
+//! A rule matches what a tool reported, and does the one thing that has a single mechanical reading. All matching rules
+//! of a job are applied together, in the order of the [`CATALOGUE`]. A rule that nearly applied says why it did not.
+
+mod importers;
+mod manifests;
+mod metadata;
+mod missing_import;
+mod names;
+mod spelling;
+mod text;
+mod tool_fixers;
+mod tree;
+mod undeclared;
+mod unused_ignore;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+pub use crate::fix_type::FixType;
+use crate::{detect::Failure, registry::Registry, sandbox::Finished};
+
+/// A scratch copy of the tree, with the job's environment prepared.
+#[async_trait]
+pub trait Workspace: Send + Sync {
+    /// Rules edit files below it.
+    fn root(&self) -> &Path;
+
+    /// Runs a script with `bash -e -c` in the job's working directory and environment, without network.
+    async fn run(&self, script: &str) -> anyhow::Result<Finished>;
+}
+
+/// What a rule may know.
+pub struct RuleContext<'a> {
+    /// Where it works.
+    pub workspace: &'a dyn Workspace,
+    /// The reproduced failures; only these may be repaired.
+    pub failures: &'a [Failure],
+    /// The job's install commands.
+    pub install: &'a [String],
+    /// Names and versions in the job's environment.
+    pub installed: &'a [(String, String)],
+    /// The job's working directory, repository-relative (`""` or `.` for the root).
+    pub workdir: &'a str,
+    /// Where packages are looked up.
+    pub registry: &'a Registry,
+}
+
+/// A rule that changed the workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Applied {
+    /// The rule's id, one of the [`CATALOGUE`].
+    pub rule: &'static str,
+    /// What kind of repair it is.
+    pub fix_type: FixType,
+    /// What was done, in a sentence.
+    pub description: String,
+    /// What it may mean to the project, in a sentence.
+    pub impact: String,
+    /// The changed files, repository-relative.
+    pub files: Vec<String>,
+}
+
+/// What came of all rules.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Repaired {
+    /// In the order of application; empty where nothing was changed.
+    pub applied: Vec<Applied>,
+    /// Why rules that nearly applied did not.
+    pub notes: Vec<String>,
+}
+
+impl Repaired {
+    fn note(&mut self, rule: &str, note: impl std::fmt::Display) {
+        let note = format!("{rule}: {note}");
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+}
+
+/// A rule, for the documentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct RuleDoc {
+    /// Kebab-case.
+    pub id: &'static str,
+    /// What it repairs.
+    pub repairs: &'static str,
+    /// What it must see first.
+    pub evidence: &'static str,
+    /// A failure that it repairs.
+    pub example: &'static str,
+}
+
+/// All rules, in the order of application.
+pub const CATALOGUE: &[RuleDoc] = &[
+    metadata::DOC,
+    undeclared::DOC,
+    missing_import::DOC,
+    unused_ignore::DOC,
+    spelling::DOC,
+    tool_fixers::RUFF_DOC,
+    tool_fixers::ISORT_DOC,
+    tool_fixers::FORMAT_DOC,
+];
+
+/// Applies all rules that match to the workspace's files.
+pub async fn repair(context: &RuleContext<'_>) -> anyhow::Result<Repaired> {
+    let mut repaired = Repaired::default();
+    metadata::apply(context, &mut repaired)?;
+    undeclared::apply(context, &mut repaired).await?;
+    missing_import::apply(context, &mut repaired).await?;
+    unused_ignore::apply(context, &mut repaired)?;
+    spelling::apply(context, &mut repaired)?;
+    tool_fixers::apply(context, &mut repaired).await?;
+    Ok(repaired)
+}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+//! cli: the command line, as CONTRACT.md has it.
+// The help texts are the documentation; a flattened group has none of its own.
+#![allow(missing_docs)]
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    fix_type::FixType,
+    input::{self, BadInput},
+    pipeline::Request,
+    plan::Overrides,
+    sandbox,
+};
+
+/// Reads a failing CI log, reproduces the failure, repairs it, and proves the repair.
+#[derive(Debug, Parser)]
+#[command(name = "test-repair", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say what failed in CI logs. Exits with 0 (nothing found), 1 (failures found) or 2 (bad input)
+    Detect(DetectArgs),
+    /// Repair a repository whose CI failed. The patch goes to stdout, --apply writes it to the repository
+    Fix(FixArgs),
+    /// Judge anyone's patch for a repository whose CI failed
+    Verify(VerifyArgs),
+    /// Replay a corpus of failing repositories
+    Eval(EvalArgs),
+    /// Say what this machine can do, and what is missing
+    Doctor(DoctorArgs),
+}
+
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For scripts; the schema is in CONTRACT.md.
+    Json,
+}
+
+/// `detect`
+#[derive(Debug, Args)]
+pub struct DetectArgs {
+    /// A job's log file; `-` for standard input
+    #[arg(required = true, value_name = "LOG")]
+    pub logs: Vec<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+}
+
+/// `fix`
+#[derive(Debug, Args)]
+pub struct FixArgs {
+    #[command(flatten)]
+    pub given: GivenArgs,
+    /// Write the fix to the repository
+    #[arg(long)]
+    pub apply: bool,
+    /// With --apply: also a fix that a person must look at
+    #[arg(long, requires = "apply")]
+    pub accept_flagged: bool,
+    /// The enabled fix types
+    #[arg(long, value_name = "TYPE", value_delimiter = ',')]
+    pub fix_types: Vec<FixType>,
+    /// Also write fix.patch, outcome.json and report.md here
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+    /// Rules only, no model (the only way there is so far)
+    #[arg(long)]
+    pub rules_only: bool,
+    #[command(flatten)]
+    pub plan: PlanArgs,
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
+}
+
+/// `verify`
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    pub given: GivenArgs,
+    /// The patch, as `git diff` makes it; `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    pub patch: PathBuf,
+    /// What kind of repair the patch says that it is
+    #[arg(long, value_name = "TYPE")]
+    pub fix_type: Option<FixType>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+    #[command(flatten)]
+    pub plan: PlanArgs,
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
+}
+
+/// `eval`
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// A directory with a folder for each case (repo.tar.gz, ci.log, case.json, fix.patch), or with a `cases` folder
+    #[arg(value_name = "CORPUS")]
+    pub corpus: PathBuf,
+    /// Only cases whose name matches
+    #[arg(long, value_name = "GLOB", default_value = "*")]
+    pub filter: String,
+    /// Judge each case's own fix.patch instead of repairing
+    #[arg(long)]
+    pub verify: bool,
+    /// Cases at once
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: u16,
+    /// Keep results here, and leave out cases that are in it
+    #[arg(long, value_name = "FILE")]
+    pub resume: Option<PathBuf>,
+    /// Also write each case's patch and outcome here
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+    /// Limit on each command
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub timeout: u64,
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
+}
+
+/// `doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Also say what this repository configures
+    #[arg(long, value_name = "DIR")]
+    pub repo: Option<PathBuf>,
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
+}
+
+/// What is given.
+#[derive(Debug, Args)]
+pub struct GivenArgs {
+    /// The repository's root; judged as the working tree stands
+    #[arg(long, value_name = "DIR")]
+    pub repo: PathBuf,
+    /// The failing job's log; `-` for standard input. May be given several times
+    #[arg(long = "log", value_name = "LOG", required = true, num_args = 1..)]
+    pub logs: Vec<PathBuf>,
+}
+
+/// What a person says over what the log says.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Plan")]
+pub struct PlanArgs {
+    /// The check to run, instead of those that the log shows. May be given several times
+    #[arg(long = "command", value_name = "CMD")]
+    pub commands: Vec<String>,
+    /// The Python to run
+    #[arg(long, value_name = "X.Y")]
+    pub python: Option<String>,
+    /// The workflow file that the log is of
+    #[arg(long, value_name = "FILE")]
+    pub workflow: Option<PathBuf>,
+    /// The id of the job in the workflow file
+    #[arg(long, value_name = "ID", requires = "workflow")]
+    pub job: Option<String>,
+    /// Limit on one command
+    #[arg(long, value_name = "SECONDS", default_value_t = 1200)]
+    pub timeout: u64,
+    /// Limit on the whole run
+    #[arg(long, value_name = "SECONDS")]
+    pub deadline: Option<u64>,
+}
+
+/// Where commands run.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sandbox")]
+pub struct SandboxArgs {
+    /// Run the repository's code without isolation. Only for code that you trust
+    #[arg(long)]
+    pub no_isolation: bool,
+    /// Where environments are kept [default: /var/cache/test-repair for root, else ~/.cache/test-repair]
+    #[arg(long, value_name = "DIR", env = "TEST_REPAIR_CACHE")]
+    pub cache_dir: Option<PathBuf>,
+}
+
+impl SandboxArgs {
+    /// Where environments are kept.
+    pub fn cache(&self) -> PathBuf {
+        self.cache_dir.clone().unwrap_or_else(sandbox::default_cache)
+    }
+}
+
+impl GivenArgs {
+    /// Everything that a door is told.
+    ///
+    /// # Errors
+    /// [`BadInput`] when the workflow file can't be used.
+    pub fn request(&self, plan: &PlanArgs, sandbox: &SandboxArgs) -> Result<Request, BadInput> {
+        let workflow = plan.workflow.as_ref().map(input::read_workflow).transpose()?;
+        let overrides =
+            Overrides { commands: plan.commands.clone(), python: plan.python.clone(), workflow, job: plan.job.clone() };
+        Ok(Request {
+            repository: self.repo.clone(),
+            logs: self.logs.clone(),
+            overrides,
+            timeout: Duration::from_secs(plan.timeout),
+            deadline: plan.deadline.map(Duration::from_secs),
+            cache: sandbox.cache(),
+            no_isolation: sandbox.no_isolation,
+            launcher: launcher()?,
+        })
+    }
+}
+
+/// This binary: the sandbox starts it again as a supervisor.
+///
+/// # Errors
+/// [`BadInput`] when it has no path.
+pub fn launcher() -> Result<PathBuf, BadInput> {
+    std::env::current_exe().map_err(|e| BadInput(format!("this program cannot find itself: {e}")))
+}

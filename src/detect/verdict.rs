@@ -1,0 +1,195 @@
+//! Which of a step's evidence counts, what the job's primary cause is, and the name of a cause.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+use super::failure::{Category, Key};
+use super::found::{Found, Weight};
+use super::text::{bounded, patterns};
+
+patterns! {
+    SPOKEN = r"(?i)\b(?:error|failed|failure|fatal|missing|exceeded|cannot|refusing|invalid)\b";
+    GATE = r"(?i)needs\.[\w*-]+\.result|alls-green|(?:some|all|required|one or more) (?:required )?(?:jobs|checks) (?:did not|failed|have failed|must)";
+}
+
+/// A tool's own findings, else the runner's word, else what a script died of, else the last hint.
+pub(super) fn choose(found: Vec<Found>) -> Vec<Found> {
+    let Some(best) = found.iter().map(|found| found.weight).max() else { return found };
+    let mut found: Vec<Found> = found.into_iter().filter(|found| found.weight == best).collect();
+    match best {
+        Weight::Finding => found,
+        Weight::Runner => {
+            found.truncate(1);
+            found
+        }
+        Weight::Cause => {
+            for category in [Category::Infra, Category::Timeout] {
+                if found.iter().any(|found| found.category == category) {
+                    found.retain(|found| found.category == category);
+                }
+            }
+            let plain = |found: &Found| matches!(found.tool, "python" | "shell" | "process");
+            if found.iter().any(|found| !plain(found)) {
+                found.retain(|found| !plain(found));
+            }
+            found
+        }
+        Weight::Hint => {
+            if found.iter().any(|found| found.tool == "sphinx" || found.tool == "mkdocs") {
+                found.retain(|found| found.tool == "sphinx" || found.tool == "mkdocs");
+                return found;
+            }
+            let at = found.iter().rposition(|found| found.tool != "network").unwrap_or(found.len() - 1);
+            vec![found.swap_remove(at)]
+        }
+    }
+}
+
+/// The very same finding said twice is one with a count.
+pub(super) fn merged(found: Vec<(Option<usize>, Found)>) -> Vec<(Option<usize>, Found)> {
+    let mut seen: HashMap<(Key, Option<String>, Option<u32>, String), usize> = HashMap::new();
+    let mut result: Vec<(Option<usize>, Found)> = Vec::with_capacity(found.len());
+    for (index, found) in found {
+        let line = if matches!(found.key, Key::Finding { .. }) { found.line } else { None };
+        let id = (found.key.clone(), found.test_id.clone(), line, String::new());
+        match seen.get(&id) {
+            Some(at) => {
+                if let Some((_, known)) = result.get_mut(*at) {
+                    known.count += found.count;
+                }
+            }
+            None => {
+                seen.insert(id, result.len());
+                result.push((index, found));
+            }
+        }
+    }
+    result
+}
+
+/// The category of the first failed step's main cause.
+pub(super) fn primary(failures: &[(Option<usize>, Found)], job: Option<&str>) -> Option<Category> {
+    let first = failures.first()?.0;
+    let own: Vec<&Found> = failures.iter().filter(|(index, _)| *index == first).map(|(_, found)| found).collect();
+    // What kept tests from being collected comes before what the others say.
+    let collection = own.iter().find(|found| {
+        matches!(found.category, Category::SyntaxError | Category::ImportDependency)
+            && matches!(found.tool, "pytest" | "unittest")
+            && found.test_id.as_deref().is_none_or(|id| !id.contains("::"))
+    });
+    if let Some(found) = collection {
+        return Some(found.category);
+    }
+    let mut counts: BTreeMap<Category, (usize, usize)> = BTreeMap::new();
+    for (at, found) in own.iter().enumerate() {
+        let entry = counts.entry(found.category).or_insert((0, usize::MAX - at));
+        entry.0 += 1;
+    }
+    if counts.len() > 1 {
+        counts.remove(&Category::Coverage);
+    }
+    let category = counts.into_iter().max_by_key(|(_, rank)| *rank).map(|(category, _)| category)?;
+    let named = job.unwrap_or_default().to_ascii_lowercase();
+    if category == Category::UnitTest
+        && (named.contains("integration") || named.contains("e2e") || named.contains("end-to-end"))
+    {
+        return Some(Category::IntegrationTest);
+    }
+    Some(category)
+}
+
+/// A short name of a cause: the same in every run, cell and machine.
+pub(super) fn fingerprint(cause: Option<&str>, key: &Key) -> String {
+    let text = match cause {
+        Some(cause) => cause.to_owned(),
+        None => serde_json::to_string(key).unwrap_or_default(),
+    };
+    let mut name = String::with_capacity(16);
+    for byte in Sha256::digest(text.as_bytes()).iter().take(8) {
+        let _ = write!(name, "{byte:02x}");
+    }
+    name
+}
+
+/// A failure of which only the exit code is known.
+pub(super) fn exited(command: &str, step: &str, job: &str, exit: i32, recent: &VecDeque<String>) -> Found {
+    let said = recent.iter().rev().find(|line| SPOKEN.is_match(line)).or(recent.back());
+    let message = match said {
+        Some(said) => bounded(said.trim(), 500).to_owned(),
+        None => format!("exit code {exit}"),
+    };
+    let gate = GATE.is_match(command) || recent.iter().any(|line| GATE.is_match(line));
+    let category = match exit {
+        _ if gate => Category::Aggregate,
+        124 => Category::Timeout,
+        134 | 136 | 137 | 139 => Category::Crash,
+        _ => of_command(command).or(of_command(step)).or(of_command(job)).unwrap_or(Category::RuntimeError),
+    };
+    let key = Key::Command { command: bounded(command, 1000).to_owned(), error: format!("exit {exit}") };
+    let mut excerpt: Vec<&str> = recent.iter().map(String::as_str).collect();
+    let cut = excerpt.len().saturating_sub(20);
+    excerpt.drain(..cut);
+    Found::new(category, "command", key, &message).excerpt(excerpt.join("\n")).weigh(Weight::Cause)
+}
+
+/// What kind of thing a command is, by its words.
+fn of_command(command: &str) -> Option<Category> {
+    const WORDS: [(&[&str], Category); 9] = [
+        (&["bandit", "safety", "pip-audit", "audit", "trivy", "semgrep", "gitleaks", "zizmor"], Category::Security),
+        (&["sphinx", "sphinx-build", "mkdocs", "docs", "doc", "documentation", "pydocstyle", "report"], Category::Docs),
+        (
+            &[
+                "ruff",
+                "flake8",
+                "pylint",
+                "black",
+                "isort",
+                "mypy",
+                "pyright",
+                "codespell",
+                "pre-commit",
+                "lint",
+                "lints",
+                "format",
+                "fmt",
+                "eslint",
+                "prettier",
+                "style",
+                "typecheck",
+                "quality",
+                "clippy",
+                "inventory",
+                "policy",
+                "ty",
+                "deptry",
+                "vulture",
+                "yamllint",
+                "actionlint",
+                "check-manifest",
+                "checkout-dirty",
+            ],
+            Category::Quality,
+        ),
+        (&["benchmark", "benchmarks", "asv", "bench"], Category::Benchmark),
+        (&["coverage", "diff-cover", "interrogate"], Category::Coverage),
+        (&["integration", "e2e", "end-to-end"], Category::IntegrationTest),
+        (
+            &["pytest", "unittest", "nose2", "trial", "stestr", "test", "tests", "jest", "vitest", "tox", "nox"],
+            Category::UnitTest,
+        ),
+        (&["pip", "pip3", "pipenv", "conda", "mamba", "poetry", "pdm"], Category::ImportDependency),
+        (&["build", "compile", "cargo", "cmake", "make", "gcc", "gradle", "mvn", "webpack", "tsc"], Category::Build),
+    ];
+    let command = command.to_ascii_lowercase();
+    let words: Vec<&str> =
+        command.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).map(|word| word.trim_matches('-')).collect();
+    if command.contains("git push") || command.contains("git rebase") || command.contains("git merge") {
+        return Some(Category::Infra);
+    }
+    if command.contains("codecov upload") || command.contains("aws s3") {
+        return Some(Category::Infra);
+    }
+    WORDS.iter().find(|(names, _)| words.iter().any(|word| names.contains(word))).map(|(_, category)| *category)
+}

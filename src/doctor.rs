@@ -1,0 +1,69 @@
+//! doctor: what this machine can do, and what is missing.
+
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+use console::style;
+
+use crate::{
+    cli::{self, DoctorArgs},
+    report::{self, Table},
+    sandbox::{LocalSandbox, Sandbox as _, pythons},
+};
+
+/// Looks at everything that a repair needs, and prints it. 0 when nothing is missing, 1 else.
+///
+/// # Errors
+/// When this program can't find itself.
+pub async fn doctor(args: &DoctorArgs) -> Result<u8> {
+    let mut table = Table::new(&["what", "", "found"]);
+    let mut complete = true;
+    let mut row = |what: &str, found: Result<String, String>, needed: bool| {
+        let (mark, text) = match found {
+            Ok(text) => (style("ok").green(), text),
+            Err(text) if needed => {
+                complete = false;
+                (style("missing").red(), text)
+            }
+            Err(text) => (style("–").dim(), text),
+        };
+        table.row(vec![what.to_owned(), mark.to_string(), text]);
+    };
+    row("test-repair", Ok(env!("CARGO_PKG_VERSION").to_owned()), true);
+    row("git", version("git", "install git: trees and patches are read with it"), true);
+    row("bash", version("bash", "install bash: it runs the job's commands"), true);
+    let pythons = pythons();
+    let found =
+        if pythons.is_empty() { Err("install Python 3 with venv and pip".to_owned()) } else { Ok(pythons.join(", ")) };
+    row("Python", found, true);
+    row("uv", version("uv", "not there: Pythons come from PATH and pyenv"), false);
+    row("bubblewrap", version("bwrap", "not there: the sandbox uses the kernel directly"), false);
+    let cache = args.sandbox.cache();
+    let origin = match args.sandbox.cache_dir {
+        Some(_) => "--cache-dir or TEST_REPAIR_CACHE",
+        None => "default",
+    };
+    let sandbox = LocalSandbox::new(&cache, args.sandbox.no_isolation, cli::launcher()?).await;
+    row("cache", Ok(format!("{} ({origin})", cache.display())), true);
+    match &sandbox {
+        Ok(sandbox) => {
+            row("sandbox", Ok(format!("local: {}", sandbox.posture().enforced.join(", "))), true);
+            for missing in &sandbox.posture().missing {
+                row("", Err(missing.clone()), false);
+            }
+        }
+        Err(error) => row("sandbox", Err(error.to_string()), true),
+    }
+    report::print(&table.render(0));
+    Ok(u8::from(!complete))
+}
+
+fn version(program: &str, otherwise: &str) -> Result<String, String> {
+    let output = Command::new(program).arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output();
+    match output {
+        Ok(output) if output.status.success() => {
+            Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
+        }
+        _ => Err(otherwise.to_owned()),
+    }
+}

@@ -1,0 +1,300 @@
+//! eval: a corpus of failing repositories in, a table out.
+//!
+//! A case is a folder with `repo.tar.gz` (the failing tree in one folder), `ci.log`, `case.json` and `fix.patch`. Only
+//! the tree and the log are given to the repair; `case.json` says what to score against.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use console::style;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use crate::{
+    cli::{self, EvalArgs, Format},
+    fix::{self, FixOptions},
+    input::BadInput,
+    outcome::{Outcome, Repair, TargetReport, Verdict, Verification},
+    pipeline::Request,
+    plan::Overrides,
+    progress::Progress,
+    redact::shown_line,
+    report::{self, Table},
+    verify::{self, VerifyOptions},
+};
+
+/// What `case.json` says that is scored against.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct Case {
+    category: String,
+    tool: String,
+    failing_tests: Vec<String>,
+    expected_outcome: Option<String>,
+}
+
+/// What came of a case.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Scored {
+    case: String,
+    category: String,
+    tool: String,
+    /// `outcome` of `fix`, `verdict` of `verify`, or `error`.
+    ended: String,
+    /// What the case is expected to end as, where it says so.
+    expected: Option<String>,
+    reproduced: bool,
+    /// Of the failing tests that the case names, how many were reproduced.
+    tests_reproduced: Option<(usize, usize)>,
+    files: Vec<String>,
+    seconds: f64,
+    /// The first reason why it is not better.
+    why: String,
+}
+
+/// Replays the corpus. 0 when every case could be run, 1 else.
+///
+/// # Errors
+/// [`BadInput`] for a corpus without cases.
+pub async fn eval(args: &EvalArgs) -> Result<u8> {
+    let cases = cases(args)?;
+    let mut done: Vec<Scored> = Vec::new();
+    if let Some(file) = args.resume.as_ref().filter(|f| f.exists()) {
+        for line in fs::read_to_string(file)?.lines().filter(|l| !l.trim().is_empty()) {
+            let scored = serde_json::from_str(line)
+                .map_err(|e| BadInput(format!("{} is no result of eval: {e}", file.display())))?;
+            done.push(scored);
+        }
+    }
+    let finished: BTreeSet<String> = done.iter().map(|s| s.case.clone()).collect();
+    let total = cases.len();
+    let slots = Arc::new(Semaphore::new(usize::from(args.jobs)));
+    let mut running = tokio::task::JoinSet::new();
+    for directory in cases.into_iter().filter(|d| !finished.contains(&name_of(d))) {
+        let slots = Arc::clone(&slots);
+        let setting = Setting::of(args)?;
+        running.spawn(async move {
+            let _slot = slots.acquire_owned().await;
+            one(&directory, &setting).await
+        });
+    }
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::pin!(interrupted);
+    loop {
+        let scored = tokio::select! {
+            next = running.join_next() => match next {
+                Some(scored) => scored.context("a case panicked")?,
+                None => break,
+            },
+            _ = &mut interrupted => return Ok(130),
+        };
+        report::complain(&format!(
+            "[{}/{total}] {}: {} ({:.0} s)",
+            done.len() + 1,
+            scored.case,
+            scored.ended,
+            scored.seconds
+        ));
+        if let Some(file) = &args.resume {
+            let mut file = File::options().create(true).append(true).open(file)?;
+            file.write_all(report::json_line(&scored).as_bytes())?;
+        }
+        done.push(scored);
+    }
+    done.sort_by(|a, b| a.case.cmp(&b.case));
+    report::print(&match args.format {
+        Format::Text => table(&done),
+        Format::Json => done.iter().map(report::json_line).collect(),
+    });
+    Ok(u8::from(done.iter().any(|s| s.ended == "error")))
+}
+
+fn cases(args: &EvalArgs) -> Result<Vec<PathBuf>> {
+    let pattern = glob::Pattern::new(&args.filter).map_err(|e| BadInput(format!("--filter {}: {e}", args.filter)))?;
+    let mut found = Vec::new();
+    for root in [args.corpus.clone(), args.corpus.join("cases")] {
+        let Ok(entries) = root.read_dir() else { continue };
+        let directories = entries.filter_map(Result::ok).map(|e| e.path()).filter(|p| p.join("repo.tar.gz").is_file());
+        found.extend(directories.filter(|p| pattern.matches(&name_of(p))));
+    }
+    if args.corpus.join("repo.tar.gz").is_file() {
+        found.push(args.corpus.clone());
+    }
+    found.sort();
+    if found.is_empty() {
+        let corpus = args.corpus.display();
+        bail!(BadInput(format!(
+            "{corpus} has no case (a folder with repo.tar.gz and ci.log) that matches {}",
+            args.filter
+        )));
+    }
+    Ok(found)
+}
+
+fn name_of(directory: &Path) -> String {
+    directory.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+#[derive(Clone)]
+struct Setting {
+    verify: bool,
+    out: Option<PathBuf>,
+    timeout: Duration,
+    cache: PathBuf,
+    no_isolation: bool,
+    launcher: PathBuf,
+}
+
+impl Setting {
+    fn of(args: &EvalArgs) -> Result<Setting> {
+        Ok(Setting {
+            verify: args.verify,
+            out: args.out.clone(),
+            timeout: Duration::from_secs(args.timeout),
+            cache: args.sandbox.cache(),
+            no_isolation: args.sandbox.no_isolation,
+            launcher: cli::launcher()?,
+        })
+    }
+}
+
+async fn one(directory: &Path, setting: &Setting) -> Scored {
+    let begun = Instant::now();
+    let case = fs::read(directory.join("case.json"))
+        .ok()
+        .and_then(|b| serde_json::from_slice::<Case>(&b).ok())
+        .unwrap_or_default();
+    let mut scored = Scored {
+        case: name_of(directory),
+        category: case.category.clone(),
+        tool: case.tool.clone(),
+        ended: "error".to_owned(),
+        expected: case.expected_outcome.clone(),
+        reproduced: false,
+        tests_reproduced: None,
+        files: Vec::new(),
+        seconds: 0.0,
+        why: String::new(),
+    };
+    if let Err(error) = replay(directory, setting, &case, &mut scored).await {
+        scored.why = shown_line(&format!("{error:#}"), 300);
+    }
+    scored.seconds = begun.elapsed().as_secs_f64();
+    scored
+}
+
+async fn replay(directory: &Path, setting: &Setting, case: &Case, scored: &mut Scored) -> Result<()> {
+    let scratch = tempfile::Builder::new().prefix("test-repair-case-").tempdir()?;
+    let archive = flate2::read::GzDecoder::new(File::open(directory.join("repo.tar.gz"))?);
+    tar::Archive::new(archive).unpack(scratch.path()).context("repo.tar.gz cannot be unpacked")?;
+    let mut roots = fs::read_dir(scratch.path())?.filter_map(Result::ok).map(|e| e.path()).filter(|p| p.is_dir());
+    let repository = roots.next().context("repo.tar.gz holds no folder")?;
+    let request = Request {
+        repository,
+        logs: vec![directory.join("ci.log")],
+        overrides: Overrides::default(),
+        timeout: setting.timeout,
+        deadline: None,
+        cache: setting.cache.clone(),
+        no_isolation: setting.no_isolation,
+        launcher: setting.launcher.clone(),
+    };
+    let progress = Progress::silent();
+    let (text, patch) = if setting.verify {
+        let mut verification = Verification::new();
+        let patch = directory.join("fix.patch");
+        verify::verify(&request, &patch, &VerifyOptions::default(), &progress, &mut verification).await?;
+        scored.ended = word(&verification.verdict);
+        scored.score(case, &verification.targets);
+        let good = matches!(verification.verdict, Verdict::Proven);
+        scored.why = if good { String::new() } else { verification.reasons.join("; ") };
+        (report::json_line(&verification), Vec::new())
+    } else {
+        let mut repair = Repair::new();
+        fix::fix(&request, &FixOptions::default(), &progress, &mut repair).await?;
+        repair.timings = progress.timings();
+        scored.ended = word(&repair.outcome);
+        scored.score(case, &repair.targets);
+        scored.files = repair.fix.iter().flat_map(|f| f.files.clone()).collect();
+        scored.why = why(&repair);
+        (report::json_line(&repair), repair.patch)
+    };
+    if let Some(out) = &setting.out {
+        let out = out.join(&scored.case);
+        fs::create_dir_all(&out)?;
+        fs::write(out.join("outcome.json"), text)?;
+        if !patch.is_empty() {
+            fs::write(out.join("fix.patch"), patch)?;
+        }
+    }
+    Ok(())
+}
+
+impl Scored {
+    fn score(&mut self, case: &Case, targets: &[TargetReport]) {
+        let reproduced = targets.iter().filter(|t| t.baseline.as_ref().is_some_and(|b| b.reproduced > 0));
+        let ids: BTreeSet<&str> = reproduced
+            .flat_map(|t| &t.failures)
+            .flat_map(|f| [f.test_id.as_deref(), f.file.as_deref()])
+            .flatten()
+            .collect();
+        self.reproduced = targets.iter().any(|t| t.baseline.as_ref().is_some_and(|b| b.reproduced > 0));
+        if !case.failing_tests.is_empty() {
+            let seen = case.failing_tests.iter().filter(|id| ids.contains(id.as_str())).count();
+            self.tests_reproduced = Some((seen, case.failing_tests.len()));
+        }
+    }
+}
+
+fn why(repair: &Repair) -> String {
+    if repair.outcome == Outcome::Fixed {
+        return String::new();
+    }
+    let flags = repair.fix.iter().flat_map(|f| f.flags.clone());
+    let attempts = repair.attempts.iter().flat_map(|a| a.reasons.clone());
+    let baselines = repair.targets.iter().filter_map(|t| t.baseline.as_ref()?.why.clone());
+    flags.chain(attempts).chain(baselines).chain(repair.notes.clone()).next().unwrap_or_default()
+}
+
+fn word(value: &impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|v| Some(v.as_str()?.to_owned())).unwrap_or_default()
+}
+
+fn table(scored: &[Scored]) -> String {
+    let mut table = Table::new(&["case", "category", "reproduced", "ended", "seconds", "files, or why not"]);
+    for case in scored {
+        let ended = match case.ended.as_str() {
+            "fixed" | "proven" => style(&case.ended).green(),
+            "flagged" => style(&case.ended).yellow(),
+            _ => style(&case.ended).red(),
+        };
+        let reproduced = match (case.reproduced, case.tests_reproduced) {
+            (true, Some((seen, all))) => format!("{seen}/{all}"),
+            (true, None) => "yes".to_owned(),
+            (false, _) => "no".to_owned(),
+        };
+        let last = if case.files.is_empty() { shown_line(&case.why, 90) } else { case.files.join(", ") };
+        table.row(vec![
+            case.case.clone(),
+            case.category.clone(),
+            reproduced,
+            ended.to_string(),
+            format!("{:.0}", case.seconds),
+            last,
+        ]);
+    }
+    let count = |word: &str| scored.iter().filter(|s| s.ended == word).count();
+    let mut words: Vec<&str> = scored.iter().map(|s| s.ended.as_str()).collect();
+    words.sort_unstable();
+    words.dedup();
+    let sums: Vec<String> = words.iter().map(|w| format!("{} {w}", count(w))).collect();
+    let reproduced = scored.iter().filter(|s| s.reproduced).count();
+    format!("{}\n{reproduced} of {} reproduced; {}\n", table.render(0), scored.len(), sums.join(", "))
+}

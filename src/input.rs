@@ -1,0 +1,140 @@
+//! input: what a person gives, read and refused with a clear word where it can't be used.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    detect::{Detector, JobLog},
+    plan::workflow::{self, Workflow},
+    workspace::Tree,
+};
+
+/// Something that was given can't be used; the message says what, where and what to do. Exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadInput(pub String);
+
+/// No patch is larger; a diff of a dependency tree is no repair.
+const LARGEST_PATCH: u64 = 64 << 20;
+
+/// Reads a job's log, or standard input for `-`.
+///
+/// # Errors
+/// [`BadInput`] when the log is missing, unreadable, empty or no text.
+pub fn read_log(path: &Path) -> Result<Vec<JobLog>, BadInput> {
+    let name = path.display().to_string();
+    if path == Path::new("-") {
+        return read_stream("standard input", io::stdin().lock());
+    }
+    let refused = |e: io::Error| BadInput(format!("the log {name} cannot be read: {e}"));
+    if path.is_dir() {
+        return Err(BadInput(format!("{name} is a directory: --log takes a job's log file")));
+    }
+    let file = File::open(path).map_err(refused)?;
+    read_stream(&name, file)
+}
+
+fn read_stream(name: &str, mut stream: impl Read) -> Result<Vec<JobLog>, BadInput> {
+    let mut detector = Detector::new(name);
+    let mut buffer = vec![0; 1 << 16];
+    let (mut total, mut blank) = (0u64, true);
+    loop {
+        let read = match stream.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(BadInput(format!("the log {name} cannot be read: {error}"))),
+        };
+        let chunk = &buffer[..read];
+        if total == 0 {
+            if chunk.starts_with(b"PK\x03\x04") {
+                return Err(BadInput(format!(
+                    "{name} is a zip archive: unpack it and give the failing job's log file"
+                )));
+            }
+            let sample = &chunk[..read.min(8192)];
+            // UTF-16 and archives are full of NULs; a stray one in a log is not.
+            if sample.iter().filter(|b| **b == 0).count() * 20 > sample.len() {
+                return Err(BadInput(format!("{name} is not a text log: give the failing job's log file")));
+            }
+        }
+        total += read as u64;
+        blank &= chunk.iter().all(u8::is_ascii_whitespace);
+        detector.feed(chunk);
+    }
+    if blank {
+        return Err(BadInput(format!("the log {name} is empty: give the failing job's log file")));
+    }
+    Ok(detector.finish())
+}
+
+/// Copies the working tree of `repository`.
+///
+/// # Errors
+/// [`BadInput`] when there is none.
+pub fn read_repository(repository: &Path) -> Result<Tree, BadInput> {
+    Tree::snapshot(repository).map_err(|e| BadInput(format!("{e:#}")))
+}
+
+/// Reads a patch, or standard input for `-`.
+///
+/// # Errors
+/// [`BadInput`] when it is missing, unreadable or absurdly large.
+pub fn read_patch(path: &Path) -> Result<Vec<u8>, BadInput> {
+    let refused = |e: io::Error| BadInput(format!("the patch {} cannot be read: {e}", path.display()));
+    let mut patch = Vec::new();
+    if path == Path::new("-") {
+        io::stdin().lock().take(LARGEST_PATCH + 1).read_to_end(&mut patch).map_err(refused)?;
+    } else {
+        File::open(path).map_err(refused)?.take(LARGEST_PATCH + 1).read_to_end(&mut patch).map_err(refused)?;
+    }
+    if patch.len() as u64 > LARGEST_PATCH {
+        return Err(BadInput(format!("the patch {} is larger than {} MiB", path.display(), LARGEST_PATCH >> 20)));
+    }
+    Ok(patch)
+}
+
+/// The tree's own workflow files; one that can't be read is left out.
+pub fn workflows(tree: &Tree) -> Vec<Workflow> {
+    let is_workflow = |p: &String| p.starts_with(".github/workflows/") && (p.ends_with(".yml") || p.ends_with(".yaml"));
+    let texts = tree.paths().into_iter().filter(is_workflow).filter_map(|p| String::from_utf8(tree.read(&p)?).ok());
+    texts.filter_map(|text| workflow::parse(&text).ok()).collect()
+}
+
+/// A workflow file that a person names.
+///
+/// # Errors
+/// [`BadInput`] when it is missing or no workflow.
+pub fn read_workflow(path: &PathBuf) -> Result<Workflow, BadInput> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| BadInput(format!("the workflow {} cannot be read: {e}", path.display())))?;
+    workflow::parse(&text).map_err(|e| BadInput(format!("{} is no workflow file: {e}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_cannot_be_used_says_what_and_what_to_do() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, bytes: &[u8]| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            path
+        };
+        for (path, word) in [
+            (directory.path().join("absent.log"), "cannot be read"),
+            (file("empty.log", b" \n\n"), "is empty"),
+            (file("logs.zip", b"PK\x03\x04rest"), "zip"),
+            (file("core", &[0; 4096]), "not a text log"),
+            (directory.path().to_owned(), "is a directory"),
+        ] {
+            let error = read_log(&path).unwrap_err().to_string();
+            assert!(error.contains(word) && error.contains(path.to_str().unwrap()), "{error}");
+        }
+    }
+}

@@ -1,0 +1,484 @@
+//! Two versions of one unit of a test file: what the later one no longer asserts.
+
+use super::context::{Context, File};
+use super::facts::Fact;
+use super::python::last;
+use super::units::{Kind, Suite, Unit};
+use super::{Finding, FixType, Severity, evidence};
+use std::collections::BTreeMap;
+
+/// Everything that a comparison needs.
+pub(crate) struct Compared<'a> {
+    pub(crate) context: &'a Context<'a>,
+    pub(crate) file: &'a File<'a>,
+    pub(crate) before_path: &'a str,
+    pub(crate) suite_before: &'a Suite,
+    pub(crate) suite_after: &'a Suite,
+    /// Facts that were added elsewhere, by key: a lost fact found there has only moved.
+    pub(crate) elsewhere: &'a [Fact],
+}
+
+/// What is in `before` more often than in `after`.
+pub(crate) fn lost<T: Clone, K: Ord>(before: &[T], after: &[T], key: impl Fn(&T) -> K) -> Vec<T> {
+    let mut counts: BTreeMap<K, usize> = BTreeMap::new();
+    for item in after {
+        *counts.entry(key(item)).or_default() += 1;
+    }
+    (before.iter())
+        .filter(|item| match counts.get_mut(&key(item)) {
+            Some(count) if *count > 0 => {
+                *count -= 1;
+                false
+            }
+            _ => true,
+        })
+        .cloned()
+        .collect()
+}
+
+fn words(text: &str) -> Vec<&str> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let len = if is_word(first) { rest.find(|c| !is_word(c)).unwrap_or(rest.len()) } else { first.len_utf8() };
+        found.push(&rest[..len]);
+        rest = &rest[len..];
+    }
+    found
+}
+
+/// Are both the same but for the names of locals, or of what the source renamed?
+pub(crate) fn same_but_for_names(context: &Context<'_>, before: &Unit, after: &Unit) -> bool {
+    let (left, right) = (words(&before.whole), words(&after.whole));
+    if left.len() != right.len() {
+        return false;
+    }
+    let mut forth: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut back: BTreeMap<&str, &str> = BTreeMap::new();
+    for (old, new) in left.iter().zip(&right) {
+        if *forth.entry(old).or_insert(new) != *new || *back.entry(new).or_insert(old) != *old {
+            return false;
+        }
+        let local = before.locals.contains(*old) && after.locals.contains(*new) && !after.locals.contains(*old);
+        if old != new && !local && !context.renamed(old, new) {
+            return false;
+        }
+    }
+    true
+}
+
+impl Compared<'_> {
+    fn refuse(&self, rule: &'static str, line: u32, message: String) -> Finding {
+        Finding::refuse(rule, Some(self.file.path), message).at(line)
+    }
+
+    /// An expectation changed: refused, or flagged where it was declared and the tree shows the new value.
+    fn rewritten(&self, unit: &Unit, rule: &'static str, line: u32, message: String, new: &[String]) -> Finding {
+        let mut finding = self.refuse(rule, line, message);
+        if self.context.input.declared == Some(FixType::Test) {
+            let subjects = self.subjects(unit);
+            match evidence::of(self.context, self.before_path, &unit.qual, &subjects, new) {
+                Some(seen) => {
+                    finding.severity = Severity::Flag;
+                    finding.evidence = seen;
+                }
+                None => finding
+                    .message
+                    .push_str(" It is declared as a test fix, but nothing else in the tree asserts the new value."),
+            }
+        }
+        finding
+    }
+
+    /// The project's names that the unit calls.
+    fn subjects(&self, unit: &Unit) -> Vec<String> {
+        let named = |call: &&String| {
+            let root = call.split('.').next().unwrap_or("");
+            self.suite_before.imports.get(root).is_some_and(|m| self.context.is_project(m))
+        };
+        let mut found: Vec<String> = unit.calls.iter().filter(named).map(|c| last(c).to_string()).collect();
+        for fact in &unit.facts {
+            for word in words(&fact.key) {
+                if self.suite_before.imports.get(word).is_some_and(|m| self.context.is_project(m)) {
+                    found.push(word.to_string());
+                }
+            }
+        }
+        found.sort();
+        found.dedup();
+        found
+    }
+
+    pub(crate) fn units(&self, before: &Unit, after: &Unit, findings: &mut Vec<Finding>) {
+        if before.whole == after.whole && before.guards == after.guards
+            || same_but_for_names(self.context, before, after)
+        {
+            return;
+        }
+        let start = findings.len();
+        self.disabled(before, after, findings);
+        self.cases(before, after, findings);
+        self.facts(before, after, findings);
+        self.replaced(before, after, findings);
+        if findings.len() == start {
+            self.values(before, after, findings);
+        }
+    }
+
+    fn disabled(&self, before: &Unit, after: &Unit, findings: &mut Vec<Finding>) {
+        let name = &after.qual;
+        if let Some((text, line)) = lost(&after.disabling, &before.disabling, |d| d.0.clone()).first() {
+            let message = format!("`{name}` is now skipped, excused or stopped.");
+            findings.push(self.refuse("test-skipped", *line, message).texts(None, Some(text)));
+        }
+        if let Some(guard) = lost(&after.guards, &before.guards, String::clone).first()
+            && before.kind == Kind::Test
+        {
+            let message = format!("`{name}` is now only defined under a condition.");
+            findings.push(self.refuse("test-skipped", after.line, message).texts(None, Some(guard)));
+        }
+        if after.returns > before.returns && before.kind == Kind::Test {
+            let message = format!("`{name}` now returns before its end.");
+            findings.push(self.refuse("test-early-exit", after.line, message));
+        }
+        let marks = ["slow", "integration", "network", "manual", "flaky", "broken", "wip", "nightly", "timeout"];
+        for mark in lost(&after.decorators, &before.decorators, String::clone) {
+            let short = last(mark.split('(').next().unwrap_or(""));
+            let known =
+                ["parametrize", "usefixtures", "asyncio", "anyio", "django_db", "fixture", "trio", "skip", "xfail"];
+            if mark.contains("mark.filterwarnings") && mark.contains("ignore") {
+                let message = format!("`{name}` now ignores warnings.");
+                findings.push(self.refuse("warnings-relaxed", after.line, message).texts(None, Some(&mark)));
+            } else if mark.contains("mark.") && !known.contains(&short) && marks.contains(&short) {
+                let message = format!("`{name}` got a mark that runners deselect by.");
+                findings.push(
+                    Finding::flag("test-marked", Some(self.file.path), message).at(after.line).texts(None, Some(&mark)),
+                );
+            }
+        }
+        if after.kind == Kind::Test
+            && after.decorators.len() > before.decorators.len()
+            && lost(&after.decorators, &before.decorators, String::clone)
+                .iter()
+                .any(|d| !d.contains('.') && !d.contains('('))
+        {
+            let message =
+                format!("`{name}` got a decorator of the project's own; it may change whether the test runs.");
+            findings.push(Finding::flag("test-marked", Some(self.file.path), message).at(after.line));
+        }
+    }
+
+    fn cases(&self, before: &Unit, after: &Unit, findings: &mut Vec<Finding>) {
+        let gone = lost(&before.cases, &after.cases, String::clone);
+        let Some(first) = gone.first() else { return };
+        let new = lost(&after.cases, &before.cases, String::clone);
+        if new.len() < gone.len() {
+            let message = format!("`{}` lost {} of its parametrized cases.", after.qual, gone.len() - new.len());
+            findings.push(
+                self.refuse("test-case-lost", after.line, message).texts(Some(first), new.first().map(String::as_str)),
+            );
+        } else {
+            let message = format!("A parametrized case of `{}` was rewritten.", after.qual);
+            let values: Vec<String> = lost(&split_values(&new), &split_values(&gone), String::clone);
+            findings.push(
+                self.rewritten(before, "expectation-rewritten", after.line, message, &values)
+                    .texts(Some(first), new.first().map(String::as_str)),
+            );
+        }
+    }
+
+    fn facts(&self, before: &Unit, after: &Unit, findings: &mut Vec<Finding>) {
+        let mut gained = after.facts.clone();
+        let mut gone: Vec<&Fact> = Vec::new();
+        for fact in &before.facts {
+            // The copy with the fewest guards is the one that stands for it.
+            let same = (0..gained.len())
+                .filter(|i| gained[*i].key == fact.key)
+                .min_by_key(|i| lost(&gained[*i].guards, &fact.guards, String::clone).len());
+            match same {
+                Some(index) => self.guarded(before, fact, &gained.remove(index), findings),
+                None => gone.push(fact),
+            }
+        }
+        for fact in gone {
+            if self.elsewhere.iter().any(|f| f.key == fact.key) && before.kind != Kind::Test {
+                continue;
+            }
+            let near = (0..gained.len()).find(|i| related(fact, &gained[*i]));
+            let found = near.map(|index| gained.remove(index));
+            if let Some(finding) = self.changed_fact(before, after, fact, found.as_ref()) {
+                findings.push(finding);
+            }
+        }
+    }
+
+    fn guarded(&self, unit: &Unit, fact: &Fact, now: &Fact, findings: &mut Vec<Finding>) {
+        let new = lost(&now.guards, &fact.guards, String::clone);
+        let old = lost(&fact.guards, &now.guards, String::clone);
+        let Some(guard) = new.iter().find(|g| !g.starts_with("for ") && !g.starts_with("in ")) else { return };
+        // A condition or iterated value that was only respelled.
+        if old.len() >= new.len()
+            && !guard.starts_with("try")
+            && !guard.starts_with("after")
+            && old.iter().any(|g| g.split(' ').next() == guard.split(' ').next())
+        {
+            let message = format!("An assertion of `{}` now stands under another condition.", unit.qual);
+            findings.push(
+                self.refuse("assertion-guarded", now.line, message).texts(old.first().map(String::as_str), Some(guard)),
+            );
+            return;
+        }
+        let message = format!("An assertion of `{}` can now be passed over.", unit.qual);
+        findings.push(self.refuse("assertion-guarded", now.line, message).texts(Some(&fact.key), Some(guard)));
+    }
+
+    fn changed_fact(&self, before: &Unit, after: &Unit, fact: &Fact, now: Option<&Fact>) -> Option<Finding> {
+        let texts = |f: Finding| f.texts(Some(&readable(fact)), now.map(readable).as_deref());
+        let Some(now) = now else {
+            let message = format!("`{}` lost an assertion.", after.qual);
+            return Some(texts(self.refuse("assertion-removed", after.line, message)));
+        };
+        let weaker = |why: &str| {
+            let message = format!("An assertion of `{}` was weakened: {why}.", after.qual);
+            Some(texts(self.refuse("assertion-weakened", now.line, message)))
+        };
+        let guards = lost(&now.guards, &fact.guards, String::clone);
+        if guards.iter().any(|g| !g.starts_with("for ") && !g.starts_with("in ")) {
+            return weaker("it stands under a new condition");
+        }
+        if matches!(fact.op.as_str(), "raises" | "warns") {
+            if fact.pattern.is_some() && now.pattern.is_none() {
+                return weaker("the message is no longer compared");
+            }
+            if fact.right != now.right && !narrower(&fact.right, &now.right) {
+                if broad(&now.right) || now.right.contains(&fact.right) {
+                    return weaker("more exceptions are accepted");
+                }
+            } else if fact.pattern == now.pattern || fact.pattern.is_none() {
+                let kept = now.body.iter().all(|s| fact.body.contains(s)) && fact.body.last() == now.body.last();
+                return if kept { None } else { self.rewrite(before, fact, now) };
+            }
+            return self.rewrite(before, fact, now);
+        }
+        if fact.head == now.head && fact.op == now.op && loosened(fact, now) {
+            return weaker("the limit or tolerance is wider");
+        }
+        if fact.head == now.head && tightened(fact, now) {
+            return None;
+        }
+        if now.rank() < fact.rank() {
+            if fact.op == "==" && now.op == "~=" {
+                return Some(self.rewritten(
+                    before,
+                    "assertion-weakened",
+                    now.line,
+                    format!("`{}` now compares with a tolerance.", after.qual),
+                    &[],
+                ));
+            }
+            return weaker("the new one accepts more");
+        }
+        if now.rank() > fact.rank() && fact.head == now.head {
+            return None;
+        }
+        if now.right.starts_with("ANY") || now.right.ends_with(".ANY") || now.right == now.head {
+            return weaker("it can no longer fail");
+        }
+        self.rewrite(before, fact, now)
+    }
+
+    fn rewrite(&self, unit: &Unit, fact: &Fact, now: &Fact) -> Option<Finding> {
+        let mut new: Vec<String> = lost(&now.atoms, &fact.atoms, String::clone);
+        if let Some(pattern) = now.pattern.as_ref().filter(|p| fact.pattern.as_ref() != Some(p)) {
+            new = vec![pattern.clone()];
+        }
+        let message = format!("`{}` now expects something else.", unit.qual);
+        Some(
+            self.rewritten(unit, "expectation-rewritten", now.line, message, &new)
+                .texts(Some(&readable(fact)), Some(&readable(now))),
+        )
+    }
+
+    /// What the test is about is replaced by something else.
+    fn replaced(&self, before: &Unit, after: &Unit, findings: &mut Vec<Finding>) {
+        for (target, line) in lost(&after.mocks, &before.mocks, |m| m.0.clone()) {
+            if let Some(finding) = self.mocked(after, &target, line) {
+                findings.push(finding.texts(None, Some(&target)));
+            }
+        }
+        for name in after.locals.difference(&before.locals) {
+            let imported = self.suite_before.imports.get(name).or_else(|| self.suite_after.imports.get(name));
+            if imported.is_some_and(|m| self.context.is_project(m)) {
+                let message = format!("`{}` is now a local of `{}`, no longer the project's own.", name, after.qual);
+                findings.push(self.refuse("subject-replaced", after.line, message));
+            }
+        }
+        let calls = |unit: &Unit| -> Vec<String> { unit.calls.iter().map(|c| last(c).to_string()).collect() };
+        let (old, new) = (calls(before), calls(after));
+        for name in lost(&old, &new, String::clone) {
+            let imported = self.suite_before.imports.get(&name);
+            let through = before.calls.iter().find(|c| last(c) == name).and_then(|c| {
+                let root = c.split('.').next().unwrap_or("");
+                self.suite_before.imports.get(root).filter(|_| root != name)
+            });
+            let subject = imported.or(through).is_some_and(|m| self.context.is_project(m));
+            let gone = self.context.undefined.contains(&name);
+            if subject && !gone && !new.contains(&name) && before.kind == Kind::Test {
+                let message = format!("`{}` no longer calls `{name}`, which it tested.", after.qual);
+                findings.push(self.refuse("subject-replaced", after.line, message));
+            }
+        }
+    }
+
+    fn mocked(&self, unit: &Unit, target: &str, line: u32) -> Option<Finding> {
+        let (assigned, target) = match target.strip_prefix('=') {
+            Some(rest) => (true, rest),
+            None => (false, target),
+        };
+        let root = target.split('.').next().unwrap_or("");
+        if unit.locals.contains(root) && !self.suite_after.imports.contains_key(root) {
+            return None;
+        }
+        let full = match self.suite_after.imports.get(root) {
+            Some(module) => format!("{module}{}", &target[root.len()..]),
+            None if assigned => return None,
+            None => target.to_string(),
+        };
+        let name = last(&full);
+        let called =
+            unit.calls.iter().any(|c| last(c) == name) || unit.facts.iter().any(|f| words(&f.key).contains(&name));
+        let refuse =
+            |why: &str| Some(self.refuse("subject-mocked", line, format!("`{}` replaces {why}: `{full}`.", unit.qual)));
+        if self.context.is_project(&full) {
+            if called {
+                return refuse("what it tests");
+            }
+            let mut module = full.as_str();
+            while let Some((parent, _)) = module.rsplit_once('.') {
+                if let Some((_, bytes)) = self.context.module_file(parent) {
+                    let text = String::from_utf8_lossy(&bytes).into_owned();
+                    let part = full[parent.len() + 1..].split('.').next().unwrap_or("");
+                    if [format!("def {part}("), format!("class {part}")].iter().any(|d| text.contains(d.as_str())) {
+                        return refuse("a part of the project");
+                    }
+                    break;
+                }
+                module = parent;
+            }
+            let message = format!("`{}` replaces something that the project uses: `{full}`.", unit.qual);
+            return Some(Finding::flag("subject-mocked", Some(self.file.path), message).at(line));
+        }
+        if full.starts_with("sys.modules") {
+            return refuse("a module");
+        }
+        if matches!(unit.kind, Kind::Test) && called && !matches!(root, "time" | "sys" | "os" | "random") {
+            let message = format!("`{}` replaces something that it uses: `{full}`.", unit.qual);
+            return Some(Finding::flag("subject-mocked", Some(self.file.path), message).at(line));
+        }
+        None
+    }
+
+    /// Values outside assertions: inputs, expected values in variables, constants.
+    fn values(&self, before: &Unit, after: &Unit, findings: &mut Vec<Finding>) {
+        let keys = |unit: &Unit| unit.literals.iter().map(|l| normal_text(&l.0)).collect::<Vec<_>>();
+        let (old, new) = (keys(before), keys(after));
+        let gone = lost(&old, &new, String::clone);
+        let Some(first) = gone.first() else { return };
+        let moved: Vec<String> = self.suite_after.units.iter().flat_map(keys).collect();
+        let all_before: Vec<String> = self.suite_before.units.iter().flat_map(keys).collect();
+        if lost(&all_before, &moved, String::clone).iter().all(|l| !gone.contains(l)) {
+            return;
+        }
+        let gained = lost(&new, &old, String::clone);
+        let line = before.literals.iter().find(|l| normal_text(&l.0) == *first).map_or(before.line, |l| l.1);
+        let message = format!("A value that `{}` relied on was changed or removed.", after.qual);
+        let rule = if before.fixture.is_some() { "fixture-changed" } else { "expectation-rewritten" };
+        let mut finding = self.rewritten(before, rule, after.line, message, &gained);
+        if self.context.linted(self.before_path, line, line) {
+            finding.severity = Severity::Flag;
+            finding.evidence = "a linter reported this line".to_string();
+        }
+        findings.push(finding.texts(Some(first), gained.first().map(String::as_str)));
+    }
+}
+
+/// Text without the placeholders that a change of formatting style moves around.
+fn normal_text(literal: &str) -> String {
+    if !literal.starts_with('"') {
+        return literal.to_string();
+    }
+    literal.replace("\\n", "\n").trim().to_string()
+}
+
+fn split_values(cases: &[String]) -> Vec<String> {
+    cases.iter().flat_map(|c| c.split(", ").map(ToString::to_string).collect::<Vec<_>>()).collect()
+}
+
+fn readable(fact: &Fact) -> String {
+    match &fact.pattern {
+        Some(pattern) => format!("{} {} matching {pattern}", fact.op, fact.right),
+        None if matches!(fact.op.as_str(), "raises" | "warns") => format!("{} {}", fact.op, fact.right),
+        None => fact.key.clone(),
+    }
+}
+
+fn related(fact: &Fact, now: &Fact) -> bool {
+    let raising = |f: &Fact| matches!(f.op.as_str(), "raises" | "warns");
+    if raising(fact) != raising(now) {
+        return false;
+    }
+    if raising(fact) {
+        return fact.op == now.op && (fact.body.last() == now.body.last() || fact.right == now.right);
+    }
+    fact.head == now.head
+        || fact.right == now.right && fact.op == now.op && !fact.right.is_empty()
+        || fact.key.contains(&now.head) && now.head.len() > 2
+        || now.key.contains(&fact.head) && fact.head.len() > 2
+}
+
+fn broad(exceptions: &str) -> bool {
+    words(exceptions).iter().any(|w| matches!(*w, "Exception" | "BaseException"))
+}
+
+/// Does the second accept less than the first?
+fn narrower(before: &str, after: &str) -> bool {
+    broad(before) && !broad(after)
+        || before.starts_with('(')
+            && words(after).iter().all(|w| words(before).contains(w))
+            && after.len() < before.len()
+}
+
+fn loosened(fact: &Fact, now: &Fact) -> bool {
+    let limits = (super::python::number(&fact.right), super::python::number(&now.right));
+    if let (Some(old), Some(new)) = limits {
+        match fact.op.as_str() {
+            "<" | "<=" => return new > old,
+            ">" | ">=" => return new < old,
+            _ => {}
+        }
+    }
+    let find = |f: &Fact, name: &str| f.tolerance.iter().find(|t| t.0 == name).map(|t| t.1);
+    let same_value = |f: &Fact| f.atoms.first().cloned();
+    now.tolerance.iter().any(|(name, new)| match (find(fact, name), name.as_str()) {
+        (Some(old), "places" | "decimal" | "significant") => *new < old,
+        (Some(old), _) => *new > old,
+        (None, "places" | "decimal" | "significant") => *new < 7.0,
+        (None, _) => {
+            !fact.tolerance.is_empty() && *new > 1e-6
+                || fact.tolerance.is_empty() && same_value(fact) == same_value(now)
+        }
+    })
+}
+
+fn tightened(fact: &Fact, now: &Fact) -> bool {
+    let limits = (super::python::number(&fact.right), super::python::number(&now.right));
+    if let (Some(old), Some(new)) = limits {
+        return match (fact.op.as_str(), now.op.as_str()) {
+            ("<" | "<=", "<" | "<=") => new <= old && !(new == old && fact.op == "<" && now.op == "<="),
+            (">" | ">=", ">" | ">=") => new >= old && !(new == old && fact.op == ">" && now.op == ">="),
+            _ => false,
+        };
+    }
+    fact.op == "~=" && now.op == "~=" && fact.right == now.right && !loosened(fact, now)
+}

@@ -1,0 +1,235 @@
+//! What every rule needs: the changed files parsed once, what the project is made of, what was reported.
+
+use super::python::Py;
+use super::units::{Collecting, Suite};
+use super::{Judged, Reported, paths};
+use ruff_python_ast::Stmt;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A changed file.
+pub(crate) struct File<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) before: Option<&'a [u8]>,
+    pub(crate) after: Option<&'a [u8]>,
+    pub(crate) py_before: Option<Py>,
+    pub(crate) py_after: Option<Py>,
+    pub(crate) is_test: bool,
+    pub(crate) symlink: bool,
+}
+
+impl File<'_> {
+    pub(crate) fn text_before(&self) -> String {
+        self.before.map_or(String::new(), |b| String::from_utf8_lossy(b).into_owned())
+    }
+
+    pub(crate) fn text_after(&self) -> String {
+        self.after.map_or(String::new(), |b| String::from_utf8_lossy(b).into_owned())
+    }
+}
+
+/// See the module.
+pub(crate) struct Context<'a> {
+    pub(crate) input: &'a Judged<'a>,
+    pub(crate) files: Vec<File<'a>>,
+    pub(crate) paths: Vec<String>,
+    pub(crate) collecting: Collecting,
+    python_files: Vec<String>,
+    /// Top-level modules and packages of the project.
+    pub(crate) modules: BTreeSet<String>,
+    /// Names that the change no longer defines, and names that it newly defines, in files that are no tests.
+    pub(crate) undefined: BTreeSet<String>,
+    pub(crate) defined: BTreeSet<String>,
+}
+
+const LINTERS: [&str; 22] = [
+    "ruff",
+    "flake8",
+    "pylint",
+    "mypy",
+    "pyright",
+    "black",
+    "isort",
+    "codespell",
+    "bandit",
+    "pyupgrade",
+    "pydocstyle",
+    "ruff-format",
+    "pycodestyle",
+    "pyflakes",
+    "autopep8",
+    "yapf",
+    "docformatter",
+    "vulture",
+    "ty",
+    "pre-commit",
+    "ruff-check",
+    "basedpyright",
+];
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(input: &'a Judged<'a>) -> Context<'a> {
+        let mut paths = input.before.paths();
+        paths.sort();
+        let (python_files, collecting) = collecting(input);
+        let mut modules = BTreeSet::new();
+        for path in paths.iter().filter(|p| paths::is_python(p)) {
+            let parts = paths::parts(path.strip_prefix("src/").or_else(|| path.strip_prefix("lib/")).unwrap_or(path));
+            match parts.as_slice() {
+                [file] => modules.insert(file.rsplit_once('.').map_or(*file, |(s, _)| s).to_string()),
+                [dir, ..] => modules.insert((*dir).to_string()),
+                [] => false,
+            };
+        }
+        let mut context = Context {
+            input,
+            files: Vec::new(),
+            paths,
+            collecting,
+            python_files,
+            modules,
+            undefined: BTreeSet::new(),
+            defined: BTreeSet::new(),
+        };
+        for (path, change) in &input.change.files {
+            if change.before == change.after {
+                continue;
+            }
+            let parse = |side: &'a Option<Vec<u8>>| {
+                let stub = paths::extension(path) == "pyi";
+                side.as_deref().filter(|_| paths::is_python(path)).map(|bytes| Py::parse(bytes, stub))
+            };
+            let file = File {
+                path,
+                before: change.before.as_deref(),
+                after: change.after.as_deref(),
+                py_before: parse(&change.before),
+                py_after: parse(&change.after),
+                is_test: context.is_test(path),
+                symlink: change.symlink,
+            };
+            context.files.push(file);
+        }
+        let names = |py: &Option<Py>| py.as_ref().map_or_else(BTreeSet::new, defined_names);
+        for file in context.files.iter().filter(|f| !f.is_test) {
+            let (before, after) = (names(&file.py_before), names(&file.py_after));
+            context.undefined.extend(before.difference(&after).cloned());
+            context.defined.extend(after.difference(&before).cloned());
+        }
+        context
+    }
+
+    /// Is it a file of tests, by name, by place or by the project's own patterns?
+    pub(crate) fn is_test(&self, path: &str) -> bool {
+        paths::is_test_file(path) || paths::is_python(path) && self.by_pattern(path)
+    }
+
+    fn by_pattern(&self, path: &str) -> bool {
+        self.python_files.iter().any(|p| {
+            glob::Pattern::new(p)
+                .is_ok_and(|p| if p.as_str().contains('/') { p.matches(path) } else { p.matches(paths::name(path)) })
+        })
+    }
+
+    /// Would a runner collect tests from a file of this name?
+    pub(crate) fn is_collected(&self, path: &str) -> bool {
+        paths::has_test_name(path) && paths::name(path) != "conftest.py" || self.by_pattern(path)
+    }
+
+    /// The content of a file after the change.
+    pub(crate) fn after(&self, path: &str) -> Option<Vec<u8>> {
+        match self.input.change.files.get(path) {
+            Some(change) => change.after.clone(),
+            None => self.input.before.read(path),
+        }
+    }
+
+    pub(crate) fn read(&self, path: &str) -> Option<String> {
+        self.input.before.read(path).map(|b| String::from_utf8_lossy(&b).into_owned())
+    }
+
+    pub(crate) fn category(&self) -> &str {
+        self.input.category.unwrap_or("")
+    }
+
+    /// The reported findings of one file.
+    pub(crate) fn reported(&self, path: &str) -> impl Iterator<Item = &'a Reported> {
+        self.input.reported.iter().filter(move |r| r.file.as_deref() == Some(path))
+    }
+
+    /// Did a linter report something between these lines (before the change)?
+    pub(crate) fn linted(&self, path: &str, from: u32, to: u32) -> bool {
+        self.reported(path).any(|r| {
+            LINTERS.contains(&r.tool.to_ascii_lowercase().as_str())
+                && r.line.is_none_or(|l| l + 1 >= from && l <= to + 1)
+        })
+    }
+
+    /// The file of a dotted module, in the tree after the change.
+    pub(crate) fn module_file(&self, dotted: &str) -> Option<(String, Vec<u8>)> {
+        let path = dotted.trim_start_matches('.').replace('.', "/");
+        if path.is_empty() {
+            return None;
+        }
+        for prefix in ["", "src/", "lib/"] {
+            for end in [".py", "/__init__.py", ".pyi"] {
+                let candidate = format!("{prefix}{path}{end}");
+                if let Some(bytes) = self.after(&candidate) {
+                    return Some((candidate, bytes));
+                }
+            }
+        }
+        None
+    }
+
+    /// Does a dotted name begin with a module of the project, tests aside?
+    pub(crate) fn is_project(&self, dotted: &str) -> bool {
+        dotted.starts_with('.') || {
+            let root = dotted.split('.').next().unwrap_or("");
+            self.modules.contains(root) && !matches!(root, "tests" | "test")
+        }
+    }
+
+    /// May an identifier have become another one, as a rename in the source makes necessary?
+    pub(crate) fn renamed(&self, old: &str, new: &str) -> bool {
+        self.undefined.contains(old) && self.defined.contains(new)
+    }
+
+    /// The tests of one side of a file.
+    pub(crate) fn suite(&self, py: &Py) -> Suite {
+        Suite::of(py, &self.collecting)
+    }
+}
+
+/// Functions, classes, methods and assigned names.
+fn defined_names(py: &Py) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    super::python::walk(py.body(), &mut |stmt| {
+        match stmt {
+            Stmt::FunctionDef(f) => names.insert(f.name.to_string()),
+            Stmt::ClassDef(c) => names.insert(c.name.to_string()),
+            Stmt::Assign(a) => a.targets.iter().fold(false, |_, t| names.insert(super::python::dotted(t))),
+            _ => false,
+        };
+        true
+    });
+    names
+}
+
+fn collecting(input: &Judged<'_>) -> (Vec<String>, Collecting) {
+    let mut collecting = Collecting::default();
+    let mut files = Vec::new();
+    for path in ["pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg"] {
+        let Some(bytes) = input.before.read(path) else { continue };
+        let entries: BTreeMap<String, Vec<String>> =
+            super::config::read(path, &String::from_utf8_lossy(&bytes)).unwrap_or_default();
+        for (key, values) in entries {
+            match key.as_str() {
+                "pytest.python_files" => files.extend(values),
+                "pytest.python_functions" => collecting.functions.extend(values),
+                "pytest.python_classes" => collecting.classes.extend(values),
+                _ => {}
+            }
+        }
+    }
+    (files, collecting)
+}

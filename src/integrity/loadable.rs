@@ -1,0 +1,357 @@
+//! Files that run because they are there: `conftest`, plugins, `__init__`, `setup.py`, `sitecustomize`, shadowing modules.
+
+use super::context::{Context, File};
+use super::python::{Py, canon, dotted, is_string_stmt, last, stmt_key, string_value};
+use super::{Finding, compare::lost, paths};
+use ruff_python_ast::{self as ast, Expr, Stmt};
+
+/// Names of modules that tests and checks import; a new file of that name would be imported instead.
+const SHADOWED: [&str; 60] = [
+    "pytest",
+    "_pytest",
+    "unittest",
+    "mypy",
+    "ruff",
+    "coverage",
+    "flake8",
+    "black",
+    "isort",
+    "bandit",
+    "pylint",
+    "sphinx",
+    "tox",
+    "nox",
+    "doctest",
+    "json",
+    "random",
+    "time",
+    "datetime",
+    "math",
+    "re",
+    "os",
+    "sys",
+    "typing",
+    "logging",
+    "subprocess",
+    "collections",
+    "functools",
+    "itertools",
+    "hypothesis",
+    "mock",
+    "numpy",
+    "pandas",
+    "requests",
+    "yaml",
+    "rich",
+    "click",
+    "attr",
+    "attrs",
+    "pydantic",
+    "django",
+    "flask",
+    "setuptools",
+    "pkg_resources",
+    "pip",
+    "six",
+    "toml",
+    "tomli",
+    "jinja2",
+    "httpx",
+    "aiohttp",
+    "sqlalchemy",
+    "dateutil",
+    "pluggy",
+    "importlib_metadata",
+    "typing_extensions",
+    "packaging",
+    "pytest_cov",
+    "pytest_mock",
+    "xdist",
+];
+
+pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    for file in &context.files {
+        let name = paths::name(file.path);
+        if matches!(name, "sitecustomize.py" | "usercustomize.py")
+            || paths::extension(file.path) == "pth"
+            || name == "pytest_plugin.py" && file.before.is_none()
+        {
+            let message = "Python or its tools load this file by themselves.";
+            findings.push(Finding::refuse("loaded-by-itself", Some(file.path), message));
+            continue;
+        }
+        shadowing(context, file, findings);
+        let Some(after) = &file.py_after else {
+            if name == "conftest.py" && file.before.is_some() {
+                let message = "A `conftest.py` is deleted.";
+                findings.push(Finding::flag("loadable-effect", Some(file.path), message));
+            }
+            continue;
+        };
+        anywhere(file, after, findings);
+        if name == "conftest.py" || name.contains("plugin") && file.is_test {
+            hooks(file, after, findings);
+        }
+        if matches!(name, "conftest.py" | "__init__.py" | "setup.py") || file.is_test || paths::is_docs_conf(file.path)
+        {
+            effects(file, after, findings);
+        }
+    }
+}
+
+fn shadowing(context: &Context<'_>, file: &File<'_>, findings: &mut Vec<Finding>) {
+    if file.before.is_some() || !paths::is_python(file.path) {
+        return;
+    }
+    let parts = paths::parts(file.path.strip_prefix("src/").unwrap_or(file.path));
+    let module = match parts.as_slice() {
+        [one] => one.split('.').next().unwrap_or(""),
+        [dir, "__init__.py"] => dir,
+        [dir, one] if paths::in_test_dir(file.path) && *dir != "src" => one.split('.').next().unwrap_or(""),
+        _ => return,
+    };
+    if context.modules.contains(module) && parts.len() == 1 {
+        return;
+    }
+    let declared = || {
+        let manifests = ["pyproject.toml", "setup.cfg", "setup.py", "requirements.txt", "tox.ini"];
+        let wanted = module.to_ascii_lowercase().replace('_', "-");
+        manifests.iter().filter_map(|m| context.read(m)).any(|t| {
+            t.lines().any(|l| {
+                let low = l.trim().trim_start_matches(['"', '\'']).to_ascii_lowercase().replace('_', "-");
+                low.strip_prefix(&wanted).is_some_and(|r| {
+                    r.starts_with(['>', '=', '<', '~', '"', '\'', ' ', '[', '!']) && !r.trim_start().starts_with("= {")
+                })
+            })
+        })
+    };
+    let missing =
+        context.input.category == Some("import_dependency") && !context.modules.contains(module) && parts.len() <= 2;
+    if SHADOWED.contains(&module) || declared() {
+        let message = format!("This new file would be imported in place of `{module}`.");
+        findings.push(Finding::refuse("shadowing-module", Some(file.path), message));
+    } else if missing {
+        let message = format!("A new top-level module `{module}`, where an import failed.");
+        findings.push(Finding::flag("shadowing-module", Some(file.path), message));
+    }
+}
+
+/// Calls that no repair needs, wherever they are.
+fn anywhere(file: &File<'_>, after: &Py, findings: &mut Vec<Finding>) {
+    let before = file.py_before.as_ref().map(dangerous).unwrap_or_default();
+    for (what, text, line) in lost(&dangerous(after), &before, |d| d.1.clone()) {
+        let (rule, message) = match what {
+            "install" => ("runtime-install", "Packages are installed while the program or its tests run."),
+            "exit" => ("forced-exit", "The process can be ended here, whatever the tests say."),
+            "modules" => ("module-faked", "A module is put in place of another one."),
+            "measure" => ("runner-tampered", "The runner or what measures it is reached into."),
+            _ => ("loadable-effect", "A process is started where tests are loaded."),
+        };
+        if what == "process"
+            && !(file.is_test && paths::name(file.path) == "conftest.py" || paths::name(file.path) == "setup.py")
+        {
+            continue;
+        }
+        if what == "exit" && !file.is_test && !text.contains("_exit") {
+            continue;
+        }
+        findings.push(Finding::refuse(rule, Some(file.path), message).at(line).texts(None, Some(&text)));
+    }
+}
+
+fn dangerous(py: &Py) -> Vec<(&'static str, String, u32)> {
+    let mut found = Vec::new();
+    for stmt in py.body() {
+        super::python::exprs(stmt, &mut |expr| {
+            let line = py.line_of(expr);
+            if let Expr::Subscript(s) = expr
+                && s.ctx.is_store()
+                && dotted(&s.value) == "sys.modules"
+            {
+                found.push(("modules", canon(expr), line));
+            }
+            let Expr::Call(call) = expr else { return true };
+            let name = dotted(&call.func);
+            let text = canon(expr);
+            let mut words: Vec<String> = Vec::new();
+            super::python::exprs_in(expr, &mut |e| {
+                words.extend(string_value(e));
+                true
+            });
+            let joined = words.join(" ");
+            let starts = name.starts_with("subprocess.")
+                || matches!(
+                    name.as_str(),
+                    "os.system"
+                        | "os.popen"
+                        | "Popen"
+                        | "check_call"
+                        | "check_output"
+                        | "pip.main"
+                        | "os.execv"
+                        | "os.execvp"
+                );
+            if starts && (joined.contains("pip install") || words.iter().any(|w| w == "pip" || w == "install"))
+                || name.starts_with("pip.") && name.ends_with("main")
+            {
+                found.push(("install", text, line));
+            } else if starts || matches!(name.as_str(), "exec" | "eval" | "os.execv") {
+                found.push(("process", text, line));
+            } else if matches!(name.as_str(), "os._exit" | "os.abort" | "os.kill" | "sys.exit" | "pytest.exit") {
+                found.push(("exit", text, line));
+            } else if matches!(name.as_str(), "sys.modules.setdefault" | "sys.modules.update") {
+                found.push(("modules", text, line));
+            } else if matches!(
+                name.as_str(),
+                "sys.settrace" | "sys.setprofile" | "threading.settrace" | "coverage.Coverage" | "atexit.register"
+            ) || name.contains("pluginmanager.")
+                && !name.ends_with("getplugin")
+                && !name.ends_with("hasplugin")
+                || matches!(last(&name), "deselect_items" | "pytest_deselected")
+            {
+                found.push(("measure", text, line));
+            }
+            true
+        });
+    }
+    found
+}
+
+/// Hooks of the runner.
+fn hooks(file: &File<'_>, after: &Py, findings: &mut Vec<Finding>) {
+    let read = |py: &Py| -> Vec<(String, String, u32)> {
+        let mut found = Vec::new();
+        super::python::walk(py.body(), &mut |stmt| {
+            if let Stmt::FunctionDef(f) = stmt {
+                let hook = f.decorator_list.iter().any(|d| canon(&d.expression).contains("hookimpl"));
+                if f.name.starts_with("pytest_") || hook {
+                    found.push((
+                        f.name.to_string(),
+                        f.body.iter().map(stmt_key).collect::<String>(),
+                        py.line_of(&f.name),
+                    ));
+                }
+            }
+            true
+        });
+        found
+    };
+    let before = file.py_before.as_ref().map(read).unwrap_or_default();
+    let now = read(after);
+    for (name, _, line) in lost(&now, &before, |h| (h.0.clone(), h.1.clone())) {
+        let message = format!("The runner's hook `{name}` is new or changed.");
+        findings.push(Finding::refuse("runner-hook", Some(file.path), message).at(line));
+    }
+    for (name, _, _) in before.iter().filter(|b| !now.iter().any(|n| n.0 == b.0)) {
+        let message = format!("The runner's hook `{name}` is gone.");
+        findings.push(Finding::flag("runner-hook", Some(file.path), message));
+    }
+}
+
+/// Statements that do something when the file is loaded.
+fn effects(file: &File<'_>, after: &Py, findings: &mut Vec<Finding>) {
+    let before = file.py_before.as_ref().map(|p| loaded(file, p)).unwrap_or_default();
+    for (text, line) in lost(&loaded(file, after), &before, |e| e.0.clone()) {
+        let message = "Loading this file now has an effect.";
+        findings.push(Finding::refuse("loadable-effect", Some(file.path), message).at(line).texts(None, Some(&text)));
+    }
+}
+
+fn loaded(file: &File<'_>, py: &Py) -> Vec<(String, u32)> {
+    let mut found = Vec::new();
+    let setup = paths::name(file.path) == "setup.py";
+    let strict = matches!(paths::name(file.path), "conftest.py" | "__init__.py" | "setup.py");
+    super::python::walk(py.body(), &mut |stmt| {
+        let line = py.line_of(stmt);
+        match stmt {
+            Stmt::FunctionDef(_) => return false,
+            Stmt::If(s) if canon(&s.test).contains("__main__") => return false,
+            Stmt::Expr(s) if !is_string_stmt(stmt) => {
+                if let Expr::Call(call) = &*s.value {
+                    let name = dotted(&call.func);
+                    if effect(&name, strict) && !(setup && last(&name) == "setup") {
+                        found.push((canon(&s.value), line));
+                    }
+                }
+            }
+            Stmt::Assign(s) => {
+                for target in &s.targets {
+                    let outside = match target {
+                        Expr::Attribute(a) => !matches!(dotted(&a.value).as_str(), "self" | "cls"),
+                        Expr::Subscript(sub) => {
+                            dotted(&sub.value).starts_with("os.environ") || dotted(&sub.value).starts_with("sys.")
+                        }
+                        _ => false,
+                    };
+                    if outside {
+                        found.push((format!("{} = {}", canon(target), canon(&s.value)), line));
+                    }
+                    if canon(target) == "pytest_plugins" {
+                        found.push((format!("pytest_plugins = {}", canon(&s.value)), line));
+                    }
+                }
+                if setup_class(&s.value) && setup {
+                    found.push((canon(&s.value), line));
+                }
+            }
+            Stmt::Raise(_) if strict => found.push(("raise".to_string(), line)),
+            Stmt::Delete(s) if s.targets.iter().any(|t| matches!(t, Expr::Attribute(_) | Expr::Subscript(_))) => {
+                found.push((stmt_key(stmt), line))
+            }
+            _ => {}
+        }
+        true
+    });
+    if setup {
+        for stmt in py.body() {
+            super::python::exprs(stmt, &mut |expr| {
+                if let Expr::Call(call) = expr
+                    && last(&dotted(&call.func)) == "setup"
+                {
+                    for keyword in &call.arguments.keywords {
+                        if keyword
+                            .arg
+                            .as_ref()
+                            .is_some_and(|a| matches!(a.as_str(), "cmdclass" | "test_suite" | "test_loader"))
+                            || pytest11(&keyword.value)
+                        {
+                            found.push((format!("setup {}", canon(&keyword.value)), py.line_of(keyword)));
+                        }
+                    }
+                }
+                true
+            });
+        }
+    }
+    found
+}
+
+fn pytest11(expr: &Expr) -> bool {
+    matches!(expr, Expr::Dict(d) if d.items.iter().any(|i: &ast::DictItem| i.key.as_ref().and_then(string_value).as_deref() == Some("pytest11")))
+}
+
+fn setup_class(expr: &Expr) -> bool {
+    matches!(expr, Expr::Call(c) if matches!(dotted(&c.func).as_str(), "exec" | "eval" | "subprocess.run" | "os.system"))
+}
+
+/// Does a bare call by this name at module level have an effect on others?
+fn effect(name: &str, strict: bool) -> bool {
+    let end = last(name);
+    if end == "addHandler"
+        || name.starts_with("__all__.")
+        || matches!(name, "print" | "pytest.register_assert_rewrite")
+        || name.is_empty()
+    {
+        return false;
+    }
+    let known = name.starts_with("os.")
+        || name.starts_with("sys.")
+        || name.starts_with("subprocess")
+        || name.starts_with("warnings.")
+        || name.starts_with("unittest.")
+        || name.starts_with("atexit")
+        || name.starts_with("signal")
+        || name.starts_with("logging.disable")
+        || matches!(name, "setattr" | "exec" | "eval" | "patch" | "pytest.skip" | "pytest.exit" | "importlib.reload");
+    strict || known
+}

@@ -1,0 +1,302 @@
+//! The program itself: code that behaves differently when it is tested, wider types, swallowed exceptions.
+
+use super::context::{Context, File};
+use super::python::{Py, canon, dotted, last, string_value};
+use super::{Finding, compare::lost, paths};
+use ruff_python_ast::{self as ast, Expr, Stmt};
+use std::collections::BTreeMap;
+
+pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    for file in &context.files {
+        if file.is_test || paths::is_runner(file.path) {
+            continue;
+        }
+        match (&file.py_before, &file.py_after) {
+            (before, Some(after)) => {
+                tested(file, before.as_ref(), after, findings);
+                wider(context, file, before.as_ref(), after, findings);
+                swallowed(file, before.as_ref(), after, findings);
+            }
+            (Some(_), None) => deleted(context, file, findings),
+            (None, None) => {}
+        }
+    }
+}
+
+fn deleted(context: &Context<'_>, file: &File<'_>, findings: &mut Vec<Finding>) {
+    if !context
+        .files
+        .iter()
+        .any(|f| f.before.is_none() && f.after.is_some_and(|a| paths::is_python(f.path) && Some(a) == file.before))
+    {
+        let message = "A source file is deleted; what it held is no longer checked.";
+        findings.push(Finding::flag("source-deleted", Some(file.path), message));
+    }
+}
+
+const ENVIRONMENT: [&str; 16] = [
+    "CI",
+    "GITHUB_ACTIONS",
+    "GITLAB_CI",
+    "TRAVIS",
+    "TOX_ENV_NAME",
+    "TOX_ENV_DIR",
+    "COVERAGE_RUN",
+    "TESTING",
+    "TEST_MODE",
+    "IN_TEST",
+    "UNIT_TEST",
+    "RUNNING_TESTS",
+    "IS_TEST",
+    "NOX_SESSION",
+    "BUILD_NUMBER",
+    "JENKINS_URL",
+];
+
+/// Signs in a file that its code asks whether it is being tested.
+fn signs(py: &Py) -> Vec<(String, u32, bool)> {
+    let mut found = Vec::new();
+    let mut docstrings = std::collections::BTreeSet::new();
+    super::python::walk(py.body(), &mut |stmt| {
+        if super::python::is_string_stmt(stmt) {
+            docstrings.insert(py.line_of(stmt));
+        }
+        true
+    });
+    for stmt in py.body() {
+        super::python::exprs(stmt, &mut |expr| {
+            let line = py.line_of(expr);
+            match expr {
+                Expr::StringLiteral(_) if !docstrings.contains(&line) => {
+                    let text = string_value(expr).unwrap_or_default();
+                    let low = text.to_ascii_lowercase();
+                    let runner =
+                        low.contains("pytest") || matches!(low.as_str(), "unittest" | "_pytest" | "nose" | "py.test");
+                    if runner && text.len() < 60 && !text.contains(' ') || ENVIRONMENT.contains(&text.as_str()) {
+                        found.push((format!("{text:?}"), line, true));
+                    }
+                }
+                Expr::Attribute(_) => {
+                    let name = dotted(expr);
+                    if matches!(name.as_str(), "sys._called_from_test" | "sys._getframe" | "sys.gettrace") {
+                        found.push((name, line, true));
+                    }
+                }
+                Expr::Call(call) => {
+                    let name = dotted(&call.func);
+                    if matches!(
+                        name.as_str(),
+                        "inspect.stack"
+                            | "inspect.currentframe"
+                            | "traceback.extract_stack"
+                            | "inspect.getouterframes"
+                            | "traceback.format_stack"
+                    ) {
+                        found.push((name, line, true));
+                    }
+                }
+                Expr::Compare(c) => {
+                    let text = canon(expr);
+                    let about = text.contains("sys.argv")
+                        || text.contains("sys.modules")
+                        || text.contains("getcwd")
+                        || text.contains("__name__")
+                        || text.contains("__file__");
+                    if about && (text.contains("test")) && !c.ops.is_empty() {
+                        found.push((text, line, true));
+                    }
+                }
+                _ => {}
+            }
+            true
+        });
+    }
+    super::python::walk(py.body(), &mut |stmt| {
+        if let Stmt::Import(s) = stmt
+            && s.names.iter().any(|n| matches!(n.name.as_str(), "pytest" | "_pytest"))
+        {
+            found.push(("import pytest".to_string(), py.line_of(stmt), false));
+        }
+        true
+    });
+    found
+}
+
+fn tested(file: &File<'_>, before: Option<&Py>, after: &Py, findings: &mut Vec<Finding>) {
+    if matches!(paths::name(file.path), "setup.py" | "conf.py" | "conftest.py") {
+        return;
+    }
+    let old = before.map(signs).unwrap_or_default();
+    for (text, line, sure) in lost(&signs(after), &old, |s| s.0.clone()) {
+        let message = "The program asks whether it is being tested.";
+        let finding = match sure {
+            true => Finding::refuse("source-knows-tests", Some(file.path), message),
+            false => Finding::flag("source-knows-tests", Some(file.path), message),
+        };
+        findings.push(finding.at(line).texts(None, Some(&text)));
+    }
+}
+
+/// Annotations by what they annotate, and `cast(Any, …)`.
+fn annotations(py: &Py) -> (BTreeMap<String, (String, u32)>, Vec<(String, u32)>) {
+    fn scope(py: &Py, body: &[Stmt], prefix: &str, found: &mut BTreeMap<String, (String, u32)>) {
+        for stmt in body {
+            match stmt {
+                Stmt::FunctionDef(f) => {
+                    let qual = format!("{prefix}{}", f.name);
+                    for parameter in f.parameters.iter() {
+                        let text = parameter.annotation().map_or(String::new(), canon);
+                        let star = if parameter.is_variadic() { "*" } else { "" };
+                        found.insert(format!("{qual}({star}{})", parameter.name()), (text, py.line_of(&f.name)));
+                    }
+                    let text = f.returns.as_ref().map_or(String::new(), |r| canon(r));
+                    found.insert(format!("{qual} ->"), (text, py.line_of(&f.name)));
+                    scope(py, &f.body, &format!("{qual}."), found);
+                }
+                Stmt::ClassDef(c) => scope(py, &c.body, &format!("{prefix}{}.", c.name), found),
+                Stmt::AnnAssign(s) => {
+                    found.insert(format!("{prefix}{}", canon(&s.target)), (canon(&s.annotation), py.line_of(stmt)));
+                }
+                Stmt::Assign(s) => {
+                    for target in &s.targets {
+                        found.entry(format!("{prefix}{}", canon(target))).or_insert((String::new(), py.line_of(stmt)));
+                    }
+                }
+                other => {
+                    for suite in super::python::suites(other) {
+                        scope(py, suite, prefix, found);
+                    }
+                }
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    scope(py, py.body(), "", &mut found);
+    let mut casts = Vec::new();
+    for stmt in py.body() {
+        super::python::exprs(stmt, &mut |expr| {
+            if let Expr::Call(call) = expr
+                && last(&dotted(&call.func)) == "cast"
+                && call.arguments.args.first().is_some_and(|a| is_any(canon(a).trim_matches('"')))
+            {
+                casts.push((canon(expr), py.line_of(expr)));
+            }
+            true
+        });
+        super::python::walk(std::slice::from_ref(stmt), &mut |inner| {
+            if let Stmt::If(s) = inner
+                && canon(&s.test).starts_with("not ")
+                && canon(&s.test).ends_with("TYPE_CHECKING")
+            {
+                casts.push((canon(&s.test), py.line_of(inner)));
+            }
+            true
+        });
+    }
+    (found, casts)
+}
+
+fn is_any(text: &str) -> bool {
+    matches!(text, "Any" | "typing.Any" | "t.Any" | "object")
+}
+
+fn mentions_any(text: &str) -> bool {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == "Any")
+}
+
+fn wider(context: &Context<'_>, file: &File<'_>, before: Option<&Py>, after: &Py, findings: &mut Vec<Finding>) {
+    let Some(before) = before else {
+        if paths::extension(file.path) == "pyi" && after.text.contains("def __getattr__(") {
+            let message = "A new stub that accepts every name.";
+            findings.push(Finding::refuse("any-widened", Some(file.path), message));
+        }
+        return;
+    };
+    let ((old, old_casts), (new, new_casts)) = (annotations(before), annotations(after));
+    for (text, line) in lost(&new_casts, &old_casts, |c| c.0.clone()) {
+        let message = "A type is cast to `Any`, or code is hidden from the type checker.";
+        findings.push(Finding::refuse("any-widened", Some(file.path), message).at(line).texts(None, Some(&text)));
+    }
+    for (name, (text, line)) in &new {
+        let Some((was, _)) = old.get(name) else { continue };
+        if was == text {
+            continue;
+        }
+        let whole = is_any(text) || text.starts_with("Any | ") || text.ends_with(" BitOr Any)");
+        let variable = !name.contains('(') && !name.ends_with("->");
+        let bare_generic = text.starts_with(was.as_str()) && !was.is_empty() && text[was.len()..].starts_with('[');
+        let finding = if mentions_any(text) && !mentions_any(was) && !was.is_empty() && !bare_generic
+            || text == "object" && !was.is_empty() && !mentions_any(was)
+        {
+            Finding::refuse("any-widened", Some(file.path), format!("`{name}` was `{was}` and is now `{text}`."))
+        } else if was.is_empty() && whole && variable {
+            Finding::refuse(
+                "any-widened",
+                Some(file.path),
+                format!("`{name}` had its inferred type and is now `{text}`."),
+            )
+        } else if was.is_empty() && whole && !name.contains('*') {
+            Finding::flag("any-widened", Some(file.path), format!("`{name}` is annotated as `{text}`."))
+        } else if text.is_empty() && !was.is_empty() {
+            let typed = context.input.reported.iter().any(|r| matches!(r.tool.as_str(), "mypy" | "pyright"));
+            let message = format!("`{name}` lost its annotation `{was}`.");
+            match typed && !variable {
+                true => Finding::refuse("any-widened", Some(file.path), message),
+                false if variable => continue,
+                false => Finding::flag("any-widened", Some(file.path), message),
+            }
+        } else {
+            continue;
+        };
+        findings.push(finding.at(*line).texts(Some(was), Some(text)));
+    }
+}
+
+/// Handlers that swallow everything, and comparisons that are always true.
+fn swallowed(file: &File<'_>, before: Option<&Py>, after: &Py, findings: &mut Vec<Finding>) {
+    let read = |py: &Py| -> Vec<(String, u32)> {
+        let mut found = Vec::new();
+        super::python::walk(py.body(), &mut |stmt| {
+            if let Stmt::Try(s) = stmt {
+                for ast::ExceptHandler::ExceptHandler(h) in &s.handlers {
+                    let broad =
+                        h.type_.as_ref().is_none_or(|t| matches!(last(&dotted(t)), "Exception" | "BaseException"));
+                    let empty = h.body.iter().all(|b| {
+                        matches!(b, Stmt::Pass(_) | Stmt::Continue(_))
+                            || matches!(b, Stmt::Expr(e) if e.value.is_ellipsis_literal_expr())
+                            || matches!(b, Stmt::Return(r) if r.value.as_ref().is_none_or(|v| super::python::is_literal(v)))
+                    });
+                    if broad && empty {
+                        found.push((s.body.first().map_or(String::new(), super::python::stmt_key), py.line_of(h)));
+                    }
+                }
+            }
+            true
+        });
+        found
+    };
+    let old = before.map(read).unwrap_or_default();
+    for (_, line) in lost(&read(after), &old, |h| h.0.clone()) {
+        let message = "Any exception is swallowed here.";
+        findings.push(Finding::flag("exception-swallowed", Some(file.path), message).at(line));
+    }
+    let equal = |py: &Py| -> Vec<(String, u32)> {
+        let mut found = Vec::new();
+        super::python::walk(py.body(), &mut |stmt| {
+            if let Stmt::FunctionDef(f) = stmt
+                && matches!(f.name.as_str(), "__eq__" | "__ne__" | "__contains__" | "__instancecheck__")
+                && let [Stmt::Return(r)] = super::python::without_docstring(&f.body)
+                && r.value.as_ref().is_some_and(|v| v.is_boolean_literal_expr())
+            {
+                found.push((f.name.to_string(), py.line_of(&f.name)));
+            }
+            true
+        });
+        found
+    };
+    let old = before.map(equal).unwrap_or_default();
+    for (name, line) in lost(&equal(after), &old, |h| h.0.clone()) {
+        let message = format!("`{name}` answers the same whatever it is asked.");
+        findings.push(Finding::refuse("always-equal", Some(file.path), message).at(line));
+    }
+}

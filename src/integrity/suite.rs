@@ -1,0 +1,305 @@
+//! The tests as a whole: which are gone, which moved, which changed.
+
+use super::compare::{Compared, same_but_for_names};
+use super::context::{Context, File};
+use super::facts::Fact;
+use super::units::{Kind, Suite, Unit};
+use super::{Finding, paths};
+use std::collections::{BTreeMap, BTreeSet};
+
+struct Side {
+    path: String,
+    suite: Suite,
+    collected: bool,
+}
+
+pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    let tests: Vec<&File<'_>> = context.files.iter().filter(|f| f.is_test || is_collected_here(context, f)).collect();
+    let mut before: Vec<Side> = Vec::new();
+    let mut after: Vec<Side> = Vec::new();
+    for file in &tests {
+        let was_parsed = file.py_before.as_ref().is_none_or(|p| p.ok);
+        let is_parsed = file.py_after.as_ref().is_none_or(|p| p.ok);
+        if was_parsed && !is_parsed {
+            let message = "This file of tests no longer parses, so nothing in it runs.";
+            let line = file.py_after.as_ref().and_then(super::python::Py::error_line).unwrap_or(1);
+            findings.push(Finding::refuse("test-unparsable", Some(file.path), message).at(line));
+            continue;
+        }
+        if let (false, Some(_)) = (was_parsed, &file.after) {
+            unparsable_before(context, file, findings);
+            continue;
+        }
+        let side = |py: &super::python::Py| Side {
+            path: file.path.to_string(),
+            suite: context.suite(py),
+            collected: collects(context, file.path),
+        };
+        before.extend(file.py_before.as_ref().map(side));
+        after.extend(file.py_after.as_ref().map(side));
+    }
+    // Tests may also have moved into files that are no tests by name, or out of them.
+    let pairs = pair(context, &before, &after, findings);
+    let elsewhere = added_facts(&before, &after, &pairs);
+    for side in &before {
+        let file = tests.iter().find(|f| f.path == side.path);
+        for unit in &side.suite.units {
+            let target = pairs.get(&(side.path.as_str(), unit.qual.as_str()));
+            let target = target.copied().or_else(|| same_place(&after, side, unit));
+            if let (Some((other, now)), Some(file)) = (target, file) {
+                let at = tests.iter().find(|f| f.path == other.path).unwrap_or(file);
+                let compared = Compared {
+                    context,
+                    file: at,
+                    before_path: &side.path,
+                    suite_before: &side.suite,
+                    suite_after: &other.suite,
+                    elsewhere: &elsewhere,
+                };
+                compared.units(unit, now, findings);
+            }
+        }
+    }
+    for side in &after {
+        imports(context, before.iter().find(|b| b.path == side.path), side, findings);
+        let old = before.iter().find(|b| b.path == side.path).map(|b| &b.suite);
+        level(side, old, findings);
+        shadowed(side, old, findings);
+        added(context, side, old, findings);
+    }
+}
+
+fn is_collected_here(context: &Context<'_>, file: &File<'_>) -> bool {
+    context.is_collected(file.path)
+}
+
+fn collects(context: &Context<'_>, path: &str) -> bool {
+    context.is_collected(path) || context.input.before.read(path).is_some() && context.is_test(path)
+}
+
+fn same_place<'s>(after: &'s [Side], side: &Side, unit: &Unit) -> Option<(&'s Side, &'s Unit)> {
+    if unit.kind == Kind::Test {
+        return None;
+    }
+    let other = after.iter().find(|a| a.path == side.path)?;
+    Some((other, other.suite.units.iter().find(|u| u.qual == unit.qual && u.kind == unit.kind)?))
+}
+
+type Pairs<'s> = BTreeMap<(&'s str, &'s str), (&'s Side, &'s Unit)>;
+
+/// Which test became which; what became none is lost.
+fn pair<'s>(context: &Context<'_>, before: &'s [Side], after: &'s [Side], findings: &mut Vec<Finding>) -> Pairs<'s> {
+    let mut pairs: Pairs<'s> = BTreeMap::new();
+    let mut taken: BTreeSet<(&str, &str)> = BTreeSet::new();
+    let mut open: Vec<(&'s Side, &'s Unit)> = Vec::new();
+    let candidates: Vec<(&'s Side, &'s Unit)> =
+        after.iter().filter(|s| s.collected).flat_map(|s| s.suite.tests().map(move |u| (s, u))).collect();
+    for side in before {
+        for unit in side.suite.tests() {
+            let same = candidates.iter().find(|(s, u)| s.path == side.path && u.qual == unit.qual);
+            match same {
+                Some(found) => {
+                    taken.insert((&found.0.path, &found.1.qual));
+                    pairs.insert((&side.path, &unit.qual), *found);
+                }
+                None => open.push((side, unit)),
+            }
+        }
+    }
+    let ways: [&dyn Fn(&Unit, &Unit) -> bool; 4] = [
+        &|old, new| old.key == new.key && old.name == new.name,
+        &|old, new| old.key == new.key,
+        &|old, new| same_but_for_names(context, old, new),
+        &|old, new| old.name == new.name || !old.facts.is_empty() && covers(new, old),
+    ];
+    for way in ways {
+        open.retain(|(side, unit)| {
+            let found =
+                candidates.iter().find(|(s, u)| !taken.contains(&(s.path.as_str(), u.qual.as_str())) && way(unit, u));
+            let Some(found) = found else { return true };
+            taken.insert((&found.0.path, &found.1.qual));
+            pairs.insert((&side.path, &unit.qual), *found);
+            moved_away(context, &side.path, &found.0.path, findings);
+            false
+        });
+    }
+    let mut gone: BTreeMap<&str, Vec<&Unit>> = BTreeMap::new();
+    for (side, unit) in open {
+        // A duplicate of a test that still runs is not lost.
+        if !candidates.iter().any(|(_, u)| u.key == unit.key && lost_nothing(unit, u)) {
+            gone.entry(&side.path).or_default().push(unit);
+        }
+    }
+    for (path, units) in gone {
+        lost_tests(context, path, &units, after, findings);
+    }
+    pairs
+}
+
+fn lost_nothing(old: &Unit, new: &Unit) -> bool {
+    super::compare::lost(&new.disabling, &old.disabling, |d| d.0.clone()).is_empty() && new.guards == old.guards
+}
+
+fn covers(new: &Unit, old: &Unit) -> bool {
+    old.facts.iter().all(|f| new.facts.iter().any(|g| g.key == f.key))
+}
+
+fn moved_away(context: &Context<'_>, from: &str, to: &str, findings: &mut Vec<Finding>) {
+    if from == to || paths::top(from) == paths::top(to) {
+        return;
+    }
+    let top = paths::top(to);
+    if !context.paths.iter().any(|p| paths::top(p) == top && paths::has_test_name(p)) {
+        let message = format!("Tests moved here from `{from}`; nothing shows that the checks look here.");
+        findings.push(Finding::flag("test-moved", Some(to), message));
+    }
+}
+
+fn lost_tests(context: &Context<'_>, path: &str, units: &[&Unit], after: &[Side], findings: &mut Vec<Finding>) {
+    let deleted = context.input.change.files.get(path).is_some_and(|f| f.after.is_none());
+    if deleted {
+        let names: Vec<&str> = units.iter().map(|u| u.qual.as_str()).take(5).collect();
+        let message = format!("The file is deleted, and {} of its tests are nowhere else.", units.len());
+        findings.push(Finding::refuse("test-deleted", Some(path), message).seen(names.join(", ")));
+        return;
+    }
+    for unit in units {
+        let still = after.iter().flat_map(|s| &s.suite.units).find(|u| u.key == unit.key && u.kind != Kind::Test);
+        let (rule, message) = match still {
+            Some(other) => {
+                ("test-uncollected", format!("`{}` became `{}`, which no runner collects.", unit.qual, other.qual))
+            }
+            None => ("test-deleted", format!("`{}` is gone, and nothing else has its body.", unit.qual)),
+        };
+        let finding = Finding::refuse(rule, Some(path), message).at(still.map_or(unit.line, |u| u.line));
+        findings.push(finding.texts(Some(&unit.qual), still.map(|u| u.qual.as_str())));
+    }
+}
+
+fn added_facts(before: &[Side], after: &[Side], pairs: &Pairs<'_>) -> Vec<Fact> {
+    let old: BTreeSet<(&str, &str)> =
+        before.iter().flat_map(|s| s.suite.units.iter().map(move |u| (s.path.as_str(), u.qual.as_str()))).collect();
+    let paired: BTreeSet<(&str, &str)> = pairs.values().map(|(s, u)| (s.path.as_str(), u.qual.as_str())).collect();
+    (after.iter())
+        .flat_map(|s| s.suite.units.iter().map(move |u| (s, u)))
+        .filter(|(s, u)| {
+            let key = (s.path.as_str(), u.qual.as_str());
+            !old.contains(&key) && !paired.contains(&key)
+        })
+        .flat_map(|(_, u)| u.facts.iter().cloned())
+        .collect()
+}
+
+/// A name that tests use now comes from somewhere else.
+fn imports(context: &Context<'_>, before: Option<&Side>, after: &Side, findings: &mut Vec<Finding>) {
+    let Some(before) = before else { return };
+    for (name, old) in &before.suite.imports {
+        let Some(new) = after.suite.imports.get(name).filter(|new| *new != old) else { continue };
+        if !context.is_project(old) || old.trim_start_matches('.') == new.trim_start_matches('.') {
+            continue;
+        }
+        let (module, symbol) = old.rsplit_once('.').unwrap_or((old, ""));
+        let Some((_, bytes)) = context.module_file(module) else { continue };
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let defines = [format!("def {symbol}("), format!("class {symbol}"), format!("{symbol} =")];
+        if !symbol.is_empty() && defines.iter().any(|d| text.contains(d.as_str())) {
+            let message = format!(
+                "`{name}` is now taken from `{new}`, though `{module}` still has it: something else is tested."
+            );
+            findings.push(Finding::refuse("subject-replaced", Some(&after.path), message).texts(Some(old), Some(new)));
+        }
+    }
+}
+
+/// Module and class level: marks, `collect_ignore`, `__test__`.
+fn level(side: &Side, old: Option<&Suite>, findings: &mut Vec<Finding>) {
+    let none = Vec::new();
+    let before = old.map_or(&none, |s| &s.disabling);
+    if old.is_none() && !side.suite.disabling.iter().any(|d| d.0.starts_with("collect_ignore")) {
+        return;
+    }
+    for (text, line) in super::compare::lost(&side.suite.disabling, before, |d| d.0.clone()) {
+        let message = "Tests are skipped or left out here as a group.";
+        findings.push(Finding::refuse("test-skipped", Some(&side.path), message).at(line).texts(None, Some(&text)));
+    }
+}
+
+/// A name of a test is bound again at module or class level.
+fn shadowed(side: &Side, old: Option<&Suite>, findings: &mut Vec<Finding>) {
+    for body in side.suite.units.iter().filter(|u| u.kind == Kind::Body) {
+        let prefix = body.qual.trim_end_matches("<body>");
+        for test in side.suite.tests().filter(|t| t.qual == format!("{prefix}{}", t.name)) {
+            let was = old.and_then(|s| s.units.iter().find(|u| u.qual == body.qual));
+            if body.locals.contains(&test.name) && !was.is_some_and(|w| w.locals.contains(&test.name)) {
+                let message = format!("`{}` is bound again, so the test no longer runs.", test.qual);
+                findings.push(Finding::refuse("test-deleted", Some(&side.path), message).at(body.line));
+            }
+        }
+    }
+}
+
+/// New tests that assert nothing.
+fn added(context: &Context<'_>, side: &Side, old: Option<&Suite>, findings: &mut Vec<Finding>) {
+    if !side.collected {
+        return;
+    }
+    for unit in side.suite.tests() {
+        if old.is_some_and(|s| s.units.iter().any(|u| u.qual == unit.qual)) || !unit.facts.is_empty() {
+            continue;
+        }
+        if old.is_none() && context.input.change.files.values().any(|f| f.after.is_none()) {
+            continue;
+        }
+        let message = format!("The new test `{}` asserts nothing.", unit.qual);
+        findings.push(Finding::flag("test-without-assertion", Some(&side.path), message).at(unit.line));
+    }
+}
+
+/// The file did not parse before: its text must still hold every test and every assertion that was not near the error.
+fn unparsable_before(context: &Context<'_>, file: &File<'_>, findings: &mut Vec<Finding>) {
+    let (before, after) = (file.text_before(), file.text_after());
+    let names = |text: &str| -> Vec<String> {
+        (text.lines())
+            .filter_map(|l| l.trim().trim_start_matches("async ").strip_prefix("def "))
+            .filter_map(|l| l.split(['(', ' ', ':']).next().map(ToString::to_string))
+            .filter(|n| context.collecting.functions.iter().any(|p| n.starts_with(p.trim_end_matches('*'))))
+            .collect()
+    };
+    for name in super::compare::lost(&names(&before), &names(&after), String::clone) {
+        let message = format!("`{name}` is gone from a file that did not parse before.");
+        findings.push(Finding::refuse("test-deleted", Some(file.path), message));
+    }
+    let squeeze = |line: &str| line.split_whitespace().collect::<String>();
+    let asserting = |line: &&str| line.contains("assert") || line.contains("raises");
+    let error = file.py_before.as_ref().and_then(super::python::Py::error_line).unwrap_or(1);
+    let now: Vec<String> = after.lines().map(squeeze).collect();
+    let mut near = 0_usize;
+    for (index, line) in before.lines().enumerate().filter(|(_, l)| asserting(l)) {
+        let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
+        if now.contains(&squeeze(line)) {
+            continue;
+        }
+        if number.abs_diff(error) <= 3 {
+            near += 1;
+        } else {
+            let message = "An assertion away from the syntax error changed.";
+            findings.push(
+                Finding::refuse("assertion-removed", Some(file.path), message)
+                    .at(number)
+                    .texts(Some(line.trim()), None),
+            );
+        }
+    }
+    let count = |text: &str| text.lines().filter(asserting).count();
+    if count(&after) < count(&before) && near > 0 {
+        let message = "Fewer assertions stand where the syntax error was.";
+        findings.push(Finding::refuse("assertion-removed", Some(file.path), message).at(error));
+    }
+    let skips = ["skip", "xfail", "SkipTest", "collect_ignore", "__test__", "suppress("];
+    for word in skips {
+        if after.matches(word).count() > before.matches(word).count() {
+            let message = format!("`{word}` was added to a file that did not parse before.");
+            findings.push(Finding::refuse("test-skipped", Some(file.path), message));
+        }
+    }
+}

@@ -1,0 +1,495 @@
+//! Units: the functions, class bodies and module bodies of a file of tests, each with what it asserts.
+
+use super::facts::{Fact, Facts, is_asserting};
+use super::python::{
+    Py, canon, dotted, exprs, is_literal, is_string_stmt, last, stmt_key, string_value, without_docstring,
+};
+use ruff_python_ast::{self as ast, Expr, Stmt};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What kind of unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Collected and run.
+    Test,
+    /// Any other function.
+    Helper,
+    /// The statements of a class or module that are neither.
+    Body,
+}
+
+/// One unit.
+#[derive(Debug, Clone)]
+pub(crate) struct Unit {
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
+    pub(crate) qual: String,
+    pub(crate) line: u32,
+    /// The body without layout and docstring.
+    pub(crate) key: String,
+    /// The same with the decorators and parameters.
+    pub(crate) whole: String,
+    pub(crate) facts: Vec<Fact>,
+    /// Literals outside assertions, by line.
+    pub(crate) literals: Vec<(String, u32)>,
+    pub(crate) calls: Vec<String>,
+    pub(crate) locals: BTreeSet<String>,
+    /// Decorators by canonical text.
+    pub(crate) decorators: Vec<String>,
+    /// Parametrized cases.
+    pub(crate) cases: Vec<String>,
+    /// Whatever skips or stops it, canonical.
+    pub(crate) disabling: Vec<(String, u32)>,
+    pub(crate) returns: usize,
+    /// What it replaces: target and line.
+    pub(crate) mocks: Vec<(String, u32)>,
+    /// Does it stand under an `if` or `try`?
+    pub(crate) guards: Vec<String>,
+    pub(crate) fixture: Option<bool>,
+    pub(crate) statements: usize,
+}
+
+/// What is collected as a test.
+#[derive(Debug, Clone)]
+pub(crate) struct Collecting {
+    pub(crate) functions: Vec<String>,
+    pub(crate) classes: Vec<String>,
+}
+
+impl Default for Collecting {
+    fn default() -> Self {
+        Collecting { functions: vec!["test".to_string(), "bench_".to_string()], classes: vec!["Test".to_string()] }
+    }
+}
+
+/// A file of tests.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Suite {
+    pub(crate) units: Vec<Unit>,
+    /// Imported names: what each stands for.
+    pub(crate) imports: BTreeMap<String, String>,
+    /// Disabling expressions at module and class level.
+    pub(crate) disabling: Vec<(String, u32)>,
+}
+
+const SKIPS: [&str; 12] = [
+    "skip",
+    "skipif",
+    "skipIf",
+    "skipUnless",
+    "xfail",
+    "expectedFailure",
+    "importorskip",
+    "skipTest",
+    "SkipTest",
+    "flaky",
+    "requires_resource",
+    "quarantine",
+];
+
+/// Does the expression disable a test, or make its failure not count?
+pub(crate) fn disables(expr: &Expr) -> bool {
+    let name = dotted(expr);
+    let end = last(&name);
+    (SKIPS.contains(&end) && (name.contains('.') || name == end && end != "skip" || name == "skip"))
+        && (!matches!(expr, Expr::Attribute(_))
+            || name.contains("mark")
+            || name.contains("unittest")
+            || name.contains("pytest"))
+}
+
+impl Suite {
+    pub(crate) fn of(py: &Py, collecting: &Collecting) -> Suite {
+        let mut reader = Reader { py, collecting, suite: Suite::default() };
+        let bases = BTreeSet::new();
+        reader.scope(py.body(), "", &[], Some(&bases), true);
+        // A later definition of the same name is the one that runs.
+        let mut last_of: BTreeMap<String, usize> = BTreeMap::new();
+        for (index, unit) in reader.suite.units.iter().enumerate() {
+            last_of.insert(unit.qual.clone(), index);
+        }
+        let mut index = 0;
+        reader.suite.units.retain(|unit| {
+            index += 1;
+            last_of.get(&unit.qual) == Some(&(index - 1)) || !unit.guards.is_empty()
+        });
+        reader.suite
+    }
+
+    pub(crate) fn tests(&self) -> impl Iterator<Item = &Unit> {
+        self.units.iter().filter(|u| u.kind == Kind::Test)
+    }
+}
+
+struct Reader<'a> {
+    py: &'a Py,
+    collecting: &'a Collecting,
+    suite: Suite,
+}
+
+fn matches_any(name: &str, patterns: &[String]) -> bool {
+    patterns.iter().any(|p| match p.contains('*') {
+        true => glob::Pattern::new(p).is_ok_and(|p| p.matches(name)),
+        false => name.starts_with(p.as_str()),
+    })
+}
+
+impl Reader<'_> {
+    fn scope(
+        &mut self,
+        body: &[Stmt],
+        prefix: &str,
+        guards: &[String],
+        _bases: Option<&BTreeSet<String>>,
+        collected: bool,
+    ) {
+        let mut rest: Vec<&Stmt> = Vec::new();
+        for stmt in body {
+            match stmt {
+                Stmt::FunctionDef(f) => self.function(f, prefix, guards, collected),
+                Stmt::ClassDef(c) => self.class(c, prefix, guards, collected),
+                Stmt::If(s) if contains_def(stmt) => {
+                    let mut inner = guards.to_vec();
+                    inner.push(format!("if {}", canon(&s.test)));
+                    self.scope(&s.body, prefix, &inner, None, collected);
+                    for clause in &s.elif_else_clauses {
+                        let mut inner = guards.to_vec();
+                        inner.push(clause.test.as_ref().map_or("else".to_string(), |t| format!("if {}", canon(t))));
+                        self.scope(&clause.body, prefix, &inner, None, collected);
+                    }
+                }
+                Stmt::Try(s) if contains_def(stmt) => {
+                    let mut inner = guards.to_vec();
+                    inner.push("try".to_string());
+                    self.scope(&s.body, prefix, &inner, None, collected);
+                }
+                Stmt::Import(s) => {
+                    for alias in &s.names {
+                        let name = alias.asname.as_ref().unwrap_or(&alias.name);
+                        self.suite.imports.insert(name.to_string(), alias.name.to_string());
+                    }
+                }
+                Stmt::ImportFrom(s) => {
+                    let module = s.module.as_ref().map_or(String::new(), ToString::to_string);
+                    let dots = ".".repeat(s.level as usize);
+                    for alias in &s.names {
+                        let name = alias.asname.as_ref().unwrap_or(&alias.name);
+                        self.suite.imports.insert(name.to_string(), format!("{dots}{module}.{}", alias.name));
+                    }
+                }
+                _ => rest.push(stmt),
+            }
+        }
+        let owned: Vec<Stmt> = rest.iter().filter(|s| !is_string_stmt(s)).map(|s| (*s).clone()).collect();
+        if guards.is_empty() || !owned.is_empty() {
+            let line = owned.first().map_or(1, |s| self.py.line_of(s));
+            let mut unit = self.unit(Kind::Body, "<body>", &format!("{prefix}<body>"), &owned, line);
+            unit.guards = guards.to_vec();
+            unit.whole = unit.key.clone();
+            self.suite.disabling.extend(unit.disabling.iter().cloned());
+            self.suite.units.push(unit);
+        }
+    }
+
+    fn class(&mut self, class: &ast::StmtClassDef, prefix: &str, guards: &[String], collected: bool) {
+        let qual = format!("{prefix}{}.", class.name);
+        let bases: Vec<String> = class.arguments.iter().flat_map(|a| a.args.iter().map(canon)).collect();
+        let has_init = class.body.iter().any(|s| matches!(s, Stmt::FunctionDef(f) if f.name.as_str() == "__init__"));
+        let named = matches_any(&class.name, &self.collecting.classes) && !(has_init && bases.is_empty());
+        let own = collected && (named || bases.iter().any(|b| b != "object"));
+        for decorator in &class.decorator_list {
+            if disables(&decorator.expression) || is_known_mark(&decorator.expression) {
+                self.suite
+                    .disabling
+                    .push((format!("@{} {}", canon(&decorator.expression), class.name), self.py.line_of(decorator)));
+            }
+        }
+        self.scope(&class.body, &qual, guards, None, own);
+    }
+
+    fn function(&mut self, f: &ast::StmtFunctionDef, prefix: &str, guards: &[String], collected: bool) {
+        let is_test = collected
+            && matches_any(&f.name, &self.collecting.functions)
+            && !f.decorator_list.iter().any(|d| last(&dotted(&d.expression)) == "fixture");
+        let kind = if is_test { Kind::Test } else { Kind::Helper };
+        let qual = format!("{prefix}{}", f.name);
+        let line = self.py.line_of(&f.name);
+        let body = without_docstring(&f.body);
+        let mut unit = self.unit(kind, &f.name, &qual, body, line);
+        for decorator in &f.decorator_list {
+            let text = canon(&decorator.expression);
+            if disables(&decorator.expression) {
+                unit.disabling.push((format!("@{text}"), self.py.line_of(decorator)));
+            }
+            if last(&dotted(&decorator.expression)) == "parametrize" {
+                unit.cases.extend(cases(&decorator.expression));
+            }
+            if last(&dotted(&decorator.expression)) == "fixture" {
+                unit.fixture = Some(text.contains("autouse=True"));
+            }
+            if let Some(target) = mock_target(&decorator.expression) {
+                unit.mocks.push((target, self.py.line_of(decorator)));
+            }
+            unit.decorators.push(text);
+        }
+        let parameters: Vec<String> = f.parameters.iter().map(|p| p.name().to_string()).collect();
+        for parameter in f.parameters.iter() {
+            if let Some(default) = parameter.default() {
+                unit.literals.extend(super::python::atoms(default).into_iter().map(|a| (a, line)));
+            }
+        }
+        unit.locals.extend(parameters.iter().cloned());
+        unit.whole = format!("{:?}{:?}{}", unit.decorators, parameters, unit.key);
+        unit.guards = guards.to_vec();
+        self.suite.units.push(unit);
+    }
+
+    fn unit(&self, kind: Kind, name: &str, qual: &str, body: &[Stmt], line: u32) -> Unit {
+        let py = self.py;
+        let line_of = |s: &Stmt| py.line_of(s);
+        let mut unit = Unit {
+            kind,
+            name: name.to_string(),
+            qual: qual.to_string(),
+            line,
+            key: body.iter().map(stmt_key).collect::<Vec<_>>().join("\n"),
+            whole: String::new(),
+            facts: Facts::of(body, &line_of),
+            literals: Vec::new(),
+            calls: Vec::new(),
+            locals: BTreeSet::new(),
+            decorators: Vec::new(),
+            cases: Vec::new(),
+            disabling: Vec::new(),
+            returns: 0,
+            mocks: Vec::new(),
+            guards: Vec::new(),
+            fixture: None,
+            statements: 0,
+        };
+        super::python::walk(body, &mut |stmt| {
+            unit.statements += 1;
+            match stmt {
+                Stmt::Return(_) => unit.returns += 1,
+                Stmt::Raise(s) if s.exc.as_ref().is_some_and(|e| disables(e)) => {
+                    unit.disabling.push(("raise SkipTest".to_string(), py.line_of(stmt)));
+                }
+                Stmt::Assign(s) => {
+                    for target in &s.targets {
+                        let text = canon(target);
+                        if matches!(text.as_str(), "__test__" | "collect_ignore" | "collect_ignore_glob" | "pytestmark")
+                            && (text != "pytestmark" || disabling_mark(&s.value))
+                        {
+                            unit.disabling.push((format!("{text} = {}", canon(&s.value)), py.line_of(stmt)));
+                        }
+                        if let Expr::Attribute(a) = target
+                            && !matches!(dotted(&a.value).as_str(), "self" | "cls")
+                        {
+                            unit.mocks.push((format!("={text}"), py.line_of(stmt)));
+                        }
+                    }
+                }
+                Stmt::FunctionDef(f) => {
+                    unit.returns = unit.returns.saturating_sub(count_returns(&f.body));
+                    unit.locals.insert(f.name.to_string());
+                }
+                _ => {}
+            }
+            true
+        });
+        for stmt in body {
+            self.expressions(stmt, &mut unit);
+        }
+        unit
+    }
+
+    fn expressions(&self, stmt: &Stmt, unit: &mut Unit) {
+        let py = self.py;
+        exprs(stmt, &mut |expr| {
+            match expr {
+                Expr::Call(call) => {
+                    let name = dotted(&call.func);
+                    if disables(expr) && name != "flaky" {
+                        unit.disabling.push((canon(expr), py.line_of(expr)));
+                    }
+                    if let Some(target) = mock_target(expr) {
+                        unit.mocks.push((target, py.line_of(expr)));
+                    }
+                    if !is_asserting(&name) {
+                        unit.calls.push(name);
+                    }
+                }
+                Expr::Name(n) if n.ctx.is_store() => {
+                    unit.locals.insert(n.id.to_string());
+                }
+                Expr::Attribute(_) if disables(expr) => unit.disabling.push((canon(expr), py.line_of(expr))),
+                _ => {}
+            }
+            true
+        });
+        literals(py, stmt, &mut unit.literals);
+    }
+}
+
+fn contains_def(stmt: &Stmt) -> bool {
+    super::python::suites(stmt)
+        .iter()
+        .any(|suite| suite.iter().any(|s| matches!(s, Stmt::FunctionDef(_) | Stmt::ClassDef(_)) || contains_def(s)))
+}
+
+fn count_returns(body: &[Stmt]) -> usize {
+    let mut count = 0;
+    super::python::walk(body, &mut |s| {
+        if matches!(s, Stmt::Return(_)) {
+            count += 1;
+        }
+        true
+    });
+    count
+}
+
+fn is_known_mark(expr: &Expr) -> bool {
+    dotted(expr) == "pytest.mark.flaky"
+}
+
+fn disabling_mark(expr: &Expr) -> bool {
+    let mut found = false;
+    super::python::exprs_in(expr, &mut |e| {
+        found |= disables(e);
+        true
+    });
+    found
+}
+
+/// The target of a call that replaces something: `patch("a.b")`, `patch.object(a, "b")`, `monkeypatch.setattr(a, "b", x)`.
+pub(crate) fn mock_target(expr: &Expr) -> Option<String> {
+    let Expr::Call(call) = expr else { return None };
+    let name = dotted(&call.func);
+    let end = last(&name);
+    let patches = end == "patch"
+        || name.contains("patch.")
+        || matches!(end, "setattr" | "setitem" | "delattr" | "create_autospec");
+    if !patches || name.ends_with("setenv") || name.contains("patch.dict") || end.ends_with("env") {
+        return None;
+    }
+    if !matches!(end, "patch" | "object" | "setattr" | "setitem" | "delattr" | "multiple") {
+        return None;
+    }
+    let args = &call.arguments.args;
+    let first = args.first()?;
+    match (string_value(first), args.get(1).and_then(string_value)) {
+        (Some(target), _) => Some(target),
+        (None, Some(attribute)) => Some(format!("{}.{attribute}", canon(first))),
+        (None, None) => Some(canon(first)),
+    }
+}
+
+/// The cases of a `parametrize` decorator.
+fn cases(expr: &Expr) -> Vec<String> {
+    let Expr::Call(call) = expr else { return Vec::new() };
+    let values = call.arguments.args.get(1).or_else(|| {
+        call.arguments
+            .keywords
+            .iter()
+            .find(|k| k.arg.as_ref().is_some_and(|a| a.as_str() == "argvalues"))
+            .map(|k| &k.value)
+    });
+    let elements: &[Expr] = match values {
+        Some(Expr::List(l)) => &l.elts,
+        Some(Expr::Tuple(t)) => &t.elts,
+        Some(Expr::Set(t)) => &t.elts,
+        Some(other) => return vec![canon(other)],
+        None => return Vec::new(),
+    };
+    elements.iter().map(case).collect()
+}
+
+/// One case; `(1, 2)`, `[1, 2]` and `pytest.param(1, 2, id="x")` are the same.
+fn case(expr: &Expr) -> String {
+    let join = |items: &[Expr]| items.iter().map(canon).collect::<Vec<_>>().join(", ");
+    match expr {
+        Expr::List(l) => join(&l.elts),
+        Expr::Tuple(t) => join(&t.elts),
+        Expr::Call(call) if last(&dotted(&call.func)) == "param" => join(&call.arguments.args),
+        other => canon(other),
+    }
+}
+
+/// The literals of a statement, without annotations, messages, docstrings and what only names a mode or an encoding.
+fn literals(py: &Py, stmt: &Stmt, found: &mut Vec<(String, u32)>) {
+    let mut skipped: BTreeSet<u32> = BTreeSet::new();
+    super::python::walk(std::slice::from_ref(stmt), &mut |inner| {
+        let skip = match inner {
+            Stmt::Assert(_) => true,
+            Stmt::Expr(e) => {
+                e.value.is_string_literal_expr() || matches!(&*e.value, Expr::Call(c) if is_asserting(&dotted(&c.func)))
+            }
+            _ => false,
+        };
+        if skip {
+            skipped.insert(ruff_text_size::Ranged::start(inner).to_u32());
+        }
+        !skip
+    });
+    let mut collector = Literals { py, skipped, found };
+    ast::visitor::Visitor::visit_stmt(&mut collector, stmt);
+}
+
+struct Literals<'a> {
+    py: &'a Py,
+    skipped: BTreeSet<u32>,
+    found: &'a mut Vec<(String, u32)>,
+}
+
+impl<'a> ast::visitor::Visitor<'a> for Literals<'a> {
+    fn visit_stmt(&mut self, stmt: &'a Stmt) {
+        if !self.skipped.contains(&ruff_text_size::Ranged::start(stmt).to_u32())
+            || !super::python::suites(stmt).is_empty()
+        {
+            ast::visitor::walk_stmt(self, stmt);
+        }
+    }
+
+    fn visit_annotation(&mut self, _: &'a Expr) {}
+
+    fn visit_expr(&mut self, expr: &'a Expr) {
+        match expr {
+            Expr::StringLiteral(_) | Expr::BytesLiteral(_) | Expr::NumberLiteral(_) | Expr::BooleanLiteral(_) => {
+                self.found.push((canon(expr), self.py.line_of(expr)));
+            }
+            Expr::FString(f) => {
+                for element in f.value.elements() {
+                    match element {
+                        ast::InterpolatedStringElement::Literal(literal) => {
+                            self.found.push((format!("{:?}", &*literal.value), self.py.line_of(expr)));
+                        }
+                        ast::InterpolatedStringElement::Interpolation(inner) => self.visit_expr(&inner.expression),
+                    }
+                }
+            }
+            Expr::Call(call) => {
+                let name = dotted(&call.func);
+                self.visit_expr(&call.func);
+                for (index, argument) in call.arguments.args.iter().enumerate() {
+                    let mode = matches!(last(&name), "open" | "encode" | "decode")
+                        && (index == 1 || last(&name) != "open")
+                        || name == "range" && index == 0 && canon(argument) == "0"
+                        || matches!(name.as_str(), "getattr" | "setattr" | "hasattr") && index == 1;
+                    if !(mode && is_literal(argument)) {
+                        self.visit_expr(argument);
+                    }
+                }
+                for keyword in &call.arguments.keywords {
+                    if !keyword
+                        .arg
+                        .as_ref()
+                        .is_some_and(|a| matches!(a.as_str(), "reason" | "msg" | "encoding" | "ids" | "id"))
+                    {
+                        self.visit_expr(&keyword.value);
+                    }
+                }
+            }
+            _ => ast::visitor::walk_expr(self, expr),
+        }
+    }
+}

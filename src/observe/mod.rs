@@ -1,0 +1,98 @@
+//! observe: what a run of a check left in, what it says out. The tools' own reports come first; the exit status and
+//! the report must agree before anything counts as passed.
+
+mod junit;
+mod unittest;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::{
+    detect::{Detector, Failure, Key},
+    plan::{Check, shell},
+    sandbox::{CheckRun, Ended},
+};
+
+/// What became of one test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TestOutcome {
+    /// It ran and passed (an expected failure counts).
+    Passed,
+    /// It did not run, by its own or its caller's decision.
+    Skipped,
+    /// It failed, or broke before it could run.
+    Failed,
+}
+
+/// The tests of a run, by id; an id that ran several times keeps its worst outcome.
+pub type Tests = BTreeMap<String, TestOutcome>;
+
+/// What one run of one check says.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// How the command ended.
+    pub ended: Ended,
+    /// Wall time in seconds.
+    pub seconds: f64,
+    /// What failed, by the same reader that read CI's log.
+    pub failures: Vec<Failure>,
+    /// Its tests, where the tool reports them.
+    pub tests: Option<Tests>,
+    /// The output, bounded.
+    pub output: Vec<u8>,
+}
+
+impl Observed {
+    /// Did the command pass, and does its report agree?
+    pub fn passed(&self) -> bool {
+        self.ended == Ended::Exit(0)
+            && self.failing_tests().next().is_none()
+            && !self.tests.as_ref().is_some_and(BTreeMap::is_empty)
+    }
+
+    /// Ids of the tests that failed.
+    pub fn failing_tests(&self) -> impl Iterator<Item = &str> {
+        self.tests.iter().flatten().filter(|(_, o)| **o == TestOutcome::Failed).map(|(id, _)| id.as_str())
+    }
+
+    /// The keys of what failed.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.failures.iter().map(|f| &f.key)
+    }
+
+    /// How many tests ran.
+    pub fn collected(&self) -> Option<usize> {
+        self.tests.as_ref().map(BTreeMap::len)
+    }
+}
+
+/// The command to run instead of `script`, so that its tool reports what it did: unittest names its tests only when
+/// it is told to. Everything else runs as it stands.
+pub fn reporting(script: &str) -> String {
+    let last = script.lines().last().unwrap_or_default();
+    let words = shell::words_of(last);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let verbose = |w: &&str| matches!(*w, "-v" | "--verbose" | "-q" | "--quiet" | "--help");
+    let pipes = last.contains(['|', '>', ';', '&']);
+    match shell::tool_arguments(&words, "unittest") {
+        Some(arguments) if !pipes && !arguments.iter().any(|w| verbose(&w)) => format!("{script} -v"),
+        _ => script.to_owned(),
+    }
+}
+
+/// Reads a run. `root` is where the tree stood.
+pub fn observe(check: &Check, run: CheckRun, root: &str) -> Observed {
+    let mut detector = Detector::for_command(&check.script, &[root.to_owned()]);
+    detector.feed(&run.finished.output);
+    let mut failures: Vec<Failure> = detector.finish().into_iter().flat_map(|log| log.failures).collect();
+    let tests = match &run.junit {
+        Some(report) => junit::read(report, root),
+        None => unittest::read(&run.finished.output),
+    };
+    if run.finished.ended == Ended::Exit(0) {
+        failures.clear(); // what a passing command prints is no failure
+    }
+    Observed { ended: run.finished.ended, seconds: run.finished.seconds, failures, tests, output: run.finished.output }
+}

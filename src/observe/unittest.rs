@@ -1,0 +1,56 @@
+//! unittest's verbose output, as tests by id: the runner has no other report.
+
+use super::{TestOutcome, Tests};
+
+/// The tests that `python -m unittest -v` names; `None` where the output has no verbose lines.
+pub(super) fn read(output: &[u8]) -> Option<Tests> {
+    let text = String::from_utf8_lossy(output);
+    let mut tests = Tests::new();
+    let mut pending: Option<String> = None;
+    for line in text.lines() {
+        if let Some(id) = test_id(line) {
+            pending = Some(id);
+        }
+        let Some((_, status)) = line.rsplit_once(" ... ") else { continue };
+        let outcome = match status.trim() {
+            "ok" | "expected failure" => TestOutcome::Passed,
+            "FAIL" | "ERROR" | "unexpected success" => TestOutcome::Failed,
+            skipped if skipped.starts_with("skipped ") => TestOutcome::Skipped,
+            _ => continue,
+        };
+        if let Some(id) = pending.take() {
+            let kept = tests.entry(id).or_insert(outcome);
+            *kept = (*kept).max(outcome);
+        }
+    }
+    (!tests.is_empty()).then_some(tests)
+}
+
+/// `test_x (pkg.Class.test_x)` of Python 3.11 on, `test_x (pkg.Class)` before: both `pkg.Class.test_x`.
+fn test_id(line: &str) -> Option<String> {
+    let (name, rest) = line.split_once(" (")?;
+    let (owner, rest) = rest.split_once(')')?;
+    let plain = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'));
+    if !plain(name) || !plain(owner) || !(rest.is_empty() || rest.starts_with(" ... ") || rest.starts_with(" [")) {
+        return None;
+    }
+    Some(if owner.ends_with(&format!(".{name}")) { owner.to_owned() } else { format!("{owner}.{name}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verbose_lines_of_old_and_new_pythons_name_the_same_tests() {
+        let output = b"test_a (tests.t.C.test_a) ... ok\ntest_b (tests.t.C)\nWhat it is for. ... FAIL\ntest_s (tests.t.C) ... skipped 'slow'\n\n-----\nRan 3 tests\n";
+        let tests = read(output).unwrap();
+        let expected = [
+            ("tests.t.C.test_a", TestOutcome::Passed),
+            ("tests.t.C.test_b", TestOutcome::Failed),
+            ("tests.t.C.test_s", TestOutcome::Skipped),
+        ];
+        assert_eq!(tests.into_iter().collect::<Vec<_>>(), expected.map(|(id, o)| (id.to_owned(), o)));
+        assert_eq!(read(b"...F.\nRan 5 tests"), None);
+    }
+}

@@ -1,0 +1,322 @@
+//! outcome: every expected ending, its exit code, and the report that goes with it.
+
+use serde::Serialize;
+
+use crate::{
+    detect::Failure,
+    integrity::Finding,
+    plan::{Check, Skipped},
+    progress::Timing,
+    repair::{
+        Baseline,
+        validate::{CheckResult, Collected, Validation},
+    },
+    sandbox::{Posture, describe},
+};
+
+/// How `fix` ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Outcome {
+    Fixed,
+    Flagged,
+    NoFixFound,
+    NotReproduced,
+    Infrastructure,
+    Flaky,
+    BudgetSpent,
+    Skipped,
+    NothingDetected,
+    Interrupted,
+}
+
+impl Outcome {
+    /// The process's exit code (CONTRACT.md).
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Outcome::Fixed => 0,
+            Outcome::NoFixFound => 3,
+            Outcome::NotReproduced => 4,
+            Outcome::Infrastructure | Outcome::Flaky => 5,
+            Outcome::BudgetSpent => 6,
+            Outcome::Skipped => 7,
+            Outcome::NothingDetected => 8,
+            Outcome::Flagged => 10,
+            Outcome::Interrupted => 130,
+        }
+    }
+
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Outcome::Fixed => "fixed",
+            Outcome::Flagged => "fixed, but a person must look",
+            Outcome::NoFixFound => "no fix found",
+            Outcome::NotReproduced => "not reproduced",
+            Outcome::Infrastructure => "not the code's fault: infrastructure",
+            Outcome::Flaky => "not the code's fault: flaky",
+            Outcome::BudgetSpent => "deadline spent",
+            Outcome::Skipped => "skipped",
+            Outcome::NothingDetected => "nothing detected",
+            Outcome::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// How `verify` ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Verdict {
+    Proven,
+    Flagged,
+    Refused,
+    Failed,
+    NotReproduced,
+    Infrastructure,
+    Flaky,
+    NothingDetected,
+    DeadlineSpent,
+    Interrupted,
+}
+
+impl Verdict {
+    /// The process's exit code (CONTRACT.md).
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Verdict::Proven => 0,
+            Verdict::Failed => 3,
+            Verdict::NotReproduced => 4,
+            Verdict::Infrastructure | Verdict::Flaky => 5,
+            Verdict::DeadlineSpent => 6,
+            Verdict::NothingDetected => 8,
+            Verdict::Refused => 9,
+            Verdict::Flagged => 10,
+            Verdict::Interrupted => 130,
+        }
+    }
+
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Verdict::Proven => "proven",
+            Verdict::Flagged => "proven, but a person must look",
+            Verdict::Refused => "refused",
+            Verdict::Failed => "failed: the check still fails, or something else broke",
+            Verdict::NotReproduced => Outcome::NotReproduced.words(),
+            Verdict::Infrastructure => Outcome::Infrastructure.words(),
+            Verdict::Flaky => Outcome::Flaky.words(),
+            Verdict::NothingDetected => Outcome::NothingDetected.words(),
+            Verdict::DeadlineSpent => Outcome::BudgetSpent.words(),
+            Verdict::Interrupted => Outcome::Interrupted.words(),
+        }
+    }
+}
+
+/// Why it failed, as far as is known.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Diagnosis {
+    /// One sentence.
+    pub root_cause: String,
+    /// What kind of fix it takes.
+    pub fix_type: Option<&'static str>,
+    /// `high` where a rule recognised it, `low` where only the log speaks.
+    pub confidence: &'static str,
+    /// Where to look first: `file:line`.
+    #[serde(rename = "where")]
+    pub place: Option<String>,
+}
+
+/// How the job was rebuilt.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct PlanReport {
+    pub python: String,
+    /// The base image: containers only.
+    pub image: Option<String>,
+    pub env: std::collections::BTreeMap<String, String>,
+    pub install: Vec<String>,
+    pub checks: Vec<String>,
+    pub skipped: Vec<Skipped>,
+}
+
+/// Two runs before any change.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct BaselineReport {
+    /// Failures of the log that both runs showed.
+    pub reproduced: usize,
+    /// Failures of the log that one run showed.
+    pub flaky: usize,
+    pub runs: Vec<RunReport>,
+    /// How the environment came to be.
+    pub notes: Vec<String>,
+    /// Why not, where nothing was reproduced.
+    pub why: Option<String>,
+}
+
+/// One check of the baseline.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct RunReport {
+    pub command: String,
+    pub ended: [String; 2],
+    pub seconds: [f64; 2],
+    pub tests: Option<usize>,
+}
+
+/// One job of the report.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct TargetReport {
+    pub job: String,
+    pub failures: Vec<Failure>,
+    pub plan: Option<PlanReport>,
+    pub baseline: Option<BaselineReport>,
+}
+
+/// The fix that is proposed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct FixReport {
+    /// `rule`, later `model`.
+    pub tier: &'static str,
+    pub fix_type: &'static str,
+    pub description: String,
+    pub impact: String,
+    pub files: Vec<String>,
+    pub diff: String,
+    /// What a person must look at.
+    pub flags: Vec<String>,
+}
+
+/// A repair that was tried and did not pass.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Attempt {
+    pub tier: &'static str,
+    pub description: String,
+    pub diff: String,
+    /// `refused` or `failed`.
+    pub verdict: &'static str,
+    pub reasons: Vec<String>,
+}
+
+/// What the model cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Usage {
+    pub calls: u32,
+    pub prompt_tokens: u64,
+    pub cached_tokens: u64,
+    pub completion_tokens: u64,
+    pub cost_usd: f64,
+}
+
+/// What a run of `fix` knows, filled as it goes: an interrupted run still reports what it learned.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Repair {
+    pub schema: u32,
+    pub outcome: Outcome,
+    pub diagnosis: Option<Diagnosis>,
+    pub targets: Vec<TargetReport>,
+    pub fix: Option<FixReport>,
+    pub validation: Validation,
+    pub attempts: Vec<Attempt>,
+    pub sandbox: Option<Posture>,
+    pub usage: Usage,
+    pub timings: Vec<Timing>,
+    /// What a reader should know besides.
+    pub notes: Vec<String>,
+    /// The patch's very bytes.
+    #[serde(skip)]
+    pub patch: Vec<u8>,
+    /// What the patch changes.
+    #[serde(skip)]
+    pub change: Option<crate::workspace::Change>,
+}
+
+impl Repair {
+    /// Nothing is known yet.
+    pub fn new() -> Repair {
+        Repair {
+            schema: 1,
+            outcome: Outcome::Interrupted,
+            diagnosis: None,
+            targets: Vec::new(),
+            fix: None,
+            validation: Validation::default(),
+            attempts: Vec::new(),
+            sandbox: None,
+            usage: Usage::default(),
+            timings: Vec::new(),
+            notes: Vec::new(),
+            patch: Vec::new(),
+            change: None,
+        }
+    }
+}
+
+impl Default for Repair {
+    fn default() -> Self {
+        Repair::new()
+    }
+}
+
+/// What a run of `verify` knows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Verification {
+    pub schema: u32,
+    pub verdict: Verdict,
+    pub findings: Vec<Finding>,
+    pub checks: Vec<CheckResult>,
+    pub collected: Collected,
+    pub not_checked: Vec<String>,
+    pub sandbox: Option<Posture>,
+    pub timings: Vec<Timing>,
+    /// Why the verdict is not better.
+    pub reasons: Vec<String>,
+    pub targets: Vec<TargetReport>,
+}
+
+impl PlanReport {
+    /// How `job` was rebuilt.
+    pub fn of(job: &crate::plan::Job) -> PlanReport {
+        let check = |c: &Check| c.script.clone();
+        PlanReport {
+            python: job.python.clone(),
+            image: None,
+            env: job.env.clone(),
+            install: job.install.clone(),
+            checks: job.checks.iter().map(check).collect(),
+            skipped: job.skipped.clone(),
+        }
+    }
+}
+
+impl BaselineReport {
+    /// What was seen before any change.
+    pub fn of(baseline: &Baseline) -> BaselineReport {
+        let run = |(check, [a, b]): (&Check, &[crate::observe::Observed; 2])| RunReport {
+            command: check.script.clone(),
+            ended: [describe(a.ended), describe(b.ended)],
+            seconds: [a.seconds, b.seconds],
+            tests: a.collected(),
+        };
+        BaselineReport {
+            reproduced: baseline.claimed().len(),
+            flaky: baseline.flaky().len(),
+            runs: baseline.job().checks.iter().zip(baseline.runs()).map(run).collect(),
+            notes: baseline.notes().to_vec(),
+            why: None,
+        }
+    }
+
+    /// Nothing was reproduced.
+    pub fn not(why: &str) -> BaselineReport {
+        BaselineReport { reproduced: 0, flaky: 0, runs: Vec::new(), notes: Vec::new(), why: Some(why.to_owned()) }
+    }
+}

@@ -1,0 +1,231 @@
+//! pipeline: the hall that the doors share. Logs and a repository in, reproduced jobs out.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Result;
+
+use crate::{
+    detect::{Category, Failure, JobLog, JobResult},
+    input::{self, BadInput},
+    outcome::{BaselineReport, Diagnosis, PlanReport, TargetReport},
+    plan::{self, Overrides},
+    progress::Progress,
+    repair::{Baseline, Reproduction, reproduce},
+    sandbox::{LocalSandbox, Posture, Recipe, Sandbox as _, SandboxError},
+    workspace::Tree,
+};
+
+/// What every door that runs something is told.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The repository's root.
+    pub repository: PathBuf,
+    /// Job logs; `-` for standard input.
+    pub logs: Vec<PathBuf>,
+    /// What a person says over what the log says.
+    pub overrides: Overrides,
+    /// Limit on one command.
+    pub timeout: Duration,
+    /// Limit on the run.
+    pub deadline: Option<Duration>,
+    /// Where environments are kept.
+    pub cache: PathBuf,
+    /// Run without isolation: a person said so.
+    pub no_isolation: bool,
+    /// The binary that supervises sandboxed commands: this one.
+    pub launcher: PathBuf,
+}
+
+/// Why there is nothing to judge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// No log shows a failure.
+    NothingDetected,
+    /// Only failures that no code is to blame for.
+    Infrastructure,
+    /// One of two runs failed.
+    Flaky,
+    /// No run failed for the same reason.
+    NotReproduced,
+}
+
+/// What the pipeline learns on its way: doors copy it into their reports, also when they are interrupted.
+#[derive(Debug, Default)]
+pub struct Learned {
+    /// Each failing job.
+    pub targets: Vec<TargetReport>,
+    /// From the logs alone.
+    pub diagnosis: Option<Diagnosis>,
+    /// What the sandbox enforces.
+    pub sandbox: Option<Posture>,
+    /// What a reader should know besides.
+    pub notes: Vec<String>,
+}
+
+/// The inputs, read.
+pub struct Given {
+    /// The tree as it stands.
+    pub tree: Tree,
+    /// All job logs, those of jobs that passed included.
+    pub logs: Vec<JobLog>,
+}
+
+/// Everything that a repair or a verdict starts from.
+pub struct Reproduced {
+    /// Where commands run.
+    pub sandbox: LocalSandbox,
+    /// The jobs whose failure was seen again; never empty.
+    pub baselines: Vec<Baseline>,
+}
+
+impl Given {
+    /// The logs that show a failure.
+    pub fn failing(&self) -> Vec<&JobLog> {
+        self.logs.iter().filter(|log| log.result != JobResult::Success && !log.failures.is_empty()).collect()
+    }
+}
+
+/// Reads the logs and the repository.
+///
+/// # Errors
+/// [`BadInput`] for what can't be used.
+pub fn read(request: &Request, progress: &Progress, learned: &mut Learned) -> Result<Given> {
+    let stage = progress.begin("detect", format!("{} log(s)", request.logs.len()));
+    let mut logs = Vec::new();
+    for path in &request.logs {
+        logs.extend(input::read_log(path)?);
+    }
+    let tree = input::read_repository(&request.repository)?;
+    learned.note_tree(&tree, &logs);
+    let given = Given { tree, logs };
+    let failing = given.failing();
+    for log in &failing {
+        let job = log.job.clone().unwrap_or_else(|| log.log.clone());
+        learned.targets.push(TargetReport { job, failures: log.failures.clone(), plan: None, baseline: None });
+    }
+    learned.diagnosis = diagnose(&failing);
+    stage.end(&format!("{} failure(s)", failing.iter().map(|l| l.failures.len()).sum::<usize>()));
+    Ok(given)
+}
+
+/// Plans and reproduces every failing job.
+///
+/// # Errors
+/// [`BadInput`] for a Python that is not there; everything else is unexpected.
+pub async fn reproduced(
+    request: &Request,
+    given: &Given,
+    progress: &Progress,
+    learned: &mut Learned,
+) -> Result<Result<Reproduced, Stop>> {
+    let failing = given.failing();
+    if failing.is_empty() {
+        return Ok(Err(Stop::NothingDetected));
+    }
+    let repairable = |log: &JobLog| {
+        log.category != Some(Category::Infra)
+            && log.failures.iter().any(|f| !matches!(f.category, Category::Infra | Category::Aggregate))
+    };
+    if !failing.iter().any(|log| repairable(log)) {
+        let aggregate = failing.iter().all(|log| log.category == Some(Category::Aggregate));
+        if aggregate {
+            learned.notes.push("the job only repeats the failures of others: give their logs".to_owned());
+        }
+        return Ok(Err(Stop::Infrastructure));
+    }
+    let stage = progress.begin("sandbox", "probing what this machine can enforce");
+    let sandbox = LocalSandbox::new(&request.cache, request.no_isolation, request.launcher.clone()).await?;
+    stage.end(&sandbox.posture().enforced.join(", "));
+    learned.sandbox = Some(sandbox.posture().clone());
+    let workflows = input::workflows(&given.tree);
+    let mut baselines = Vec::new();
+    let mut stop = Stop::NotReproduced;
+    for (index, log) in failing.iter().enumerate().filter(|(_, log)| repairable(log)) {
+        let job = plan::plan(log, &workflows, &request.overrides);
+        let recipe = Recipe {
+            python: job.python.clone(),
+            env: job.env.clone(),
+            directory: job.directory.clone(),
+            install: job.install.clone(),
+            setup: job.setup.clone(),
+            versions: job.versions.clone(),
+            copies_project: job.copies_project,
+            disposable: job.checks.iter().any(|c| c.installs),
+            timeout: request.timeout,
+        };
+        let target = &mut learned.targets[index];
+        target.plan = Some(PlanReport::of(&job));
+        let reproduction = match reproduce(&sandbox, &given.tree, log, &job, &recipe, progress).await {
+            Err(error @ SandboxError::NoPython { .. }) => return Err(BadInput(error.to_string()).into()),
+            Err(SandboxError::Lost(why)) => {
+                Reproduction::Infrastructure { why: format!("the sandbox was lost: {why}") }
+            }
+            other => other?,
+        };
+        match reproduction {
+            Reproduction::Reproduced(baseline) => {
+                target.baseline = Some(BaselineReport::of(&baseline));
+                baselines.push(*baseline);
+            }
+            Reproduction::Flaky { keys } => {
+                stop = Stop::Flaky;
+                target.baseline = Some(BaselineReport::not(&format!("{} failure(s) in one of two runs", keys.len())));
+            }
+            Reproduction::NotReproduced { why } => target.baseline = Some(BaselineReport::not(&why)),
+            Reproduction::Infrastructure { why } => {
+                stop = Stop::Infrastructure;
+                target.baseline = Some(BaselineReport::not(&why));
+            }
+        }
+    }
+    if baselines.is_empty() {
+        return Ok(Err(stop));
+    }
+    Ok(Ok(Reproduced { sandbox, baselines }))
+}
+
+impl Learned {
+    fn note_tree(&mut self, tree: &Tree, logs: &[JobLog]) {
+        if tree.dirty {
+            self.notes.push("the working tree has uncommitted changes, which are part of what is judged".to_owned());
+        }
+        let tested = logs.iter().find_map(|log| log.sha.as_deref());
+        if let (Some(tested), Some(head)) = (tested, &tree.head)
+            && tested != head
+        {
+            let short = |sha: &str| sha.chars().take(12).collect::<String>();
+            let (tested, head) = (short(tested), short(head));
+            self.notes.push(format!("the log tested {tested}, the tree is at {head}: the tree is what is judged"));
+        }
+    }
+}
+
+/// What the logs alone say: the cause that most failures share, and where to look first.
+fn diagnose(logs: &[&JobLog]) -> Option<Diagnosis> {
+    let failures: Vec<&Failure> = logs.iter().flat_map(|log| &log.failures).collect();
+    let category = logs.iter().find_map(|log| log.category);
+    let of_category = |f: &&&Failure| category.is_none_or(|c| f.category == c);
+    let first = failures.iter().find(of_category).or(failures.first())?;
+    let same = failures.iter().filter(|f| f.fingerprint == first.fingerprint).count();
+    let root_cause =
+        if same > 1 { format!("{} ({same} failures of one cause)", first.message) } else { first.message.clone() };
+    let place =
+        first.file.as_ref().map(|file| first.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}")));
+    Some(Diagnosis { root_cause, fix_type: fix_type(first.category), confidence: "low", place })
+}
+
+/// The kind of fix that a category takes.
+pub fn fix_type(category: Category) -> Option<&'static str> {
+    Some(match category {
+        Category::UnitTest | Category::IntegrationTest | Category::RuntimeError => "test",
+        Category::Coverage => "coverage",
+        Category::Docs => "documentation",
+        Category::Quality => "quality",
+        Category::Security => "security",
+        Category::Benchmark => "benchmark",
+        Category::ImportDependency => "dependency",
+        Category::SyntaxError => "syntax",
+        Category::Build => "build",
+        Category::Timeout | Category::Crash | Category::Infra | Category::Aggregate => return None,
+    })
+}

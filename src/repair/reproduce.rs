@@ -1,0 +1,292 @@
+//! reproduce: the failing check fails again, twice, for the same reason; or it is said why not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    detect::{Category, Detector, Failure, JobLog, Key},
+    observe::{Observed, TestOutcome, observe, reporting},
+    plan::{Check, Job},
+    progress::Progress,
+    sandbox::{Ended, Limits, Prepared, Recipe, Sandbox, SandboxError, describe, tail},
+    workspace::Tree,
+};
+
+/// A job whose failure was seen again, twice. Only [`reproduce`] can build one.
+#[derive(Debug, Clone)]
+pub struct Baseline {
+    job: Job,
+    recipe: Recipe,
+    runs: Vec<[Observed; 2]>,
+    claimed: Vec<Failure>,
+    flaky: Vec<Key>,
+    excluded: BTreeSet<String>,
+    python: String,
+    installed: Vec<(String, String)>,
+    notes: Vec<String>,
+}
+
+impl Baseline {
+    /// The job that was run.
+    pub fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// How its workspace is built.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// Two runs of each of the job's checks, in the job's order.
+    pub fn runs(&self) -> &[[Observed; 2]] {
+        &self.runs
+    }
+
+    /// The log's failures that both runs showed again: only these may be repaired.
+    pub fn claimed(&self) -> &[Failure] {
+        &self.claimed
+    }
+
+    /// The log's failures that one run showed and the other did not.
+    pub fn flaky(&self) -> &[Key] {
+        &self.flaky
+    }
+
+    /// Tests that fail only in the sandbox, the same way twice: not checked.
+    pub fn excluded(&self) -> &BTreeSet<String> {
+        &self.excluded
+    }
+
+    /// The full version of the Python that ran.
+    pub fn python(&self) -> &str {
+        &self.python
+    }
+
+    /// What was installed.
+    pub fn installed(&self) -> &[(String, String)] {
+        &self.installed
+    }
+
+    /// What a reader should know of how the environment came to be.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The outcome of a test in both runs, where they agree.
+    pub fn stable_tests(&self, check: usize) -> Option<BTreeMap<&str, TestOutcome>> {
+        let [first, second] = self.runs.get(check)?;
+        let (first, second) = (first.tests.as_ref()?, second.tests.as_ref()?);
+        let stable = first.iter().filter(|(id, outcome)| second.get(*id) == Some(outcome));
+        Some(stable.map(|(id, outcome)| (id.as_str(), *outcome)).collect())
+    }
+
+    /// Does the check at this place show a failure that is claimed?
+    pub fn shows_claimed(&self, check: usize) -> bool {
+        let Some([first, _]) = self.runs.get(check) else { return false };
+        first.keys().any(|key| self.claimed.iter().any(|c| same(&c.key, key)))
+    }
+}
+
+/// What came of reproducing a job.
+#[derive(Debug, Clone)]
+pub enum Reproduction {
+    /// The same failure, twice.
+    Reproduced(Box<Baseline>),
+    /// The same failure in one of two runs.
+    Flaky {
+        /// Which.
+        keys: Vec<Key>,
+    },
+    /// It did not fail, or not for the same reason.
+    NotReproduced {
+        /// In one sentence or a few lines.
+        why: String,
+    },
+    /// Nothing in the code is to blame.
+    Infrastructure {
+        /// In one sentence.
+        why: String,
+    },
+}
+
+/// Runs the job's checks twice on fresh copies of `tree` and compares what fails with what failed in `log`.
+///
+/// # Errors
+/// When the wanted Python is missing, or the sandbox fails twice.
+pub async fn reproduce(
+    sandbox: &dyn Sandbox,
+    tree: &Tree,
+    log: &JobLog,
+    job: &Job,
+    recipe: &Recipe,
+    progress: &Progress,
+) -> Result<Reproduction, SandboxError> {
+    if job.checks.is_empty() {
+        let why = "the log shows no command that could be run again: name the failing one with --command".to_owned();
+        return Ok(Reproduction::NotReproduced { why });
+    }
+    let first = attempt(sandbox, tree, log, job, recipe, progress).await?;
+    match first {
+        (Reproduction::NotReproduced { .. }, true) => {
+            progress
+                .begin("environment", "not reproduced in a cached environment: built once more from scratch")
+                .end("");
+            sandbox.forget(recipe, tree)?;
+            Ok(attempt(sandbox, tree, log, job, recipe, progress).await?.0)
+        }
+        (reproduction, _) => Ok(reproduction),
+    }
+}
+
+/// One try, and whether its environment came from the cache.
+async fn attempt(
+    sandbox: &dyn Sandbox,
+    tree: &Tree,
+    log: &JobLog,
+    job: &Job,
+    recipe: &Recipe,
+    progress: &Progress,
+) -> Result<(Reproduction, bool), SandboxError> {
+    let stage =
+        progress.begin("environment", format!("Python {}, {} install commands", recipe.python, recipe.install.len()));
+    let mut prepared = match sandbox.prepare(recipe, tree, false).await {
+        Err(SandboxError::Install { command, finished }) => {
+            stage.end("failed");
+            return Ok((install_failed(&command, &finished.output, finished.ended), false));
+        }
+        other => other?,
+    };
+    stage.end(if prepared.reused() { "reused" } else { "built" });
+    let stage = progress.begin("reproduce", format!("`{}`, run 1 of 2", folded(job)));
+    let first = run_checks(&*prepared, &job.checks, recipe).await?;
+    stage.end(&summary(&first));
+    prepared.refresh(tree).await?;
+    let stage = progress.begin("reproduce", format!("`{}`, run 2 of 2", folded(job)));
+    let second = run_checks(&*prepared, &job.checks, recipe).await?;
+    stage.end(&summary(&second));
+    let reused = prepared.reused();
+    let runs: Vec<[Observed; 2]> = first.into_iter().zip(second).map(|(a, b)| [a, b]).collect();
+    Ok((compare(log, job, recipe, runs, &*prepared), reused))
+}
+
+fn folded(job: &Job) -> String {
+    let scripts: Vec<&str> = job.checks.iter().map(|c| c.script.lines().last().unwrap_or_default()).collect();
+    scripts.join("`, `")
+}
+
+fn summary(runs: &[Observed]) -> String {
+    let red = runs.iter().filter(|o| !o.passed()).count();
+    if red == 0 { "passed".to_owned() } else { format!("{red} of {} failed", runs.len()) }
+}
+
+/// Runs checks one after the other on the same tree, as the job did.
+pub(super) async fn run_checks(
+    prepared: &dyn Prepared,
+    checks: &[Check],
+    recipe: &Recipe,
+) -> Result<Vec<Observed>, SandboxError> {
+    let mut runs = Vec::new();
+    for check in checks {
+        runs.push(run_check(prepared, check, Limits { wall: recipe.timeout, ..Limits::default() }).await?);
+    }
+    Ok(runs)
+}
+
+/// Runs one check, and once more when the sandbox is lost under it.
+pub(super) async fn run_check(
+    prepared: &dyn Prepared,
+    check: &Check,
+    limits: Limits,
+) -> Result<Observed, SandboxError> {
+    let script = reporting(&check.script);
+    let run = match prepared.run(&script, check.network, limits).await {
+        Err(SandboxError::Lost(_)) => prepared.run(&script, check.network, limits).await?,
+        other => other?,
+    };
+    Ok(observe(check, run, &prepared.root().display().to_string()))
+}
+
+fn install_failed(command: &str, output: &[u8], ended: Ended) -> Reproduction {
+    let mut detector = Detector::for_command(command, &[]);
+    detector.feed(output);
+    let failures: Vec<Failure> = detector.finish().into_iter().flat_map(|log| log.failures).collect();
+    let why = format!("the environment could not be built: `{command}` {}\n{}", describe(ended), tail(output, 1500));
+    if failures.iter().any(|f| f.category == Category::Infra) {
+        return Reproduction::Infrastructure { why };
+    }
+    Reproduction::NotReproduced { why }
+}
+
+fn compare(
+    log: &JobLog,
+    job: &Job,
+    recipe: &Recipe,
+    runs: Vec<[Observed; 2]>,
+    prepared: &dyn Prepared,
+) -> Reproduction {
+    let seen = |n: usize| -> Vec<&Key> { runs.iter().flat_map(|pair| pair[n].keys()).collect() };
+    let (first, second) = (seen(0), seen(1));
+    let shows = |keys: &[&Key], key: &Key| keys.iter().any(|k| same(key, k));
+    let mut claimed = Vec::new();
+    let mut flaky = Vec::new();
+    for failure in log.failures.iter().filter(|f| f.category != Category::Infra) {
+        match (shows(&first, &failure.key), shows(&second, &failure.key)) {
+            (true, true) => claimed.push(failure.clone()),
+            (false, false) => {}
+            _ => flaky.push(failure.key.clone()),
+        }
+    }
+    if claimed.is_empty() {
+        if !flaky.is_empty() {
+            return Reproduction::Flaky { keys: flaky };
+        }
+        return Reproduction::NotReproduced { why: why_not(log, &runs) };
+    }
+    // Seen here twice and never in CI: the sandbox is to blame, not the code.
+    let in_log = |key: &Key| log.failures.iter().any(|f| same(&f.key, key));
+    let excluded = runs.iter().flat_map(|[a, b]| {
+        let again: BTreeSet<&str> = b.failing_tests().collect();
+        let of_log: BTreeSet<&str> =
+            a.failures.iter().filter(|f| in_log(&f.key)).filter_map(|f| f.test_id.as_deref()).collect();
+        a.failing_tests()
+            .filter(|id| again.contains(id) && !of_log.contains(id) && !named_in(log, id))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    });
+    let excluded = excluded.collect();
+    Reproduction::Reproduced(Box::new(Baseline {
+        job: job.clone(),
+        recipe: recipe.clone(),
+        claimed,
+        flaky,
+        excluded,
+        python: prepared.python().to_owned(),
+        installed: prepared.installed().to_vec(),
+        notes: prepared.notes().to_vec(),
+        runs,
+    }))
+}
+
+/// Does the log name this test among its failures? Module ids come with and without `.py` and slashes.
+fn named_in(log: &JobLog, id: &str) -> bool {
+    let plain = |text: &str| text.trim_end_matches(".py").replace('/', ".");
+    log.failures.iter().any(|f| f.test_id.as_deref().is_some_and(|t| plain(t) == plain(id)))
+}
+
+/// Is it the same failure? A command is known by its error class even where the log shows it as a part of a script.
+pub(super) fn same(logged: &Key, seen: &Key) -> bool {
+    match (logged, seen) {
+        (Key::Command { command: a, error: x }, Key::Command { command: b, error: y }) => {
+            x == y && (a.contains(b.as_str()) || b.contains(a.as_str()))
+        }
+        _ => logged == seen,
+    }
+}
+
+fn why_not(log: &JobLog, runs: &[[Observed; 2]]) -> String {
+    let expected = log.failures.first().map(|f| f.message.clone()).unwrap_or_default();
+    let Some([red, _]) = runs.iter().find(|[a, _]| !a.passed()) else {
+        return format!("the checks pass here; CI failed with: {expected}");
+    };
+    let seen = red.failures.first().map_or_else(|| tail(&red.output, 600), |f| f.message.clone());
+    format!("the check fails here for another reason ({}): {seen}\nCI failed with: {expected}", describe(red.ended))
+}

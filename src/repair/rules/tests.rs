@@ -1,0 +1,426 @@
+use std::{collections::BTreeMap, path::PathBuf, process::Stdio};
+
+use super::*;
+use crate::{
+    detect::{Category, Key},
+    registry::tests::{publish, serve},
+    sandbox::Ended,
+};
+
+/// A workspace of plain processes.
+struct Plain {
+    root: PathBuf,
+    path: String,
+}
+
+#[async_trait]
+impl Workspace for Plain {
+    fn root(&self) -> &Path {
+        &self.root
+    }
+
+    async fn run(&self, script: &str) -> anyhow::Result<Finished> {
+        let output = tokio::process::Command::new("bash")
+            .args(["-e", "-c", script])
+            .current_dir(&self.root)
+            .env("PATH", &self.path)
+            .env("HOME", &self.root)
+            .env_remove("XDG_CACHE_HOME")
+            .env_remove("PRE_COMMIT_HOME")
+            .stdin(Stdio::null())
+            .output()
+            .await?;
+        let ended = Ended::Exit(output.status.code().unwrap_or(-1));
+        Ok(Finished { ended, output: [output.stdout, output.stderr].concat(), dropped: 0, seconds: 0.0 })
+    }
+}
+
+/// A tree, what failed in it, and what the rules make of it.
+struct Case {
+    folder: tempfile::TempDir,
+    failures: Vec<Failure>,
+    install: Vec<String>,
+    installed: Vec<(String, String)>,
+    path: String,
+}
+
+impl Case {
+    fn new(files: &[(&str, &str)]) -> Case {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        let path = std::env::var("PATH").unwrap();
+        Case { folder, failures: Vec::new(), install: Vec::new(), installed: Vec::new(), path }
+    }
+
+    fn fails(mut self, failure: Failure) -> Case {
+        self.failures.push(failure);
+        self
+    }
+
+    fn installs(mut self, command: &str) -> Case {
+        self.install.push(command.to_owned());
+        self
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(name)).unwrap()
+    }
+
+    async fn repair(&self) -> Repaired {
+        let old = "2020-01-02T03:04:05Z";
+        let mut answers = BTreeMap::new();
+        publish(&mut answers, "pyyaml", &[("6.0.3", old, ">=3.8", &["yaml/__init__.py"])]);
+        publish(&mut answers, "zebra", &[("2.5.1", old, ">=3.8", &["zebra/__init__.py"])]);
+        let registry = Registry::new(&serve(answers).await).unwrap();
+        let workspace = Plain { root: self.folder.path().to_owned(), path: self.path.clone() };
+        let context = RuleContext {
+            workspace: &workspace,
+            failures: &self.failures,
+            install: &self.install,
+            installed: &self.installed,
+            workdir: ".",
+            registry: &registry,
+        };
+        repair(&context).await.unwrap()
+    }
+}
+
+fn failure(category: Category, tool: &str, message: &str, key: Key) -> Failure {
+    Failure {
+        category,
+        tool: tool.to_owned(),
+        test_id: None,
+        file: None,
+        line: None,
+        message: message.to_owned(),
+        command: None,
+        step: None,
+        job: None,
+        python: Some("3.11.7".to_owned()),
+        excerpt: message.to_owned(),
+        fingerprint: "f".to_owned(),
+        count: 1,
+        key,
+    }
+}
+
+fn missing(module: &str) -> Failure {
+    let message = format!("ModuleNotFoundError: No module named '{module}'");
+    failure(Category::ImportDependency, "pytest", &message, Key::Missing { name: module.to_owned() })
+}
+
+fn finding(tool: &str, file: &str, line: u32, rule: &str, message: &str) -> Failure {
+    let key = Key::Finding { file: file.to_owned(), rule: rule.to_owned(), symbol: None };
+    Failure { file: Some(file.to_owned()), line: Some(line), ..failure(Category::Quality, tool, message, key) }
+}
+
+fn unformatted(tool: &str, file: &str) -> Failure {
+    let message = format!("would reformat {file}");
+    let key = Key::Message { file: Some(file.to_owned()), message: message.clone() };
+    Failure { file: Some(file.to_owned()), ..failure(Category::Quality, tool, &message, key) }
+}
+
+const PROJECT: &str = "[project]\nname = \"p\"\nrequires-python = \">=3.9\"\ndependencies = [\n  \"click>=8\",\n]\n\n\
+                       [project.optional-dependencies]\ntest = [\"pytest\"]\n";
+
+#[tokio::test]
+async fn an_undeclared_dependency_is_declared_with_its_siblings() {
+    let case = Case::new(&[("pyproject.toml", PROJECT), ("p/__init__.py", "import yaml\n")]).fails(missing("yaml"));
+    let repaired = case.repair().await;
+    assert_eq!(repaired.notes, Vec::<String>::new());
+    assert_eq!(repaired.applied[0].files, ["pyproject.toml"]);
+    assert_eq!(
+        case.read("pyproject.toml"),
+        PROJECT.replace("  \"click>=8\",\n", "  \"click>=8\",\n  \"PyYAML>=6.0\",\n")
+    );
+}
+
+#[tokio::test]
+async fn what_only_tests_import_goes_to_the_extra_that_the_job_installs() {
+    let case = Case::new(&[("pyproject.toml", PROJECT), ("tests/test_p.py", "import zebra\n")])
+        .fails(missing("zebra"))
+        .installs("python -m pip install -e '.[test]'");
+    let repaired = case.repair().await;
+    assert_eq!(repaired.notes, Vec::<String>::new());
+    assert_eq!(case.read("pyproject.toml"), PROJECT.replace("[\"pytest\"]", "[\"pytest\", \"zebra\"]"));
+}
+
+#[tokio::test]
+async fn a_requirements_file_of_the_job_takes_what_tests_import() {
+    let case = Case::new(&[
+        ("pyproject.toml", PROJECT),
+        ("tests/test_p.py", "import zebra\n"),
+        ("requirements-test.txt", "pytest==8.0.0\n"),
+    ])
+    .fails(missing("zebra"))
+    .installs("pip install -r requirements-test.txt -e .");
+    assert_eq!(case.repair().await.applied.len(), 1);
+    assert_eq!(case.read("requirements-test.txt"), "pytest==8.0.0\nzebra==2.5.1\n");
+    assert_eq!(case.read("pyproject.toml"), PROJECT);
+}
+
+#[tokio::test]
+async fn a_dependency_is_not_added_where_the_cause_is_another() {
+    let source = ("p/__init__.py", "import yaml\n");
+    let declared = PROJECT.replace("click>=8", "pyyaml>=5");
+    let extra = PROJECT.replace("[\"pytest\"]", "[\"PyYAML\"]");
+    let lock = PROJECT.replace("[project]", "[tool.x]\n[project]");
+    let cases = [
+        (Case::new(&[("pyproject.toml", &declared), source]), "declares it already"),
+        (Case::new(&[("pyproject.toml", &extra), source]), "which the job did not install"),
+        (Case::new(&[("pyproject.toml", PROJECT), source, ("src/yaml/__init__.py", "")]), "the tree holds"),
+        (Case::new(&[("pyproject.toml", PROJECT), ("p/a.py", "import click\n")]), "no code of the project imports it"),
+        (Case::new(&[("pyproject.toml", PROJECT), ("tests/test_a.py", "import yaml\n")]), "no list of dependencies"),
+        (
+            Case::new(&[("pyproject.toml", &lock), source, ("uv.lock", "")]).installs("uv sync --locked"),
+            "would have to be made anew",
+        ),
+    ];
+    for (case, why) in cases {
+        let case = case.fails(missing("yaml"));
+        let before = case.read("pyproject.toml");
+        let repaired = case.repair().await;
+        assert_eq!(repaired.applied, []);
+        assert!(repaired.notes[0].contains(why), "{why}: {:?}", repaired.notes);
+        assert_eq!(case.read("pyproject.toml"), before);
+    }
+}
+
+#[tokio::test]
+async fn a_package_that_the_index_does_not_have_is_not_added() {
+    let case = Case::new(&[("pyproject.toml", PROJECT), ("p/a.py", "import giraffe\n")]).fails(missing("giraffe"));
+    let repaired = case.repair().await;
+    assert_eq!(repaired.applied, []);
+    assert!(repaired.notes[0].contains("has no package `giraffe`"), "{:?}", repaired.notes);
+}
+
+#[tokio::test]
+async fn an_unused_ignore_is_removed() {
+    let source = "a = 1  # type: ignore[assignment]\nb = 2\n";
+    let case = Case::new(&[("src/a.py", source)]).fails(finding(
+        "mypy",
+        "src/a.py",
+        1,
+        "unused-ignore",
+        "Unused \"type: ignore\" comment  [unused-ignore]",
+    ));
+    assert_eq!(case.repair().await.applied[0].files, ["src/a.py"]);
+    assert_eq!(case.read("src/a.py"), "a = 1\nb = 2\n");
+}
+
+#[tokio::test]
+async fn slid_keys_go_back_up() {
+    let case = Case::new(&[(
+        "pyproject.toml",
+        "[project]\nname = \"x\"\n\n[project.urls]\nHome = \"https://h\"\n\nkeywords = [\"a\"]\n",
+    )])
+    .fails(failure(
+        Category::ImportDependency,
+        "pip",
+        "TypeError: URL `keywords` of field `project.urls` must be a string",
+        Key::Command { command: "pip install".to_owned(), error: "TypeError".to_owned() },
+    ));
+    assert_eq!(case.repair().await.applied.len(), 1);
+    assert!(case.read("pyproject.toml").starts_with("[project]\nname = \"x\"\n\nkeywords = [\"a\"]\n\n[project.urls]"));
+}
+
+#[tokio::test]
+async fn a_path_out_of_the_log_never_leaves_the_tree() {
+    let case = Case::new(&[("a.py", "")])
+        .fails(finding("ruff", "../../etc/x.py", 1, "F401", ""))
+        .fails(unformatted("black", "$(touch evil).py"))
+        .fails(finding("mypy", "/etc/passwd", 1, "unused-ignore", ""));
+    assert_eq!(case.repair().await.applied, []);
+    assert_eq!(std::fs::read_dir(case.folder.path()).unwrap().count(), 1);
+}
+
+fn undefined(file: &str, name: &str) -> Failure {
+    finding("ruff", file, 1, "F821", &format!("Undefined name `{name}`"))
+}
+
+#[tokio::test]
+async fn a_forgotten_standard_module_is_imported() {
+    let case = Case::new(&[("p/a.py", "import os\nimport sys\n\n\ndef f(x):\n    return json.loads(x)\n")]);
+    let message = "NameError: name 'json' is not defined. Did you forget to import 'json'?";
+    let key = Key::Test { id: "t".to_owned(), exception: Some("NameError".to_owned()) };
+    let excerpt =
+        format!("p/a.py:6: in f\n    return json.loads(x)\nE   {message}\n/home/runner/work/p/p/p/a.py:6: NameError");
+    let case = case.fails(Failure { excerpt, ..failure(Category::UnitTest, "pytest", message, key) });
+    let repaired = case.repair().await;
+    assert_eq!(repaired.notes, Vec::<String>::new());
+    assert!(case.read("p/a.py").starts_with("import json\nimport os\nimport sys\n"));
+}
+
+#[tokio::test]
+async fn a_name_is_imported_as_the_projects_other_modules_do() {
+    let case = Case::new(&[
+        ("p/a.py", "from typing import Any\n\n\ndef f(x: Optional[Any]):\n    return dt.date.today(), Oops\n"),
+        ("p/b.py", "import datetime as dt\nfrom .errors import Oops\n"),
+        ("p/errors.py", "class Oops(Exception):\n    pass\n"),
+    ])
+    .fails(undefined("p/a.py", "Optional"))
+    .fails(undefined("p/a.py", "dt"))
+    .fails(undefined("p/a.py", "Oops"));
+    let repaired = case.repair().await;
+    assert_eq!(repaired.notes, Vec::<String>::new());
+    let imports = "import datetime as dt\nfrom typing import Any, Optional\n\nfrom .errors import Oops\n\n\n";
+    assert!(case.read("p/a.py").starts_with(imports), "{}", case.read("p/a.py"));
+}
+
+#[tokio::test]
+async fn an_import_that_does_not_fit_is_not_made() {
+    let cases = [
+        ("time()\n", "time", "no known way"),
+        ("json.no_such_thing\n", "json", "no known way"),
+        ("from os import *\njson.loads('')\n", "json", "star import"),
+        ("helper()\n", "helper", "no known way"),
+        ("import json\njson.x\n", "json", "without binding it"),
+    ];
+    for (source, name, why) in cases {
+        let case = Case::new(&[("a.py", source)]).fails(undefined("a.py", name));
+        let repaired = case.repair().await;
+        assert_eq!(repaired.applied, [], "{source}");
+        assert!(repaired.notes[0].contains(why), "{source}: {:?}", repaired.notes);
+        assert_eq!(case.read("a.py"), source);
+    }
+}
+
+#[tokio::test]
+async fn two_ways_of_the_project_are_told_apart_by_the_use() {
+    let others = [("b.py", "import datetime\n"), ("c.py", "from datetime import datetime\n")];
+    for (source, way) in [
+        ("x = datetime.datetime.now()\n", "import datetime\n\n"),
+        ("x = datetime.now()\n", "from datetime import datetime\n\n"),
+    ] {
+        let case = Case::new(&[("a.py", source), others[0], others[1]]).fails(undefined("a.py", "datetime"));
+        let repaired = case.repair().await;
+        assert_eq!(case.read("a.py"), format!("{way}{source}"), "{:?}", repaired.notes);
+    }
+}
+
+/// An environment with real tools, made once.
+async fn tools() -> Option<String> {
+    static MADE: tokio::sync::OnceCell<Option<String>> = tokio::sync::OnceCell::const_new();
+    let made = MADE.get_or_init(|| async {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tmp/rules-tools");
+        let ready = folder.join("ready");
+        let script = format!(
+            "test -e {ready} || {{ rm -rf {folder}; python3 -m venv {folder}; \
+             {folder}/bin/python -m pip install -q ruff==0.11.13 black==24.4.2 isort==5.13.2; touch {ready}; }}",
+            ready = shell_words::quote(ready.to_str()?),
+            folder = shell_words::quote(folder.to_str()?)
+        );
+        let status = tokio::process::Command::new("bash").args(["-e", "-c", &script]).status().await.ok()?;
+        let path = format!("{}:{}", folder.join("bin").to_str()?, std::env::var("PATH").ok()?);
+        status.success().then_some(path)
+    });
+    let path = made.await.clone();
+    if path.is_none() {
+        println!("SKIPPED: the real tools could not be installed (no network?)");
+    }
+    path
+}
+
+#[tokio::test]
+async fn ruff_fixes_the_reported_codes_in_the_reported_files_only() {
+    let Some(path) = tools().await else { return };
+    let source = "import os\nimport sys\n\n\ndef f(x):\n    return x == None\n";
+    let mut case = Case::new(&[("a b.py", source), ("b.py", source), ("ruff.toml", "[lint]\nselect = [\"ALL\"]\n")])
+        .fails(finding("ruff", "a b.py", 1, "F401", "`os` imported but unused"))
+        .fails(finding("ruff", "a b.py", 6, "E711", "Comparison to `None`"))
+        .fails(finding("ruff", "a b.py", 6, "F401; touch evil", ""));
+    case.path = path;
+    let repaired = case.repair().await;
+    assert_eq!(repaired.applied[0].files, ["a b.py"]);
+    // E711 has an unsafe fix only; the file was in ruff's format before and is in it again.
+    assert_eq!(case.read("a b.py"), "def f(x):\n    return x == None\n");
+    assert_eq!(case.read("b.py"), source);
+    assert_eq!(std::fs::read_dir(case.folder.path()).unwrap().count(), 3);
+}
+
+#[tokio::test]
+async fn a_finding_without_a_safe_fix_is_left_alone() {
+    let Some(path) = tools().await else { return };
+    let mut case = Case::new(&[("a.py", "def f(x):\n    return x == None\n")]);
+    case = case.fails(finding("ruff", "a.py", 2, "E711", "Comparison to `None`"));
+    case.path = path;
+    let repaired = case.repair().await;
+    assert_eq!(repaired.applied, []);
+    assert!(repaired.notes[0].contains("no safe fix"), "{:?}", repaired.notes);
+}
+
+#[tokio::test]
+async fn formatters_format_the_reported_file_with_the_jobs_options() {
+    let Some(path) = tools().await else { return };
+    let long = "value = function(argument_one, argument_two, argument_three)\n";
+    for (tool, command, expected) in [
+        ("ruff-format", "ruff format --check --line-length 200 .", long.to_owned()),
+        ("black", "black --check -l 200 .", long.to_owned()),
+        (
+            "black",
+            "black --check -l 40 .",
+            "value = function(\n    argument_one,\n    argument_two,\n    argument_three,\n)\n".to_owned(),
+        ),
+    ] {
+        let source = "value = function(argument_one,\n   argument_two, argument_three)\n";
+        let mut case = Case::new(&[("a.py", source), ("b.py", source)]);
+        case = case.fails(Failure { command: Some(command.to_owned()), ..unformatted(tool, "a.py") });
+        case.path = path.clone();
+        let repaired = case.repair().await;
+        assert_eq!(case.read("a.py"), expected, "{command}: {:?}", repaired.notes);
+        assert_eq!(case.read("b.py"), source);
+    }
+}
+
+#[tokio::test]
+async fn isort_sorts_the_reported_file() {
+    let Some(path) = tools().await else { return };
+    let mut case = Case::new(&[("a.py", "import sys\nimport os\n")]).fails(unformatted("isort", "a.py"));
+    case.path = path;
+    let repaired = case.repair().await;
+    assert_eq!(case.read("a.py"), "import os\nimport sys\n", "{:?}", repaired.notes);
+}
+
+#[tokio::test]
+async fn a_tool_that_is_not_there_is_said() {
+    let mut case = Case::new(&[("a.py", "x=1\n")]).fails(unformatted("black", "a.py"));
+    case.path = "/usr/bin:/bin".to_owned();
+    let repaired = case.repair().await;
+    assert_eq!(repaired.applied, []);
+    assert!(repaired.notes.iter().any(|note| note.contains("format:")), "{:?}", repaired.notes);
+}
+
+#[tokio::test]
+async fn a_hook_of_pre_commit_repairs_with_its_own_program_and_options() {
+    let config =
+        "repos:\n- repo: https://x\n  rev: '1'\n  hooks:\n  - id: black\n    args: [--line-length=40, --verbose]\n";
+    let hook = "#!/bin/sh\necho \"$@\" > a.py\n";
+    let mut case = Case::new(&[
+        (".pre-commit-config.yaml", config),
+        ("a.py", "x=1\n"),
+        (".cache/pre-commit/repo1/py_env-python3/bin/black", hook),
+    ]);
+    let program = case.folder.path().join(".cache/pre-commit/repo1/py_env-python3/bin/black");
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let command = Some("pre-commit run --all-files".to_owned());
+    case = case.fails(Failure { command, ..unformatted("black", "a.py") });
+    case.repair().await;
+    assert_eq!(case.read("a.py"), "-q --line-length=40 -- a.py\n");
+}
+
+#[tokio::test]
+async fn a_misspelt_word_is_corrected_in_prose_only() {
+    let misspelt = |file: &str, line: u32, message: &str| finding("codespell", file, line, "misspelling", message);
+    let case = Case::new(&[("docs/a.rst", "One\nteh interanlly teh\n"), ("a.py", "teh = 1  # fine\n# teh end\n")])
+        .fails(misspelt("docs/a.rst", 2, "interanlly ==> internally"))
+        .fails(misspelt("docs/a.rst", 2, "teh ==> the, then"))
+        .fails(misspelt("a.py", 1, "teh ==> the"))
+        .fails(misspelt("a.py", 2, "a.py:2: teh ==> the"));
+    let repaired = case.repair().await;
+    assert_eq!(case.read("docs/a.rst"), "One\nteh internally teh\n", "{:?}", repaired.notes);
+    assert_eq!(case.read("a.py"), "teh = 1  # fine\n# the end\n", "{:?}", repaired.notes);
+}

@@ -1,0 +1,434 @@
+//! validate: a change in, a proof or the reasons against it out. Only this room can build a [`ValidatedFix`].
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Serialize;
+
+use super::reproduce::{Baseline, run_check, same};
+use crate::{
+    detect::Failure,
+    integrity::{Finding, Severity},
+    observe::{Observed, TestOutcome, Tests},
+    plan::{Check, Origin, shell},
+    progress::Progress,
+    sandbox::{Ended, Limits, Network, Sandbox, SandboxError, describe, tail},
+    workspace::{Change, Tree},
+};
+
+/// One check, before and after.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CheckResult {
+    /// The job it belongs to.
+    pub job: String,
+    /// The command.
+    pub command: String,
+    /// `passed`, `failed (exited with 1)`, `flaky`, `not run`.
+    pub before: String,
+    /// The same, after.
+    pub after: String,
+    /// Wall time of the run after.
+    pub seconds: f64,
+}
+
+/// How many tests ran.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Collected {
+    /// Before the change.
+    pub before: usize,
+    /// After it.
+    pub after: usize,
+}
+
+/// What validation saw.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Validation {
+    /// Each check of each job.
+    pub checks: Vec<CheckResult>,
+    /// Tests of all checks together.
+    pub collected: Collected,
+    /// What the proof does not cover.
+    pub not_checked: Vec<String>,
+    /// What integrity found.
+    pub findings: Vec<Finding>,
+}
+
+/// A change that passed: the failure was reproduced before, the check passes after, nothing else broke, and no test or
+/// check is weaker for it. It can only be built here.
+#[derive(Debug, Clone)]
+pub struct ValidatedFix {
+    change: Change,
+    validation: Validation,
+    flags: Vec<String>,
+}
+
+impl ValidatedFix {
+    /// What it changes.
+    pub fn change(&self) -> &Change {
+        &self.change
+    }
+
+    /// The evidence.
+    pub fn validation(&self) -> &Validation {
+        &self.validation
+    }
+
+    /// What a person must look at; empty for a proven fix.
+    pub fn flags(&self) -> &[String] {
+        &self.flags
+    }
+}
+
+/// What a change is worth.
+#[derive(Debug, Clone)]
+pub enum Judgement {
+    /// Proven, or flagged for a person.
+    Validated(Box<ValidatedFix>),
+    /// It weakens a test or a check.
+    Refused(Validation),
+    /// The check still fails, or something else broke.
+    Failed {
+        /// What was seen.
+        validation: Validation,
+        /// Why, a sentence each.
+        reasons: Vec<String>,
+        /// What still fails, by baseline.
+        remaining: Vec<Vec<Failure>>,
+    },
+}
+
+/// The least time that anything gets (JUDGEMENT.md, nothing else broke).
+const TIME_BOX: Duration = Duration::from_secs(120);
+
+/// Judges `change` against every baseline, in fresh copies of the tree. `findings` are those of the static judge.
+///
+/// # Errors
+/// When the sandbox fails twice.
+pub async fn validate(
+    sandbox: &dyn Sandbox,
+    tree: &Tree,
+    baselines: &[Baseline],
+    change: &Change,
+    findings: Vec<Finding>,
+    progress: &Progress,
+) -> Result<Judgement, SandboxError> {
+    let mut judge = Judge { validation: Validation { findings, ..Validation::default() }, ..Judge::default() };
+    let candidate = tree.with(change)?;
+    for baseline in baselines {
+        let remaining = judge.job(sandbox, tree, &candidate, change, baseline, progress).await?;
+        judge.remaining.push(remaining);
+    }
+    Ok(judge.conclude(change))
+}
+
+#[derive(Default)]
+struct Judge {
+    validation: Validation,
+    reasons: Vec<String>,
+    flags: Vec<String>,
+    remaining: Vec<Vec<Failure>>,
+}
+
+impl Judge {
+    async fn job(
+        &mut self,
+        sandbox: &dyn Sandbox,
+        tree: &Tree,
+        candidate: &Tree,
+        change: &Change,
+        baseline: &Baseline,
+        progress: &Progress,
+    ) -> Result<Vec<Failure>, SandboxError> {
+        let job = baseline.job();
+        let stage = progress.begin("environment", format!("for the changed tree, Python {}", baseline.recipe().python));
+        let prepared = match sandbox.prepare(baseline.recipe(), candidate, true).await {
+            Err(error @ SandboxError::Install { .. }) => {
+                stage.end("failed");
+                self.reasons.push(format!("{}: with the change, {error}", job.name));
+                return Ok(Vec::new());
+            }
+            Err(SandboxError::Lost(_)) => sandbox.prepare(baseline.recipe(), candidate, true).await?,
+            other => other?,
+        };
+        stage.end(if prepared.reused() { "reused" } else { "built" });
+        let mut remaining = Vec::new();
+        for (index, check) in job.checks.iter().enumerate() {
+            let stage = progress.begin("validate", format!("`{}`", last_line(&check.script)));
+            let [before, _] = &baseline.runs()[index];
+            let wall = TIME_BOX.max(Duration::from_secs_f64(before.seconds * 3.0));
+            let after = run_check(&*prepared, check, Limits { wall, ..Limits::default() }).await?;
+            stage.end(if after.passed() { "passed" } else { "failed" });
+            self.check(baseline, index, check, &after, change);
+            remaining.extend(after.failures.iter().cloned());
+        }
+        for id in baseline.excluded() {
+            self.not_checked(format!("{id}: fails in the sandbox before the change too, and did not in CI"));
+        }
+        for key in baseline.flaky() {
+            self.not_checked(format!("flaky: {key:?}"));
+        }
+        drop(prepared);
+        self.whole_suite(sandbox, tree, candidate, change, baseline, progress).await?;
+        Ok(remaining)
+    }
+
+    fn check(&mut self, baseline: &Baseline, index: usize, check: &Check, after: &Observed, change: &Change) {
+        let [first, second] = &baseline.runs()[index];
+        let name = last_line(&check.script);
+        let new: Vec<&Failure> =
+            after.failures.iter().filter(|f| !first.keys().chain(second.keys()).any(|k| same(k, &f.key))).collect();
+        let excused = passes_but_for_excluded(baseline, after);
+        let green = after.passed() || excused;
+        let before = match (first.passed(), second.passed()) {
+            (true, true) => "passed".to_owned(),
+            (false, false) => format!("failed ({})", describe(first.ended)),
+            _ => "flaky".to_owned(),
+        };
+        let was_green = first.passed() && second.passed();
+        let claimed = baseline.shows_claimed(index);
+        if !green && claimed {
+            self.reasons.push(format!("`{name}` still fails: {}", what_failed(after)));
+        } else if !green && was_green {
+            self.reasons.push(format!("`{name}` passed before the change and fails after it: {}", what_failed(after)));
+        } else if !green && check.origin == Origin::Workflow {
+            self.flags
+                .push(format!("`{name}`, a later step that CI never reached, is still red: {}", what_failed(after)));
+        } else if let Some(failure) = new.first().filter(|_| !green) {
+            self.reasons.push(format!("`{name}` fails in a new way: {}", failure.message));
+        } else if !green {
+            self.not_checked(format!("`{name}`: {before} before the change and after it"));
+        }
+        if let Some(tests) = &after.tests {
+            self.validation.collected.after += tests.len();
+        }
+        self.validation.collected.before += first.tests.as_ref().map_or(0, BTreeMap::len);
+        match (baseline.stable_tests(index), &after.tests) {
+            (Some(before), Some(after)) => self.tests(&before, after, change),
+            (Some(before), None) if !before.is_empty() && green => {
+                self.reasons
+                    .push(format!("`{name}` reported its {} tests before the change and none after it", before.len()));
+            }
+            _ => {}
+        }
+        self.validation.checks.push(CheckResult {
+            job: baseline.job().name.clone(),
+            command: check.script.clone(),
+            before,
+            after: match (after.passed(), excused) {
+                (true, _) => "passed".to_owned(),
+                (false, true) => "passed, but for tests that fail only in the sandbox".to_owned(),
+                (false, false) => format!("failed ({})", describe(after.ended)),
+            },
+            seconds: after.seconds,
+        });
+    }
+
+    /// Per test: what passed passes, what ran is not skipped, and nothing is lost.
+    fn tests(&mut self, before: &BTreeMap<&str, TestOutcome>, after: &Tests, change: &Change) {
+        let mut lost = Vec::new();
+        for (&id, &was) in before {
+            match after.get(id) {
+                Some(TestOutcome::Failed) if was == TestOutcome::Passed => {
+                    self.reasons.push(format!("{id} passed before the change and fails after it"));
+                }
+                Some(TestOutcome::Skipped) if was != TestOutcome::Skipped => {
+                    self.refuse("test-skipped", id, "a test that ran before the change is skipped after it")
+                }
+                Some(_) => {}
+                None => lost.push(id),
+            }
+        }
+        let ran: BTreeMap<&str, usize> = count_functions(after.keys().map(String::as_str));
+        let had: BTreeMap<&str, usize> = count_functions(before.keys().copied());
+        for id in lost {
+            let function = function_of(id);
+            // A module that could not be collected is replaced by its tests, ids of unstable values by their siblings.
+            // Of a file that the change touches the static judge has seen whether the test moved or went.
+            let module = !id.contains("::") && id.ends_with(".py");
+            let still = ran.get(function).copied().unwrap_or(0) >= had.get(function).copied().unwrap_or(0);
+            let touched = id.split_once("::").is_some_and(|(file, _)| change.files.contains_key(file));
+            let broken = before.get(id) == Some(&TestOutcome::Failed);
+            if !(module || still || touched || broken) {
+                self.refuse("test-lost", id, "a test that ran before the change does not run after it");
+            }
+        }
+    }
+
+    /// The whole suite, where CI ran a part of it.
+    async fn whole_suite(
+        &mut self,
+        sandbox: &dyn Sandbox,
+        tree: &Tree,
+        candidate: &Tree,
+        change: &Change,
+        baseline: &Baseline,
+        progress: &Progress,
+    ) -> Result<(), SandboxError> {
+        if !self.reasons.is_empty() || refused(&self.validation.findings) {
+            return Ok(());
+        }
+        let checks = &baseline.job().checks;
+        let Some((index, script)) = checks
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| baseline.shows_claimed(*i))
+            .find_map(|(i, c)| Some((i, whole_suite_of(&c.script)?)))
+        else {
+            return Ok(());
+        };
+        let wall = TIME_BOX.max(Duration::from_secs_f64(baseline.runs()[index][0].seconds * 3.0));
+        let check = Check { script, origin: Origin::Log, network: Network::None, installs: false };
+        let mut runs = Vec::new();
+        for (tree, changed) in [(tree, false), (candidate, true)] {
+            let when = if changed { "after" } else { "before" };
+            let stage =
+                progress.begin("validate", format!("the whole suite {when} the change, {} s at most", wall.as_secs()));
+            let prepared = sandbox.prepare(baseline.recipe(), tree, changed).await?;
+            let run = run_check(&*prepared, &check, Limits { wall, ..Limits::default() }).await?;
+            stage.end(if run.ended == Ended::WallTime { "out of time" } else { "finished" });
+            let finished = run.tests.is_some();
+            runs.push(run);
+            if !finished {
+                let name = last_line(&check.script);
+                self.not_checked(format!("the whole suite (`{name}`) {}", describe(runs[runs.len() - 1].ended)));
+                return Ok(());
+            }
+        }
+        if let [before, after] = &runs[..]
+            && let (Some(was), Some(is)) = (&before.tests, &after.tests)
+        {
+            let was: BTreeMap<&str, TestOutcome> = was.iter().map(|(id, o)| (id.as_str(), *o)).collect();
+            self.tests(&was, is, change);
+            self.validation.checks.push(CheckResult {
+                job: baseline.job().name.clone(),
+                command: check.script.clone(),
+                before: outcome_of(before),
+                after: outcome_of(after),
+                seconds: after.seconds,
+            });
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, rule: &'static str, id: &str, message: &str) {
+        self.validation.findings.push(Finding {
+            rule,
+            severity: Severity::Refuse,
+            file: id.split_once("::").map(|(file, _)| file.to_owned()),
+            line: None,
+            message: format!("{message}: {id}"),
+            evidence: "the test runs before and after the change".to_owned(),
+            before: None,
+            after: None,
+        });
+    }
+
+    fn not_checked(&mut self, what: String) {
+        if !self.validation.not_checked.contains(&what) {
+            self.validation.not_checked.push(what);
+        }
+    }
+
+    /// In JUDGEMENT.md's order: refused, failed, flagged, proven.
+    fn conclude(mut self, change: &Change) -> Judgement {
+        if refused(&self.validation.findings) {
+            return Judgement::Refused(self.validation);
+        }
+        if !self.reasons.is_empty() {
+            return Judgement::Failed { validation: self.validation, reasons: self.reasons, remaining: self.remaining };
+        }
+        self.flags.extend(self.validation.findings.iter().map(|f| f.message.clone()));
+        let fix = ValidatedFix { change: change.clone(), validation: self.validation, flags: self.flags };
+        Judgement::Validated(Box::new(fix))
+    }
+}
+
+/// Does any finding refuse the change?
+pub fn refused(findings: &[Finding]) -> bool {
+    findings.iter().any(|f| f.severity == Severity::Refuse)
+}
+
+fn outcome_of(run: &Observed) -> String {
+    if run.passed() { "passed".to_owned() } else { format!("failed ({})", describe(run.ended)) }
+}
+
+fn last_line(script: &str) -> &str {
+    script.lines().last().unwrap_or_default()
+}
+
+fn what_failed(run: &Observed) -> String {
+    let first = run.failures.first().map(|f| f.message.clone());
+    first.or_else(|| run.failing_tests().next().map(str::to_owned)).unwrap_or_else(|| tail(&run.output, 400))
+}
+
+/// Is everything that fails excluded, since it fails in the sandbox alone?
+fn passes_but_for_excluded(baseline: &Baseline, after: &Observed) -> bool {
+    let mut failing = after.failing_tests().peekable();
+    matches!(after.ended, Ended::Exit(_))
+        && failing.peek().is_some()
+        && failing.all(|id| baseline.excluded().contains(id))
+        && after.failures.iter().all(|f| f.test_id.as_deref().is_some_and(|id| baseline.excluded().contains(id)))
+}
+
+fn function_of(id: &str) -> &str {
+    id.split('[').next().unwrap_or(id)
+}
+
+fn count_functions<'a>(ids: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, usize> {
+    let mut counts = BTreeMap::new();
+    for id in ids {
+        *counts.entry(function_of(id)).or_insert(0) += 1;
+    }
+    counts
+}
+
+/// `pytest tests/test_x.py -k y` as the whole suite: `pytest`. `None` where it is the whole suite already.
+fn whole_suite_of(script: &str) -> Option<String> {
+    let (before, last) = script.rsplit_once('\n').map_or(("", script), |(before, last)| (before, last));
+    if last.contains(['|', '>', ';', '&', '$']) {
+        return None;
+    }
+    let words = shell::words_of(last);
+    let borrowed: Vec<&str> = words.iter().map(String::as_str).collect();
+    let arguments =
+        shell::tool_arguments(&borrowed, "pytest").or_else(|| shell::tool_arguments(&borrowed, "py.test"))?;
+    let start = borrowed.len() - arguments.len();
+    let mut kept = Vec::new();
+    let mut partial = false;
+    let mut rest = arguments.iter();
+    while let Some(&word) = rest.next() {
+        match word {
+            "-k" | "-m" => {
+                rest.next();
+                partial = true;
+            }
+            "-x" | "--exitfirst" | "--lf" | "--last-failed" => {}
+            _ if word.starts_with('-') => {
+                kept.push(word);
+                let takes_value =
+                    matches!(word, "-p" | "-n" | "-c" | "-o" | "-W" | "-r" | "--cov" | "--rootdir" | "--timeout");
+                kept.extend(takes_value.then(|| rest.next().copied()).flatten());
+            }
+            _ => partial |= word.contains("::") || word.ends_with(".py"),
+        }
+    }
+    if !partial {
+        return None;
+    }
+    let mut whole: Vec<&str> = borrowed[..start].to_vec();
+    whole.extend(kept);
+    let line = shell_words::join(whole);
+    Some(if before.is_empty() { line } else { format!("{before}\n{line}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_the_suite_is_widened_to_the_whole() {
+        assert_eq!(whole_suite_of("python -m pytest tests/test_a.py -q").as_deref(), Some("python -m pytest -q"));
+        assert_eq!(whole_suite_of("cd x\npytest -k fast --cov pkg").as_deref(), Some("cd x\npytest --cov pkg"));
+        assert_eq!(whole_suite_of("pytest --doctest-modules pkg tests"), None);
+        assert_eq!(whole_suite_of("mypy src"), None);
+    }
+}

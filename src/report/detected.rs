@@ -1,0 +1,88 @@
+//! What `detect` found: for people grouped by cause, for scripts one object a log.
+
+use std::fmt::Write as _;
+
+use console::style;
+use serde_json::json;
+
+use super::json_line;
+use crate::{
+    detect::{Category, Failure, JobLog, JobResult},
+    redact::{redact, shown_line},
+};
+
+/// At most so many failures of one cause are listed for people.
+const LISTED: usize = 5;
+
+/// The outside's word for a category.
+pub(super) fn word(category: Category) -> String {
+    serde_json::to_value(category).ok().and_then(|v| Some(v.as_str()?.to_owned())).unwrap_or_default()
+}
+
+/// One object a line for each job log.
+pub fn detected_json(logs: &[JobLog]) -> String {
+    let line = |log: &JobLog| {
+        let failures: Vec<Failure> = log.failures.iter().map(clean).collect();
+        json_line(&json!({
+            "schema": 1, "log": log.log, "job": log.job, "result": log.result, "category": log.category,
+            "failures": failures,
+        }))
+    };
+    logs.iter().map(line).collect()
+}
+
+fn clean(failure: &Failure) -> Failure {
+    Failure { message: redact(&failure.message), excerpt: redact(&failure.excerpt), ..failure.clone() }
+}
+
+/// What broke, at a glance.
+pub fn detected_text(logs: &[JobLog]) -> String {
+    let mut text = String::new();
+    for log in logs {
+        let job = log.job.clone().unwrap_or_else(|| log.log.clone());
+        let result = match log.result {
+            JobResult::Failure => style("failed").red().to_string(),
+            JobResult::Success => style("passed").green().to_string(),
+            JobResult::Unknown => "unknown result".to_owned(),
+        };
+        let category = log.category.map(|c| format!(", {}", word(c))).unwrap_or_default();
+        let _ = writeln!(text, "{}: {result}{category}", style(shown_line(&job, 120)).bold());
+        text.push_str(&causes(&log.failures));
+        if log.failures.is_empty() {
+            let _ = writeln!(text, "  no failure found");
+        }
+    }
+    text
+}
+
+/// Failures grouped by cause, in the log's order.
+pub(super) fn causes(failures: &[Failure]) -> String {
+    let mut text = String::new();
+    let mut seen: Vec<&str> = Vec::new();
+    for first in failures {
+        if seen.contains(&first.fingerprint.as_str()) {
+            continue;
+        }
+        seen.push(&first.fingerprint);
+        let group: Vec<&Failure> = failures.iter().filter(|f| f.fingerprint == first.fingerprint).collect();
+        let total: u32 = group.iter().map(|f| f.count).sum();
+        let times = if total > 1 { format!(" ({total} of one cause)") } else { String::new() };
+        let _ =
+            writeln!(text, "  {} {}{times}", style(&first.tool).cyan(), style(shown_line(&first.message, 160)).bold());
+        for failure in group.iter().take(LISTED) {
+            let place = failure.file.as_ref().map(|file| match failure.line {
+                Some(line) => format!("{file}:{line}"),
+                None => file.clone(),
+            });
+            let parts: Vec<String> =
+                [place, failure.test_id.clone()].into_iter().flatten().map(|p| shown_line(&p, 140)).collect();
+            if !parts.is_empty() {
+                let _ = writeln!(text, "      {}", parts.join("  "));
+            }
+        }
+        if group.len() > LISTED {
+            let _ = writeln!(text, "      … and {} more", group.len() - LISTED);
+        }
+    }
+    text
+}

@@ -1,0 +1,90 @@
+//! report.md: the report of `fix` as Markdown.
+
+use std::fmt::Write as _;
+
+use crate::{
+    outcome::Repair,
+    redact::{shown, shown_line},
+};
+
+/// The whole report. Foreign text stands only in code spans and fenced blocks, where it can mean nothing.
+pub fn markdown(repair: &Repair) -> String {
+    let mut text = format!("# {}\n", repair.outcome.words());
+    for target in &repair.targets {
+        let _ = writeln!(text, "\n## What failed in {}\n", code(&target.job));
+        for failure in target.failures.iter().take(20) {
+            let place = failure.test_id.as_ref().or(failure.file.as_ref()).map(|p| format!("{}: ", code(p)));
+            let _ = writeln!(text, "- {}{}", place.unwrap_or_default(), code(&failure.message));
+        }
+        if target.failures.len() > 20 {
+            let _ = writeln!(text, "- … and {} more", target.failures.len() - 20);
+        }
+        if let Some(baseline) = &target.baseline {
+            let _ = match &baseline.why {
+                Some(why) => writeln!(text, "\nNot reproduced:\n\n{}", fence(why, "text")),
+                None => writeln!(text, "\nReproduced twice: {} of {}.", baseline.reproduced, target.failures.len()),
+            };
+        }
+    }
+    if !repair.validation.checks.is_empty() {
+        let _ = writeln!(text, "\n## The proof\n\n| check | before | after | seconds |\n|---|---|---|---|");
+        for check in &repair.validation.checks {
+            let command = code(check.command.lines().last().unwrap_or_default()).replace('|', "\\|");
+            let _ = writeln!(text, "| {command} | {} | {} | {:.1} |", check.before, check.after, check.seconds);
+        }
+    }
+    if let Some(fix) = &repair.fix {
+        let _ = writeln!(text, "\n## The fix\n\n{}\n\n{}", shown(&fix.description, 2000), fence(&fix.diff, "diff"));
+        for flag in &fix.flags {
+            let _ = writeln!(text, "- look at: {}", code(flag));
+        }
+    } else if let Some(diagnosis) = &repair.diagnosis {
+        let _ = writeln!(text, "\n## The diagnosis\n\n{}", code(&diagnosis.root_cause));
+        if let Some(place) = &diagnosis.place {
+            let _ = writeln!(text, "\nLook first at {}.", code(place));
+        }
+    }
+    for attempt in &repair.attempts {
+        let _ = writeln!(text, "\n## An attempt, {}\n\n{}", attempt.verdict, fence(&attempt.diff, "diff"));
+        for reason in &attempt.reasons {
+            let _ = writeln!(text, "- {}", code(reason));
+        }
+    }
+    if !repair.validation.not_checked.is_empty() {
+        let _ = writeln!(text, "\n## Not checked\n");
+        for item in &repair.validation.not_checked {
+            let _ = writeln!(text, "- {}", code(item));
+        }
+    }
+    text
+}
+
+/// A code span whose fence no run of backticks inside can close.
+fn code(text: &str) -> String {
+    let text = shown_line(text, 300);
+    let fence = "`".repeat(longest_run(&text) + 1);
+    let pad = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
+    format!("{fence}{pad}{text}{pad}{fence}")
+}
+
+fn fence(text: &str, language: &str) -> String {
+    let text = shown(text, 30_000);
+    let fence = "`".repeat(longest_run(&text).max(2) + 1);
+    format!("{fence}{language}\n{}\n{fence}", text.trim_end())
+}
+
+fn longest_run(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_breaks_out_of_its_code() {
+        assert_eq!(code("a `b` c"), "``a `b` c``");
+        assert_eq!(code("``"), "``` `` ```");
+        assert!(fence("x\n````\ny", "text").starts_with("`````text\n"));
+    }
+}

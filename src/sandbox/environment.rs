@@ -1,0 +1,392 @@
+//! The local sandbox: environments from the cache, fresh trees beside them, commands in the isolation.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+use super::{
+    CheckRun, Ended, Exec, Finished, Limits, Network, Posture, Prepared, Recipe, Sandbox, SandboxError,
+    cache::{self, Ready, Slot},
+    local::{Isolation, IsolationOptions},
+    python::{self, Python},
+};
+use crate::workspace::{Tree, copy_tree};
+
+/// Runs commands on this machine, isolated by its kernel.
+pub struct LocalSandbox {
+    isolation: Arc<Isolation>,
+    cache: PathBuf,
+}
+
+/// Variables that say how this machine reaches its package index. No other variable of ours is ever inside.
+const INDEX_VARIABLES: &[&str] = &[
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_TRUSTED_HOST",
+    "PIP_FIND_LINKS",
+    "PIP_CERT",
+    "PIP_DEFAULT_TIMEOUT",
+    "UV_INDEX_URL",
+    "UV_DEFAULT_INDEX",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
+impl LocalSandbox {
+    /// Probes what this machine can enforce, and removes what killed runs left in `cache`.
+    ///
+    /// # Errors
+    /// When no network block can be had and `no_isolation` is not set, or the cache can't be written.
+    pub async fn new(cache: &Path, no_isolation: bool, launcher: PathBuf) -> Result<LocalSandbox, SandboxError> {
+        fs::create_dir_all(cache).with_context(|| {
+            format!(
+                "the cache {} cannot be written: choose another with --cache-dir or TEST_REPAIR_CACHE",
+                cache.display()
+            )
+        })?;
+        let cache = cache.canonicalize().context("the cache directory has no path")?;
+        let state_dir = cache.join("run");
+        Isolation::sweep(&state_dir).map_err(|e| SandboxError::Lost(e.to_string()))?;
+        cache::sweep(&cache);
+        let mut options = IsolationOptions::new(state_dir.clone()).context("this program has no path")?;
+        options.launcher = launcher;
+        options.no_isolation = no_isolation;
+        options.ours = vec![cache.clone()];
+        let isolation = Isolation::probe(options).await.map_err(|e| SandboxError::Lost(e.to_string()))?;
+        Ok(LocalSandbox { isolation: Arc::new(isolation), cache })
+    }
+}
+
+/// Where environments are kept by default: `/var/cache/test-repair` for root, whose home other users can't enter.
+pub fn default_cache() -> PathBuf {
+    if nix::unistd::geteuid().is_root() {
+        return PathBuf::from("/var/cache/test-repair");
+    }
+    let home = env::var_os("HOME").map(PathBuf::from).unwrap_or_else(env::temp_dir);
+    env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), PathBuf::from).join("test-repair")
+}
+
+#[async_trait::async_trait]
+impl Sandbox for LocalSandbox {
+    fn posture(&self) -> &Posture {
+        self.isolation.posture()
+    }
+
+    async fn prepare(&self, recipe: &Recipe, tree: &Tree, candidate: bool) -> Result<Box<dyn Prepared>, SandboxError> {
+        let python = python::find(&recipe.python)?;
+        let key = cache::key(recipe, tree, &python, self.posture().kind);
+        let slot = match (candidate, recipe.disposable) {
+            (_, true) => Slot::take(&self.cache, &key, true)?,
+            (false, false) => Slot::take(&self.cache, &key, false)?,
+            // An environment that the trusted tree has built will do; one is never built there from a candidate.
+            (true, false) => match Slot::take_ready(&self.cache, &key)? {
+                Some(slot) => slot,
+                None => Slot::take(&self.cache, &cache::candidate_key(&key, tree), false)?,
+            },
+        };
+        let mut prepared = LocalPrepared {
+            isolation: Arc::clone(&self.isolation),
+            root: slot.tree(tree.name()),
+            pip_cache: if candidate { slot.root().join("pip-cache") } else { self.cache.join("pip") },
+            slot,
+            python,
+            recipe: recipe.clone(),
+            ready: Ready { installed: Vec::new(), notes: Vec::new() },
+            reused: false,
+            runs: Mutex::new(0),
+        };
+        match prepared.slot.ready() {
+            Some(ready) => {
+                prepared.ready = ready;
+                prepared.reused = true;
+            }
+            None => prepared.build(tree).await?,
+        }
+        prepared.refresh(tree).await?;
+        Ok(Box::new(prepared))
+    }
+
+    fn forget(&self, recipe: &Recipe, tree: &Tree) -> Result<(), SandboxError> {
+        let python = python::find(&recipe.python)?;
+        let key = cache::key(recipe, tree, &python, self.posture().kind);
+        while let Some(slot) = Slot::take_ready(&self.cache, &key)? {
+            slot.clear()?;
+        }
+        Ok(())
+    }
+}
+
+struct LocalPrepared {
+    isolation: Arc<Isolation>,
+    slot: Slot,
+    root: PathBuf,
+    pip_cache: PathBuf,
+    python: Python,
+    recipe: Recipe,
+    ready: Ready,
+    reused: bool,
+    runs: Mutex<u32>,
+}
+
+impl LocalPrepared {
+    /// How many checks have run, these included.
+    fn count(&self, more: u32) -> Result<u32, SandboxError> {
+        let mut runs = self.runs.lock().map_err(|_| SandboxError::Lost("a check panicked".to_owned()))?;
+        *runs += more;
+        Ok(*runs)
+    }
+
+    async fn build(&mut self, tree: &Tree) -> Result<(), SandboxError> {
+        let mut notes = Vec::new();
+        if self.recipe.python.split('.').count() == 3 && self.recipe.python != self.python.version {
+            notes.push(format!("Python {} stands in for {}", self.python.version, self.recipe.python));
+        }
+        let pinned = !self.recipe.versions.is_empty();
+        let mut built = self.install(tree, pinned).await;
+        if pinned && let Err(SandboxError::Install { command, .. }) = &built {
+            notes
+                .push(format!("`{command}` fails with the log's versions held: installed by fresh resolution instead"));
+            built = self.install(tree, false).await;
+        }
+        built?;
+        if !pinned && !self.recipe.install.is_empty() {
+            notes.push("the log names no installed versions: installed by fresh resolution".to_owned());
+        }
+        self.keep_overlay(tree)?;
+        self.ready = Ready { installed: self.list_installed().await?, notes };
+        if !self.recipe.disposable {
+            self.slot.set_ready(&self.ready)?;
+        }
+        Ok(())
+    }
+
+    async fn install(&self, tree: &Tree, pinned: bool) -> Result<(), SandboxError> {
+        self.slot.clear()?;
+        for directory in [self.slot.venv(), self.slot.install_home(), self.slot.reports(), self.pip_cache.clone()] {
+            fs::create_dir_all(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
+        }
+        copy_tree(tree.root(), &self.root, |_| false)?;
+        let venv = format!("exec {} -m venv {}", quote(&self.python.executable), quote(&self.slot.venv()));
+        let mut commands = vec![(venv, Network::None)];
+        commands.extend(self.recipe.install.iter().map(|c| (c.clone(), Network::Full)));
+        let constraints = self.slot.root().join("constraints.txt");
+        if pinned {
+            let versions: BTreeMap<&str, &str> =
+                self.recipe.versions.iter().map(|(name, version)| (name.as_str(), version.as_str())).collect();
+            let lines: String = versions.iter().map(|(name, version)| format!("{name}=={version}\n")).collect();
+            fs::write(&constraints, lines).context("the constraints cannot be written")?;
+        }
+        for (script, network) in commands {
+            let mut env = self.environment(&self.slot.install_home());
+            if network == Network::Full {
+                env.extend(index_environment());
+                env.insert("PIP_CACHE_DIR".to_owned(), self.pip_cache.display().to_string());
+                if pinned {
+                    env.insert("PIP_CONSTRAINT".to_owned(), constraints.display().to_string());
+                }
+            }
+            let limits = Limits { wall: self.recipe.timeout, ..Limits::default() };
+            let finished = self.execute(&script, env, network, limits, true).await?;
+            if finished.ended != Ended::Exit(0) {
+                return Err(SandboxError::Install { command: script, finished });
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves what the installation put into the tree out of it, to be laid over every fresh tree.
+    fn keep_overlay(&self, tree: &Tree) -> Result<(), SandboxError> {
+        let change = walkdir::WalkDir::new(&self.root)
+            .into_iter()
+            .filter_entry(|e| e.file_name() != ".git" && e.file_name() != "__pycache__");
+        for entry in change.filter_map(Result::ok).filter(|e| !e.file_type().is_dir()) {
+            let Ok(relative) = entry.path().strip_prefix(&self.root) else { continue };
+            if tree.root().join(relative).symlink_metadata().is_ok() {
+                continue;
+            }
+            let target = self.slot.overlay().join(relative);
+            if let Some(parent) = target.parent() {
+                fs::create_dir_all(parent).context("the overlay cannot be written")?;
+            }
+            fs::rename(entry.path(), &target).context("the overlay cannot be written")?;
+        }
+        Ok(())
+    }
+
+    async fn list_installed(&self) -> Result<Vec<(String, String)>, SandboxError> {
+        #[derive(Deserialize)]
+        struct Distribution {
+            name: String,
+            version: String,
+        }
+        let script =
+            format!("exec {} -m pip list --format json 2>/dev/null", quote(&self.slot.venv().join("bin/python")));
+        let env = self.environment(&self.slot.install_home());
+        let finished = self.execute(&script, env, Network::None, Limits::default(), false).await?;
+        let listed: Vec<Distribution> = serde_json::from_slice(&finished.output).unwrap_or_default();
+        Ok(listed.into_iter().map(|d| (d.name, d.version)).collect())
+    }
+
+    fn environment(&self, home: &Path) -> BTreeMap<String, String> {
+        let reports = self.slot.reports();
+        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", self.slot.venv().join("bin").display());
+        let mut env: BTreeMap<String, String> = [
+            ("PATH", path.as_str()),
+            ("VIRTUAL_ENV", &self.slot.venv().display().to_string()),
+            ("HOME", &home.display().to_string()),
+            ("USER", "runner"),
+            ("LOGNAME", "runner"),
+            ("LANG", "C.UTF-8"),
+            ("CI", "true"),
+            ("GITHUB_ACTIONS", "true"),
+            ("GITHUB_WORKSPACE", &self.root.display().to_string()),
+            ("GITHUB_ENV", &reports.join("github-env").display().to_string()),
+            ("GITHUB_PATH", &reports.join("github-path").display().to_string()),
+            ("GITHUB_OUTPUT", &reports.join("github-output").display().to_string()),
+            ("GITHUB_STEP_SUMMARY", &reports.join("github-summary").display().to_string()),
+            ("RUNNER_OS", "Linux"),
+            ("RUNNER_TEMP", "/tmp"),
+            ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
+            ("PIP_NO_INPUT", "1"),
+            ("PIP_ROOT_USER_ACTION", "ignore"),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+        env.extend(self.recipe.env.clone());
+        env
+    }
+
+    async fn execute(
+        &self,
+        script: &str,
+        env: BTreeMap<String, String>,
+        network: Network,
+        limits: Limits,
+        installs: bool,
+    ) -> Result<Finished, SandboxError> {
+        let mut readable = vec![self.python.prefix.clone(), self.slot.root().join("constraints.txt")];
+        if network == Network::Full {
+            let files = ["PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_FIND_LINKS"];
+            readable
+                .extend(files.iter().filter_map(|name| env.get(*name)).map(PathBuf::from).filter(|p| p.is_absolute()));
+        }
+        let mut writable = vec![self.root.clone(), self.slot.reports()];
+        let environment = [self.slot.venv(), self.slot.install_home()];
+        if installs || self.recipe.disposable {
+            writable.extend(environment);
+            writable.push(self.pip_cache.clone());
+        } else {
+            readable.extend(environment);
+        }
+        writable.push(self.slot.home());
+        readable.retain(|p| p.exists());
+        writable.retain(|p| p.exists());
+        let directory = self.root.join(&self.recipe.directory);
+        let cwd = if directory.is_dir() { directory } else { self.root.clone() };
+        let exec = Exec { script: script.to_owned(), cwd, env, network, readable, writable, limits };
+        self.isolation.run(&exec).await.map_err(|e| SandboxError::Lost(e.to_string()))
+    }
+}
+
+#[async_trait::async_trait]
+impl Prepared for LocalPrepared {
+    fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn python(&self) -> &str {
+        &self.python.version
+    }
+
+    fn installed(&self) -> &[(String, String)] {
+        &self.ready.installed
+    }
+
+    fn notes(&self) -> &[String] {
+        &self.ready.notes
+    }
+
+    fn reused(&self) -> bool {
+        self.reused
+    }
+
+    async fn refresh(&mut self, tree: &Tree) -> Result<(), SandboxError> {
+        if self.recipe.disposable && self.count(0)? > 0 {
+            // A check has written to the environment: it is built anew as well.
+            self.build(tree).await?;
+        }
+        cache::remove(&self.root)?;
+        copy_tree(tree.root(), &self.root, |_| false)?;
+        let overlay = self.slot.overlay();
+        for entry in walkdir::WalkDir::new(&overlay).into_iter().filter_map(Result::ok) {
+            let Ok(relative) = entry.path().strip_prefix(&overlay) else { continue };
+            let target = self.root.join(relative);
+            if entry.file_type().is_dir() || target.symlink_metadata().is_ok() {
+                continue;
+            }
+            crate::workspace::copy_entry(entry.path(), &target)?;
+        }
+        for (directory, model) in [(self.slot.home(), Some(self.slot.install_home())), (self.slot.reports(), None)] {
+            cache::remove(&directory)?;
+            match model {
+                Some(model) if model.exists() => copy_tree(&model, &directory, |name| name == "pip")?,
+                _ => {}
+            }
+            fs::create_dir_all(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
+        }
+        for script in &self.recipe.setup {
+            // A set-up command that fails here leaves the check to say what it misses.
+            let limits = Limits { wall: Duration::from_secs(120), ..Limits::default() };
+            self.execute(script, self.environment(&self.slot.home()), Network::None, limits, false).await?;
+        }
+        Ok(())
+    }
+
+    async fn run(&self, script: &str, network: Network, limits: Limits) -> Result<CheckRun, SandboxError> {
+        let number = self.count(1)?;
+        let junit = self.slot.reports().join(format!("junit-{number}.xml"));
+        let mut env = self.environment(&self.slot.home());
+        let own = env.get("PYTEST_ADDOPTS").cloned().unwrap_or_default();
+        // xunit1 is the family that names each test's file.
+        let options = format!("{own} --junitxml={} -o junit_family=xunit1", junit.display());
+        env.insert("PYTEST_ADDOPTS".to_owned(), options.trim().to_owned());
+        // tox hands on what it is told to: version 4 by the first, 3 by the second.
+        env.insert("TOX_OVERRIDE".to_owned(), "testenv.pass_env+=PYTEST_ADDOPTS".to_owned());
+        env.insert("TOX_TESTENV_PASSENV".to_owned(), "PYTEST_ADDOPTS".to_owned());
+        if network == Network::Full {
+            env.extend(index_environment());
+            if self.recipe.disposable {
+                env.insert("PIP_CACHE_DIR".to_owned(), self.pip_cache.display().to_string());
+            }
+        }
+        let finished = self.execute(script, env, network, limits, false).await?;
+        Ok(CheckRun { finished, junit: fs::read(junit).ok() })
+    }
+}
+
+/// How this machine reaches its index, without credentials.
+fn index_environment() -> BTreeMap<String, String> {
+    let known = INDEX_VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), env::var(name).ok()?)));
+    // `https://user:secret@host` is a secret, wherever it stands.
+    known.filter(|(_, value)| !value.contains('@')).collect()
+}
+
+fn quote(path: &Path) -> String {
+    shell_words::quote(&path.display().to_string()).into_owned()
+}

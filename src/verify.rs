@@ -1,0 +1,135 @@
+//! verify: a repository, a failing log and anyone's patch in; a verdict out.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::{
+    fix_type::FixType,
+    input::{self, BadInput},
+    integrity::Finding,
+    outcome::{Verdict, Verification},
+    pipeline::{self, Learned, Request, Stop},
+    progress::Progress,
+    repair::{Judgement, Validation, mechanical, validate, validate::refused},
+    sandbox::SandboxError,
+};
+
+/// What `verify` is told besides.
+#[derive(Debug, Clone, Default)]
+pub struct VerifyOptions {
+    /// What the patch says that it is.
+    pub declared: Option<FixType>,
+    /// More protected paths, as globs.
+    pub protected: Vec<String>,
+}
+
+impl Verification {
+    /// Nothing is known yet.
+    pub fn new() -> Verification {
+        Verification {
+            schema: 1,
+            verdict: Verdict::Interrupted,
+            findings: Vec::new(),
+            checks: Vec::new(),
+            collected: Default::default(),
+            not_checked: Vec::new(),
+            sandbox: None,
+            timings: Vec::new(),
+            reasons: Vec::new(),
+            targets: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, validation: Validation) {
+        self.findings = validation.findings;
+        self.checks = validation.checks;
+        self.collected = validation.collected;
+        self.not_checked = validation.not_checked;
+    }
+}
+
+impl Default for Verification {
+    fn default() -> Self {
+        Verification::new()
+    }
+}
+
+/// Judges a patch. What is learned is in `verification` at any moment, so that an interrupted run keeps it.
+///
+/// # Errors
+/// [`BadInput`] for what can't be used; everything else is unexpected.
+pub async fn verify(
+    request: &Request,
+    patch: &Path,
+    options: &VerifyOptions,
+    progress: &Progress,
+    verification: &mut Verification,
+) -> Result<()> {
+    let patch = input::read_patch(patch)?;
+    let mut learned = Learned::default();
+    let given = pipeline::read(request, progress, &mut learned)?;
+    verification.targets.clone_from(&learned.targets);
+    verification.reasons.clone_from(&learned.notes);
+    let tree = &given.tree;
+    let change = tree.patched(&patch).map_err(|e| BadInput(format!("{e:#}")))?;
+    // The texts are judged before anything runs: a patch that can't be accepted costs no installation, and is refused
+    // whatever its check would say.
+    let stage = progress.begin("integrity", format!("{} changed file(s)", change.files.len()));
+    let findings = mechanical::judge(tree, &change, &given.failing(), options.declared, &options.protected);
+    stage.end(&format!("{} finding(s)", findings.len()));
+    verification.findings.clone_from(&findings);
+    if refused(&findings) {
+        verification.verdict = Verdict::Refused;
+        verification.reasons.extend(findings.iter().map(reason));
+        return Ok(());
+    }
+    let reproduced = pipeline::reproduced(request, &given, progress, &mut learned).await;
+    verification.targets = learned.targets;
+    verification.sandbox = learned.sandbox;
+    let reproduced = match reproduced? {
+        Ok(reproduced) => reproduced,
+        Err(stop) => {
+            verification.verdict = match stop {
+                Stop::NothingDetected => Verdict::NothingDetected,
+                Stop::Infrastructure => Verdict::Infrastructure,
+                Stop::Flaky => Verdict::Flaky,
+                Stop::NotReproduced => Verdict::NotReproduced,
+            };
+            let why = verification.targets.iter().filter_map(|t| t.baseline.as_ref()?.why.clone());
+            verification.reasons.extend(why.collect::<Vec<_>>());
+            return Ok(());
+        }
+    };
+    let (sandbox, baselines) = (&reproduced.sandbox, &reproduced.baselines);
+    let judgement = match validate(sandbox, tree, baselines, &change, findings, progress).await {
+        Err(SandboxError::Lost(why)) => {
+            verification.reasons.push(format!("the sandbox was lost: {why}"));
+            verification.verdict = Verdict::Infrastructure;
+            return Ok(());
+        }
+        other => other?,
+    };
+    match judgement {
+        Judgement::Validated(fix) => {
+            verification.verdict = if fix.flags().is_empty() { Verdict::Proven } else { Verdict::Flagged };
+            verification.reasons.extend(fix.flags().to_vec());
+            verification.take(fix.validation().clone());
+        }
+        Judgement::Refused(validation) => {
+            verification.verdict = Verdict::Refused;
+            verification.reasons.extend(validation.findings.iter().map(reason));
+            verification.take(validation);
+        }
+        Judgement::Failed { validation, reasons, .. } => {
+            verification.verdict = Verdict::Failed;
+            verification.reasons.extend(reasons);
+            verification.take(validation);
+        }
+    }
+    Ok(())
+}
+
+fn reason(finding: &Finding) -> String {
+    format!("{}: {}", finding.rule, finding.message)
+}

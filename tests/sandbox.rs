@@ -1,0 +1,610 @@
+//! What a run can't reach, and that nothing of it is left.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::TcpListener,
+    os::unix::{fs::PermissionsExt, net::UnixListener},
+    path::{Path, PathBuf},
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+use test_repair::sandbox::{
+    Ended, Exec, Finished, Limits, Network,
+    local::{Isolation, IsolationError, IsolationOptions, LayerChoice},
+};
+
+/// The machine's real Python, behind the shims of version managers.
+static PYTHON: LazyLock<(PathBuf, PathBuf)> = LazyLock::new(|| {
+    let script = "import sys; print(sys.base_prefix); print(sys.version_info[0], sys.version_info[1], sep='.')";
+    let python = std::env::var_os("TEST_REPAIR_PYTHON").unwrap_or("python3".into());
+    let output = std::process::Command::new(python).args(["-c", script]).output().expect("python3");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (prefix, version) = text.trim().split_once('\n').unwrap();
+    (prefix.into(), Path::new(prefix).join(format!("bin/python{version}")))
+});
+
+/// `TEST_REPAIR_LAYERS` picks the layers that these tests exercise.
+fn layers() -> LayerChoice {
+    match std::env::var("TEST_REPAIR_LAYERS").as_deref() {
+        Ok("bubblewrap") => LayerChoice::Bubblewrap,
+        Ok("namespaces") => LayerChoice::Namespaces,
+        Ok("user-namespaces") => LayerChoice::UserNamespaces,
+        Ok("none") => LayerChoice::NoNamespaces,
+        _ => LayerChoice::Auto,
+    }
+}
+
+struct Room {
+    dir: TempDir,
+    isolation: Isolation,
+}
+
+fn options(dir: &Path) -> IsolationOptions {
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut options = IsolationOptions::new(dir.join("state")).unwrap();
+    options.launcher = env!("CARGO_BIN_EXE_test-repair").into();
+    options.ours.push(dir.to_owned());
+    options.needed.push(PYTHON.0.clone());
+    options.layers = layers();
+    options
+}
+
+impl Room {
+    async fn new() -> Room {
+        let dir = tempfile::Builder::new().prefix("room-").tempdir().unwrap();
+        fs::create_dir(dir.path().join("work")).unwrap();
+        let isolation = Isolation::probe(options(dir.path())).await.expect("the probe");
+        Room { dir, isolation }
+    }
+
+    fn work(&self) -> PathBuf {
+        self.dir.path().join("work")
+    }
+
+    fn exec(&self, script: &str) -> Exec {
+        let readable = match PYTHON.0.starts_with("/usr") {
+            true => Vec::new(),
+            false => vec![PYTHON.0.clone()],
+        };
+        Exec {
+            script: script.to_owned(),
+            cwd: self.work(),
+            env: BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into()), ("HOME".into(), "/tmp".into())]),
+            network: Network::None,
+            readable,
+            writable: vec![self.work()],
+            limits: Limits { wall: Duration::from_secs(20), memory: 1 << 30, processes: 100, output: 1 << 20 },
+        }
+    }
+
+    fn python(&self, code: &str) -> Exec {
+        fs::write(self.work().join("code.py"), code).unwrap();
+        self.exec(&format!("exec {} code.py", PYTHON.1.display()))
+    }
+
+    async fn run(&self, exec: &Exec) -> Finished {
+        self.isolation.run(exec).await.expect("the run")
+    }
+
+    fn missing(&self, name: &str) -> bool {
+        self.isolation.posture().missing.iter().any(|missing| missing.starts_with(name))
+    }
+}
+
+#[track_caller]
+fn text(finished: &Finished) -> String {
+    let text = String::from_utf8_lossy(&finished.output).into_owned();
+    assert_eq!(finished.ended, Ended::Exit(0), "{text}");
+    text.trim().to_owned()
+}
+
+/// Processes with this text in their command line.
+fn alive(marker: &str) -> Vec<i32> {
+    let me = std::process::id().cast_signed();
+    let pids = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| *pid != me)
+        .filter(|pid| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains(marker)
+        })
+        .collect()
+}
+
+#[track_caller]
+fn nothing_is_left(marker: &str) {
+    let begun = Instant::now();
+    while !alive(marker).is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(5), "{marker} is still alive: {:?}", alive(marker));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn marker(name: &str) -> String {
+    format!("marker-{name}-{}", std::process::id())
+}
+
+#[tokio::test]
+async fn the_probe_says_what_holds_and_is_quick() {
+    let begun = Instant::now();
+    let room = Room::new().await;
+    let took = begun.elapsed();
+    println!("the probe took {took:?}: {:#?}", room.isolation.posture());
+    assert!(took < Duration::from_millis(1500), "{took:?}");
+    let enforced = &room.isolation.posture().enforced;
+    for layer in [
+        "files-outside",
+        "environments-outside",
+        "unix-sockets-outside",
+        "signals-outside",
+        "syscall-filter",
+        "seccomp",
+        "no-new-privileges",
+        "no-capabilities",
+        "clean-environment",
+    ] {
+        assert!(enforced.iter().any(|enforced| enforced == layer), "{layer}: {:#?}", room.isolation.posture());
+    }
+}
+
+#[tokio::test]
+async fn a_script_runs_as_github_runs_it() {
+    let room = Room::new().await;
+    let finished = room.run(&room.exec("echo out; echo err >&2; pwd; id -u; umask; false; echo never")).await;
+    let output = String::from_utf8(finished.output).unwrap();
+    assert_eq!(finished.ended, Ended::Exit(1), "{output}");
+    assert!(output.starts_with(&format!("out\nerr\n{}\n", room.work().display())), "{output}");
+    assert!(output.ends_with("0022\n"), "{output}");
+    assert_eq!(room.run(&room.exec("exit 42")).await.ended, Ended::Exit(42));
+    assert_eq!(room.run(&room.exec("kill -SEGV $$")).await.ended, Ended::Signal(11));
+}
+
+#[tokio::test]
+async fn what_a_run_writes_is_ours_to_read_and_remove() {
+    let room = Room::new().await;
+    fs::write(room.work().join("before"), "1").unwrap();
+    let exec = room.exec("echo 2 >> before; mkdir -p a/b; echo 3 > a/b/c; chmod 700 a; rm -f before.bak");
+    text(&room.run(&exec).await);
+    assert_eq!(fs::read_to_string(room.work().join("before")).unwrap(), "12\n");
+    assert_eq!(fs::read_to_string(room.work().join("a/b/c")).unwrap(), "3\n");
+    // A later run may go on with it.
+    text(&room.run(&room.exec("echo 4 >> a/b/c")).await);
+    fs::remove_dir_all(room.work().join("a")).unwrap();
+}
+
+#[tokio::test]
+async fn the_environment_is_what_was_given_and_nothing_else() {
+    let room = Room::new().await;
+    let code = "import os; print(sorted(set(os.environ) - {'LC_CTYPE', 'PWD', 'SHLVL', '_', 'OLDPWD', 'TMPDIR', 'GIT_CONFIG_NOSYSTEM'}))";
+    assert_eq!(text(&room.run(&room.python(code)).await), "['HOME', 'PATH']");
+}
+
+#[tokio::test]
+async fn no_network_is_reached() {
+    let room = Room::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let code = format!(
+        r#"
+import socket
+def tries(name, attempt):
+    try:
+        attempt(); print('REACHED', name)
+    except OSError as error:
+        print('blocked', name, error)
+def tcp(host, port):
+    socket.create_connection((host, port), timeout=3)
+def udp(host):
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', (host, 53))
+tries('tcp', lambda: tcp('1.1.1.1', 443))
+tries('outer loopback', lambda: tcp('127.0.0.1', {port}))
+tries('udp', lambda: udp('1.1.1.1'))
+tries('nameserver', lambda: [udp(line.split()[1]) for line in {resolv:?}.splitlines() if line.startswith('nameserver')])
+tries('dns', lambda: socket.getaddrinfo('pypi.org', 443))
+tries('packet', lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
+tries('vsock', lambda: socket.socket(40, socket.SOCK_STREAM))
+tries('alg', lambda: socket.socket(38, socket.SOCK_SEQPACKET))
+"#,
+        port = listener.local_addr().unwrap().port(),
+        resolv = fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
+    );
+    let output = text(&room.run(&room.python(&code)).await);
+    assert_eq!(output.matches("blocked").count(), 8, "{output}");
+    assert!(!output.contains("REACHED"), "{output}");
+}
+
+#[tokio::test]
+async fn a_local_server_works_inside_when_the_posture_says_so() {
+    let room = Room::new().await;
+    let code = r#"
+import http.server, threading, urllib.request
+server = http.server.HTTPServer(('127.0.0.1', 0), http.server.SimpleHTTPRequestHandler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+print(urllib.request.urlopen('http://localhost:%d/' % server.server_port).status)
+"#;
+    let finished = room.run(&room.python(code)).await;
+    match room.isolation.loopback() {
+        true => assert_eq!(text(&finished).lines().last(), Some("200"), "{}", text(&finished)),
+        false => assert!(room.missing("loopback") && finished.ended == Ended::Exit(1)),
+    }
+}
+
+#[tokio::test]
+async fn no_unix_socket_of_the_machine_is_reached() {
+    let room = Room::new().await;
+    let outside = tempfile::tempdir().unwrap();
+    fs::set_permissions(outside.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let socket = outside.path().join("docker.sock");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o777)).unwrap();
+    let code = format!(
+        "import socket\nfor path in ({socket:?}, '/var/run/docker.sock', '/run/docker.sock'):\n  try:\n    socket.socket(socket.AF_UNIX).connect(path); print('REACHED')\n  except OSError as error: print('blocked', error)"
+    );
+    let output = text(&room.run(&room.python(&code)).await);
+    assert_eq!(output.matches("blocked").count(), 3, "{output}");
+}
+
+#[tokio::test]
+async fn no_other_process_is_read_or_signalled() {
+    let room = Room::new().await;
+    let decoy_marker = marker("decoy");
+    let mut decoy = std::process::Command::new("bash")
+        .args(["-c", "sleep 30; true", &decoy_marker])
+        .env("DECOY", &decoy_marker)
+        .spawn()
+        .unwrap();
+    let code = format!(
+        r#"
+import os, glob
+for pid in [int(p) for p in os.listdir('/proc') if p.isdigit()]:
+    if pid == os.getpid(): continue
+    for name in ('environ', 'cmdline', 'maps', 'mem'):
+        try:
+            data = open('/proc/%d/%s' % (pid, name), 'rb').read(4096)
+            if b'decoy' in data: print('READ', name)
+        except (OSError, ValueError): pass
+    for name in ('root', 'cwd', 'fd'):
+        try:
+            path = '/proc/%d/%s' % (pid, name)
+            entries = os.listdir(path)
+            for entry in entries:
+                if name == 'fd': os.readlink(path + '/' + entry)
+            if entries: print('LISTED', pid, name)
+        except OSError: pass
+for pid in ({decoy}, {us}):
+    try:
+        os.kill(pid, 0); print('SIGNALLED', pid)
+    except OSError as error: pass
+try:
+    os.kill(-1, 9)
+except OSError: pass
+print('done')
+"#,
+        decoy = decoy.id(),
+        us = std::process::id(),
+    );
+    let mut output = text(&room.run(&room.python(&code)).await);
+    if room.missing("process-list") {
+        output = output.replace("READ cmdline\n", "");
+    }
+    assert_eq!(output, "done");
+    assert!(decoy.try_wait().unwrap().is_none(), "the decoy was killed");
+    decoy.kill().unwrap();
+    decoy.wait().unwrap();
+}
+
+#[tokio::test]
+async fn no_file_outside_is_read_or_written() {
+    let room = Room::new().await;
+    let home = PathBuf::from(std::env::var_os("HOME").unwrap());
+    let in_home = tempfile::Builder::new().prefix("canary").tempfile_in(home).unwrap();
+    let in_tmp = tempfile::NamedTempFile::new().unwrap();
+    let beside = room.dir.path().join("state/canary");
+    fs::write(&beside, "x").unwrap();
+    for path in [in_home.path(), in_tmp.path(), &beside] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap();
+    }
+    let code = format!(
+        r#"
+for path in ({:?}, {:?}, {:?}, '/etc/shadow', '/proc/1/root/etc/shadow', '/proc/1/environ', '/dev/mem', '/dev/kvm'):
+    for mode in ('r', 'a'):
+        try:
+            open(path, mode).close(); print('REACHED', path, mode)
+        except OSError: pass
+for path in ('/usr/x', '/etc/x', '/x', '/proc/sys/kernel/core_pattern', {python:?}):
+    try:
+        open(path, 'a').close(); print('WROTE', path)
+    except OSError: pass
+print('done')
+"#,
+        in_home.path(),
+        in_tmp.path(),
+        beside,
+        python = PYTHON.0.join("canary"),
+    );
+    let output = text(&room.run(&room.python(&code)).await);
+    // A private file of the same name may be made in a private /tmp; the one outside stays as it was.
+    let output: Vec<&str> = output.lines().filter(|line| !(line.contains("/tmp/") && line.ends_with(" a"))).collect();
+    assert_eq!(output, ["done"]);
+    assert_eq!(fs::read(in_tmp.path()).unwrap(), b"");
+}
+
+#[tokio::test]
+async fn temporary_files_and_shared_memory_are_private() {
+    let room = Room::new().await;
+    let code = "import tempfile, os\nwith tempfile.NamedTemporaryFile() as f: f.write(b'x')\nprint([n for n in os.listdir(tempfile.gettempdir()) if not n.startswith('room-')])\nopen(os.path.join(tempfile.gettempdir(), 'left'), 'w').close()";
+    for _ in 0..2 {
+        assert_eq!(text(&room.run(&room.python(code)).await), "[]");
+    }
+    if !room.missing("shared-memory") {
+        let code = "import multiprocessing as m\ndef f(x): return x * x\nif __name__ == '__main__':\n  lock = m.Lock()\n  with m.Pool(2) as pool: print(pool.map(f, [1, 2, 3]))";
+        assert_eq!(text(&room.run(&room.python(code)).await), "[1, 4, 9]");
+    }
+}
+
+#[tokio::test]
+async fn git_trusts_the_tree_and_knows_who_commits() {
+    let room = Room::new().await;
+    let script = "git init -q . && git config user.email a@b && git config user.name n && echo x > f && git add f && git commit -qm m && git status --short && git log --format=%s";
+    assert_eq!(text(&room.run(&room.exec(script)).await), "m");
+    let code = "import getpass, os; print(bool(getpass.getuser()), os.path.expanduser('~'))";
+    assert_eq!(text(&room.run(&room.python(code)).await), "True /tmp");
+}
+
+#[tokio::test]
+async fn a_memory_bomb_ends_within_its_limit() {
+    let room = Room::new().await;
+    let code = "import os, time\nfor _ in range(3):\n  if os.fork() == 0: break\nkeep = []\nwhile True:\n  keep.append(bytearray(os.urandom(1 << 20))); time.sleep(0.001)";
+    let mut exec = room.python(code);
+    exec.limits.memory = 300 << 20;
+    let finished = room.run(&exec).await;
+    assert_eq!(finished.ended, Ended::Memory, "{}", String::from_utf8_lossy(&finished.output));
+}
+
+#[tokio::test]
+async fn memory_that_is_shared_counts_once() {
+    let room = Room::new().await;
+    let code = "import os, time\nkeep = os.urandom(100 << 20)\npids = []\nfor _ in range(5):\n  pid = os.fork()\n  if pid == 0:\n    time.sleep(0.5); os._exit(0)\n  pids.append(pid)\nfor pid in pids: os.waitpid(pid, 0)\nprint('done')";
+    let mut exec = room.python(code);
+    exec.limits.memory = 300 << 20;
+    assert_eq!(text(&room.run(&exec).await), "done");
+}
+
+#[tokio::test]
+async fn a_fork_bomb_ends_within_its_limit() {
+    let room = Room::new().await;
+    let name = marker("bomb");
+    let code = format!("import os, time\n'{name}'\nwhile True:\n  try: os.fork()\n  except OSError: time.sleep(0.01)");
+    let exec = Exec { script: format!("exec {} -c \"{code}\"", PYTHON.1.display()), ..room.exec("") };
+    let finished = room.run(&exec).await;
+    assert_eq!(finished.ended, Ended::Processes, "{}", String::from_utf8_lossy(&finished.output));
+    nothing_is_left(&name);
+}
+
+#[tokio::test]
+async fn of_an_output_flood_head_and_tail_are_kept() {
+    let room = Room::new().await;
+    let mut exec = room.exec("echo first; head -c 50000000 /dev/zero | tr '\\0' x; echo; echo last");
+    exec.limits.output = 10_000;
+    let finished = room.run(&exec).await;
+    assert_eq!(finished.ended, Ended::Exit(0));
+    assert_eq!(finished.output.len(), 10_000);
+    assert_eq!(finished.dropped, 50_000_012 - 10_000);
+    assert!(finished.output.starts_with(b"first\nxxx") && finished.output.ends_with(b"xxx\nlast\n"));
+}
+
+#[tokio::test]
+async fn sleeping_forever_ends_in_time() {
+    let room = Room::new().await;
+    let mut exec = room.exec("echo begun; sleep 1000");
+    exec.limits.wall = Duration::from_millis(500);
+    let finished = room.run(&exec).await;
+    assert_eq!(finished.ended, Ended::WallTime);
+    assert_eq!(finished.output, b"begun\n");
+    assert!((0.4..3.0).contains(&finished.seconds), "{}", finished.seconds);
+}
+
+#[tokio::test]
+async fn daemons_end_with_their_run() {
+    let room = Room::new().await;
+    let name = marker("daemon");
+    let code = r#"
+import os, sys, time
+def daemon(holds):
+    if os.fork(): return
+    os.setsid()
+    if os.fork(): os._exit(0)
+    if not holds:
+        null = os.open('/dev/null', os.O_RDWR)
+        for fd in (0, 1, 2): os.dup2(null, fd)
+    time.sleep(1000)
+daemon(False); daemon(True)
+print('main ended')
+"#;
+    fs::write(room.work().join(format!("{name}.py")), code).unwrap();
+    let begun = Instant::now();
+    let finished = room.run(&room.exec(&format!("exec {} {name}.py", PYTHON.1.display()))).await;
+    assert_eq!(text(&finished), "main ended");
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert_eq!(alive(&name), Vec::<i32>::new());
+}
+
+#[tokio::test]
+async fn dropping_the_future_kills_the_tree() {
+    let room = Room::new().await;
+    let name = marker("dropped");
+    let exec = room.exec(&format!("(exec -a {name} sleep 1000) & setsid bash -c 'exec -a {name} sleep 1000' & wait"));
+    let run = tokio::time::timeout(Duration::from_millis(700), room.isolation.run(&exec));
+    let seen = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        alive(&name).len()
+    };
+    let (run, seen) = tokio::join!(run, seen);
+    assert!(run.is_err() && seen >= 2, "{seen}");
+    nothing_is_left(&name);
+}
+
+#[tokio::test]
+async fn runs_side_by_side_do_not_meet() {
+    let room = Room::new().await;
+    let other = Room::new().await;
+    let first =
+        room.exec("echo $PPID > /tmp/one 2>/dev/null; sleep 0.3; ls /tmp 2>/dev/null; kill -9 -1; echo survived");
+    let second = other.exec("sleep 0.5; echo survived");
+    let third = Exec { writable: vec![], cwd: "/usr".into(), ..room.exec("sleep 0.5; echo survived") };
+    let (_, second, third) = tokio::join!(room.run(&first), other.run(&second), room.run(&third));
+    assert_eq!((text(&second), text(&third)), ("survived".into(), "survived".into()));
+}
+
+#[tokio::test]
+async fn too_much_can_not_be_given() {
+    let room = Room::new().await;
+    let home = std::env::var("HOME").unwrap();
+    for path in ["/", "/etc", &home, "/proc", "relative", "/tmp/../etc", "/does/not/exist"] {
+        let exec = Exec { readable: vec![path.into()], ..room.exec("true") };
+        assert!(matches!(room.isolation.run(&exec).await, Err(IsolationError::Path(_))), "{path}");
+    }
+    let exec = Exec { writable: vec!["/usr/lib".into()], ..room.exec("true") };
+    assert!(matches!(room.isolation.run(&exec).await, Err(IsolationError::Path(_))));
+}
+
+#[tokio::test]
+async fn a_directory_that_is_missing_is_an_error_and_no_result() {
+    let room = Room::new().await;
+    let exec = Exec { cwd: "/does/not/exist".into(), ..room.exec("true") };
+    assert!(room.isolation.run(&exec).await.is_err());
+}
+
+#[tokio::test]
+async fn an_install_step_resolves_names_and_trusts_certificates() {
+    use std::net::ToSocketAddrs;
+    if ("pypi.org", 443).to_socket_addrs().is_err() {
+        eprintln!("SKIPPED: this machine has no network");
+        return;
+    }
+    let room = Room::new().await;
+    let code = "import socket, ssl\ns = socket.create_connection(('pypi.org', 443), timeout=20)\ns = ssl.create_default_context(cafile='/etc/ssl/certs/ca-certificates.crt').wrap_socket(s, server_hostname='pypi.org')\nprint(s.version()[:3])";
+    let exec = Exec { network: Network::Full, ..room.python(code) };
+    assert_eq!(text(&room.run(&exec).await), "TLS");
+}
+
+#[tokio::test]
+async fn without_isolation_only_the_limits_hold_and_the_posture_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let isolation = Isolation::probe(IsolationOptions { no_isolation: true, ..options(dir.path()) }).await.unwrap();
+    assert!(isolation.posture().missing[0].starts_with("isolation"));
+    let name = marker("plain");
+    let mut exec = Exec {
+        script: format!("(exec -a {name} sleep 1000) & echo begun; cat"),
+        cwd: dir.path().into(),
+        env: BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into())]),
+        network: Network::None,
+        readable: vec![],
+        writable: vec![],
+        limits: Limits { wall: Duration::from_secs(10), ..Limits::default() },
+    };
+    let finished = isolation.run(&exec).await.unwrap();
+    assert_eq!(text(&finished), "begun");
+    nothing_is_left(&name);
+    exec.script = "exit 3".into();
+    assert_eq!(isolation.run(&exec).await.unwrap().ended, Ended::Exit(3));
+}
+
+/// The specification of a run as the supervisor gets it: the wire is private, so it is taken from a launcher that
+/// only writes it down.
+async fn wire_of(room: &Room, exec: &Exec) -> Vec<u8> {
+    let launcher = room.dir.path().join("launcher");
+    let written = room.dir.path().join("spec");
+    fs::write(&launcher, format!("#!/bin/bash\nread -r line; printf '%s\\n' \"$line\" > {}", written.display()))
+        .unwrap();
+    fs::set_permissions(&launcher, fs::Permissions::from_mode(0o755)).unwrap();
+    let isolation = room.isolation.clone().with_launcher(launcher);
+    assert!(isolation.run(exec).await.is_err());
+    fs::read(written).unwrap()
+}
+
+/// A parent that starts a supervisor, holds its stdin open, and can be killed.
+fn parent(spec: &Path) -> std::process::Child {
+    let script = "coproc S { exec \"$1\" sandbox-supervise; }; cat \"$2\" >&${S[1]}; echo $S_PID; wait";
+    std::process::Command::new("bash")
+        .args(["-c", script, "bash", env!("CARGO_BIN_EXE_test-repair")])
+        .arg(spec)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn wait_for(marker: &str, count: usize) {
+    let begun = Instant::now();
+    while alive(marker).len() < count {
+        assert!(begun.elapsed() < Duration::from_secs(5), "{marker} did not start: {:?}", alive(marker));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn detached(name: &str) -> String {
+    format!(
+        "(exec -a {name} sleep 1000) & setsid bash -c 'setsid bash -c \"exec -a {name} sleep 1000\" & exec -a {name} sleep 1000' & wait"
+    )
+}
+
+#[tokio::test]
+async fn when_test_repair_is_killed_nothing_is_left() {
+    let room = Room::new().await;
+    let name = marker("orphan");
+    let mut spec = wire_of(&room, &room.exec(&detached(&name))).await;
+    spec.push(b'\n');
+    fs::write(room.dir.path().join("spec"), &spec).unwrap();
+    let mut parent = parent(&room.dir.path().join("spec"));
+    wait_for(&name, 3);
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    nothing_is_left(&name);
+    let begun = Instant::now();
+    while room.dir.path().join("state/runs/0").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(5), "the record is left");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[tokio::test]
+async fn when_the_supervisor_is_killed_too_the_kernel_or_the_next_start_ends_the_rest() {
+    let room = Room::new().await;
+    let name = marker("twice");
+    let mut spec = wire_of(&room, &room.exec(&detached(&name))).await;
+    spec.push(b'\n');
+    fs::write(room.dir.path().join("spec"), &spec).unwrap();
+    let mut parent = parent(&room.dir.path().join("spec"));
+    wait_for(&name, 3);
+    let mut supervisor = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(parent.stdout.take().unwrap()), &mut supervisor).unwrap();
+    parent.kill().unwrap();
+    let kill = std::process::Command::new("kill").args(["-9", supervisor.trim()]).status().unwrap();
+    parent.wait().unwrap();
+    if kill.success() && !room.missing("process-list") {
+        nothing_is_left(&name);
+    }
+    let state = room.dir.path().join("state");
+    let begun = Instant::now();
+    while state.join("runs/0").exists() {
+        Isolation::sweep(&state).unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(5), "the record is left");
+    }
+    nothing_is_left(&name);
+    assert_eq!(Isolation::sweep(&state).unwrap().runs, 0);
+}
+
+#[tokio::test]
+async fn a_sweep_leaves_the_living_alone() {
+    let room = Room::new().await;
+    let exec = room.exec("sleep 0.5; echo survived");
+    let sweep = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        Isolation::sweep(&room.dir.path().join("state")).unwrap()
+    };
+    let (finished, swept) = tokio::join!(room.run(&exec), sweep);
+    assert_eq!((text(&finished).as_str(), swept.runs), ("survived", 0));
+}

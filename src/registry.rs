@@ -186,6 +186,15 @@ impl Registry {
         python: Option<&str>,
         now: SystemTime,
     ) -> Result<(Package, Version), RegistryError> {
+        let package = self.known(name, now).await?;
+        let newest = package.newest_for(python).ok_or_else(|| RegistryError::NoVersion(package.name.clone()))?;
+        self.provides(&package, &newest, module).await?;
+        Ok((package, newest))
+    }
+
+    /// What must hold of any package that is added: it exists, is older than 90 days, and is no near-name of a popular
+    /// one.
+    pub async fn known(&self, name: &str, now: SystemTime) -> Result<Package, RegistryError> {
         let normalised = check_name(name)?;
         if let Some(popular) = near_name(&normalised) {
             return Err(RegistryError::NearName(normalised, popular.to_owned()));
@@ -195,9 +204,7 @@ impl Registry {
         if now.duration_since(first).map_or(true, |age| age.as_secs() < YOUNGEST) {
             return Err(RegistryError::Young(normalised));
         }
-        let newest = package.newest_for(python).ok_or(RegistryError::NoVersion(normalised))?;
-        self.provides(&package, &newest, module).await?;
-        Ok((package, newest))
+        Ok(package)
     }
 
     /// Shows by the file list of a version's smallest wheel that a package provides a top-level module.

@@ -11,7 +11,8 @@ use crate::{
     outcome::{Verdict, Verification},
     pipeline::{self, Learned, Request, Stop},
     progress::Progress,
-    repair::{Judgement, Validation, mechanical, validate, validate::refused},
+    registry::Registry,
+    repair::{Judgement, Validation, dependencies, mechanical, validate, validate::refused},
     sandbox::SandboxError,
 };
 
@@ -76,7 +77,11 @@ pub async fn verify(
     // The texts are judged before anything runs: a patch that can't be accepted costs no installation, and is refused
     // whatever its check would say.
     let stage = progress.begin("integrity", format!("{} changed file(s)", change.files.len()));
-    let findings = mechanical::judge(tree, &change, &given.failing(), options.declared, &options.protected);
+    let logs = given.failing();
+    let mut findings = mechanical::judge(tree, &change, &logs, options.declared, &options.protected);
+    if !refused(&findings) {
+        findings.extend(dependencies::judge_added(tree, &change, &logs, &Registry::from_env()?).await?);
+    }
     stage.end(&format!("{} finding(s)", findings.len()));
     verification.findings.clone_from(&findings);
     if refused(&findings) {

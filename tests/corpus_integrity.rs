@@ -1,5 +1,7 @@
 //! Measures the judge on a corpus of cheats, honest patches and upstream fixes. Skipped where the corpus is not there.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;

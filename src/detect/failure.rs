@@ -63,7 +63,8 @@ pub enum Key {
     },
     /// A module or a requirement that is not there.
     Missing {
-        /// The module's top-level name or the requirement's normalised name.
+        /// The module as Python reports it (`yaml`, `shop.cart`, `shop.cart.total` for a name that can't be
+        /// imported), the requirement's normalised name, or the command that is not installed.
         name: String,
     },
     /// A command that failed without saying more.

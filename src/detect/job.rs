@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::facts::{self, Facts};
-use super::failure::{Failure, JobLog, JobResult, Step, StepKind};
+use super::failure::{Category, Failure, JobLog, JobResult, Step, StepKind};
 use super::found::{Found, Sink, Weight};
 use super::runner::{self, Mark};
 use super::text::{bounded, folded, patterns, plain};
@@ -15,6 +15,8 @@ patterns! {
     SHA = r"^'?([0-9a-f]{40})'?$";
     HEAD = r"^HEAD is now at ([0-9a-f]{7,40})\b";
     SYNCING = r"^Syncing repository: ([\w.-]+/[\w.-]+)$";
+    COMPOSE = r"^[a-z][a-z0-9.]*(?:[-_][a-z0-9.]+)*[-_]\d+ +\| ";
+    PASSED = r"^(?:=* ?(?:\d+ (?:skipped|deselected|xfailed|warnings?), )*\d+ passed(?:, \d+ (?:skipped|deselected|xfailed|xpassed|warnings?|rerun))* in .*|OK(?: \(.*\))?|Success: no issues found.*|All checks passed!|\d+ files? already formatted)$";
     ENTRY = r"^  ([A-Za-z_][\w.-]*): ?(.*)$";
 }
 
@@ -63,6 +65,8 @@ pub(super) struct Job {
     /// Findings of steps that went on, and errors of actions after which other steps ran.
     doubtful: Vec<(Option<usize>, Found)>,
     errors: u32,
+    /// A tool said that all is well in this step.
+    passed: bool,
     failed: bool,
     ended: bool,
     python: Option<String>,
@@ -92,6 +96,7 @@ impl Job {
             failures: Vec::new(),
             doubtful: Vec::new(),
             errors: 0,
+            passed: false,
             failed: false,
             ended: false,
             python: None,
@@ -158,6 +163,8 @@ impl Job {
                     self.ended |= text.starts_with("Cleaning");
                 } else if let Zone::Header(part) = self.zone {
                     self.header(part, &text);
+                } else if let Some((Mark::Error, said)) = runner::workflow(&text) {
+                    self.output(said, true);
                 } else {
                     self.output(rest, false);
                 }
@@ -235,6 +242,7 @@ impl Job {
         }
         self.open = true;
         self.errors = 0;
+        self.passed = false;
         self.key = None;
         self.facts = Facts::default();
         self.recent.clear();
@@ -333,16 +341,30 @@ impl Job {
         if self.zone == Zone::After && !error {
             return;
         }
-        if let Some(step) = self.steps.last_mut().filter(|_| self.open) {
-            self.facts.line(text, self.workspace.as_deref(), step);
-        }
+        // What docker compose puts before each line of a service.
+        let text = match text.contains("| ") {
+            true => COMPOSE.find(text).map_or(text, |found| &text[found.end()..]),
+            false => text,
+        };
+        self.passed |= text.len() < 200 && PASSED.is_match(text);
         if !text.trim().is_empty() {
             if self.recent.len() >= 30 {
                 self.recent.pop_front();
             }
             self.recent.push_back(bounded(text, 300).to_owned());
         }
-        self.tools.line(text, error, &mut self.sink);
+        if !self.tools.line(text, error, &mut self.sink) {
+            return;
+        }
+        if !self.ci
+            && self.python.is_none()
+            && let Some(found) = facts::python(text)
+        {
+            self.python = Some(found);
+        }
+        if let Some(step) = self.steps.last_mut().filter(|_| self.open) {
+            self.facts.line(text, self.workspace.as_deref(), step);
+        }
     }
 
     /// The step is over. `None`: nothing says how.
@@ -356,7 +378,7 @@ impl Job {
         let uses = step.as_ref().is_none_or(|step| matches!(step.kind, StepKind::Uses { .. }));
         if let Some(step) = step {
             step.exit = exit.or((errors == 0).then_some(0));
-            step.failed = failed || (uses && errors > 0);
+            step.failed = failed || (errors > 0 && (uses || found.iter().any(|found| found.weight == Weight::Runner)));
         }
         if failed {
             self.failed = true;
@@ -404,7 +426,14 @@ impl Job {
             let errors = self.errors;
             if !ended || errors > 0 {
                 let found = verdict::choose(found);
-                let found = found.into_iter().filter(|found| errors > 0 || found.tool != "network");
+                let passed = self.passed;
+                let found = found.into_iter().filter(|found| {
+                    let code = matches!(
+                        found.category,
+                        Category::RuntimeError | Category::ImportDependency | Category::SyntaxError
+                    );
+                    errors > 0 || found.weight == Weight::Finding || !((passed && code) || found.tool == "network")
+                });
                 self.failures.extend(found.map(|found| (index, found)));
             }
             if let Some(step) = index.and_then(|index| self.steps.get_mut(index)) {

@@ -9,6 +9,8 @@ mod failure;
 mod found;
 mod job;
 mod runner;
+#[cfg(test)]
+mod tests;
 mod text;
 mod tools;
 mod verdict;

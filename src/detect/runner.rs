@@ -87,7 +87,8 @@ pub(super) fn workflow(text: &str) -> Option<(Mark, &str)> {
         "endgroup" => Mark::EndGroup,
         _ => Mark::Debug,
     };
-    Some((mark, found.get(2)?.as_str()))
+    let text = found.get(2)?.as_str();
+    Some((mark, text.split("%0A").next().unwrap_or(text)))
 }
 
 #[cfg(test)]

@@ -114,6 +114,7 @@ impl Paths {
             if text.contains(root.as_str()) {
                 text = text.replace(&format!("file://{root}/"), "");
                 text = text.replace(&format!("{root}/"), "").replace(&format!("{root}\\"), "");
+                text = without(&text, root);
             }
         }
         if text.contains("work") || text.contains("__w") || text.contains(":\\a\\") || text.contains(":/a/") {
@@ -159,6 +160,21 @@ impl Paths {
         });
         bounded(&folded(&text), 400).to_owned()
     }
+}
+
+/// The root itself, where no longer name begins with it, is `.`.
+fn without(text: &str, root: &str) -> String {
+    let mut result = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(root) {
+        let (before, after) = (&rest[..at], &rest[at + root.len()..]);
+        result.push_str(before);
+        let longer = after.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'));
+        result.push_str(if longer { root } else { "." });
+        rest = after;
+    }
+    result.push_str(rest);
+    result
 }
 
 fn installed(found: &regex::Captures<'_>) -> String {

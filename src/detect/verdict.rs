@@ -71,7 +71,8 @@ pub(super) fn merged(found: Vec<(Option<usize>, Found)>) -> Vec<(Option<usize>, 
 
 /// The category of the first failed step's main cause.
 pub(super) fn primary(failures: &[(Option<usize>, Found)], job: Option<&str>) -> Option<Category> {
-    let first = failures.first()?.0;
+    // A step of which only the exit code is known says less than a later one (it may have been allowed to fail).
+    let first = failures.iter().find(|(_, found)| found.tool != "command").or(failures.first())?.0;
     let own: Vec<&Found> = failures.iter().filter(|(index, _)| *index == first).map(|(_, found)| found).collect();
     // What kept tests from being collected comes before what the others say.
     let collection = own.iter().find(|found| {

@@ -49,7 +49,29 @@ fn words(text: &str) -> Vec<&str> {
 }
 
 /// Are both the same but for the names of locals, or of what the source renamed?
-pub(crate) fn same_but_for_names(context: &Context<'_>, before: &Unit, after: &Unit) -> bool {
+pub(crate) fn same_but_for_names(
+    context: &Context<'_>,
+    suites: Option<(&Suite, &Suite)>,
+    before: &Unit,
+    after: &Unit,
+) -> bool {
+    // A module of the project that is gone may be imported by another name; so may what is not the project's.
+    let imported = |old: &str, new: &str| {
+        suites.is_some_and(|(then, now)| match (then.imports.get(old), now.imports.get(new)) {
+            (Some(from), Some(to)) => {
+                let gone = context.module_file(from).is_none() && !context.is_project(from) && !context.is_project(to);
+                let moved = context.is_project(from)
+                    && context.module_file(from).is_none()
+                    && from.rsplit_once('.').is_none_or(|(parent, name)| {
+                        let holder =
+                            context.module_file(parent).map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned());
+                        holder.is_none_or(|text| !words(&text).contains(&name))
+                    });
+                !now.imports.contains_key(old) && (gone || moved)
+            }
+            _ => false,
+        })
+    };
     let (left, right) = (words(&before.whole), words(&after.whole));
     if left.len() != right.len() {
         return false;
@@ -61,7 +83,7 @@ pub(crate) fn same_but_for_names(context: &Context<'_>, before: &Unit, after: &U
             return false;
         }
         let local = before.locals.contains(*old) && after.locals.contains(*new) && !after.locals.contains(*old);
-        if old != new && !local && !context.renamed(old, new) {
+        if old != new && !local && !context.renamed(old, new) && !imported(old, new) {
             return false;
         }
     }
@@ -111,8 +133,9 @@ impl Compared<'_> {
     }
 
     pub(crate) fn units(&self, before: &Unit, after: &Unit, findings: &mut Vec<Finding>) {
-        if before.whole == after.whole && before.guards == after.guards
-            || same_but_for_names(self.context, before, after)
+        if before.guards == after.guards
+            && (before.whole == after.whole
+                || same_but_for_names(self.context, Some((self.suite_before, self.suite_after)), before, after))
         {
             return;
         }
@@ -141,6 +164,20 @@ impl Compared<'_> {
         if after.returns > before.returns && before.kind == Kind::Test {
             let message = format!("`{name}` now returns before its end.");
             findings.push(self.refuse("test-early-exit", after.line, message));
+        }
+        for mark in lost(&before.decorators, &after.decorators, String::clone) {
+            let short = last(mark.split('(').next().unwrap_or(""));
+            let message = format!("`{name}` lost or changed `{short}`.");
+            let finding = match short {
+                "given" | "repeat" | "example" | "idempotent" => {
+                    self.refuse("expectation-rewritten", after.line, message)
+                }
+                "timeout" | "settings" | "benchmark" | "limit_memory" => {
+                    Finding::flag("threshold-lowered", Some(self.file.path), message).at(after.line)
+                }
+                _ => continue,
+            };
+            findings.push(finding.texts(Some(&mark), None));
         }
         let marks = ["slow", "integration", "network", "manual", "flaky", "broken", "wip", "nightly", "timeout"];
         for mark in lost(&after.decorators, &before.decorators, String::clone) {
@@ -197,7 +234,7 @@ impl Compared<'_> {
                 .filter(|i| gained[*i].key == fact.key)
                 .min_by_key(|i| lost(&gained[*i].guards, &fact.guards, String::clone).len());
             match same {
-                Some(index) => self.guarded(before, fact, &gained.remove(index), findings),
+                Some(index) => self.guarded(before, after, fact, &gained.remove(index), findings),
                 None => gone.push(fact),
             }
         }
@@ -213,10 +250,16 @@ impl Compared<'_> {
         }
     }
 
-    fn guarded(&self, unit: &Unit, fact: &Fact, now: &Fact, findings: &mut Vec<Finding>) {
-        let new = lost(&now.guards, &fact.guards, String::clone);
+    fn guarded(&self, unit: &Unit, after: &Unit, fact: &Fact, now: &Fact, findings: &mut Vec<Finding>) {
+        let new: Vec<String> = lost(&now.guards, &fact.guards, String::clone);
         let old = lost(&fact.guards, &now.guards, String::clone);
-        let Some(guard) = new.iter().find(|g| !g.starts_with("for ") && !g.starts_with("in ")) else { return };
+        let Some(guard) = new.iter().find(|g| passes_over(g, after)) else {
+            if new.len() > old.len() && new.iter().any(|g| g.starts_with("for ")) {
+                let message = format!("An assertion of `{}` now stands in a loop.", unit.qual);
+                findings.push(Finding::flag("assertion-guarded", Some(self.file.path), message).at(now.line));
+            }
+            return;
+        };
         // A condition or iterated value that was only respelled.
         if old.len() >= new.len()
             && !guard.starts_with("try")
@@ -244,7 +287,7 @@ impl Compared<'_> {
             Some(texts(self.refuse("assertion-weakened", now.line, message)))
         };
         let guards = lost(&now.guards, &fact.guards, String::clone);
-        if guards.iter().any(|g| !g.starts_with("for ") && !g.starts_with("in ")) {
+        if guards.iter().any(|g| passes_over(g, after)) {
             return weaker("it stands under a new condition");
         }
         if matches!(fact.op.as_str(), "raises" | "warns") {
@@ -331,7 +374,7 @@ impl Compared<'_> {
         }
     }
 
-    fn mocked(&self, unit: &Unit, target: &str, line: u32) -> Option<Finding> {
+    pub(crate) fn mocked(&self, unit: &Unit, target: &str, line: u32) -> Option<Finding> {
         let (assigned, target) = match target.strip_prefix('=') {
             Some(rest) => (true, rest),
             None => (false, target),
@@ -400,6 +443,15 @@ impl Compared<'_> {
             finding.evidence = "a linter reported this line".to_string();
         }
         findings.push(finding.texts(Some(first), gained.first().map(String::as_str)));
+    }
+}
+
+/// Can an assertion under this guard be passed over?
+fn passes_over(guard: &str, unit: &Unit) -> bool {
+    match guard.split_once(' ') {
+        Some(("for", iterated)) => matches!(iterated, "[]" | "(,)" | "{}" | "range(0)" | "()" | "\"\""),
+        Some(("in", name)) if !guard.starts_with("in a ") => !unit.calls.iter().any(|c| last(c) == name),
+        _ => true,
     }
 }
 

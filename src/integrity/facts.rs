@@ -218,7 +218,7 @@ impl<'a> Facts<'a> {
             Some(body) => body.iter().map(stmt_key).collect(),
             None => vec![args.iter().skip(rest).map(canon).collect::<Vec<_>>().join(", ")],
         };
-        let pattern_text = pattern.map(|p| pattern_of(p));
+        let pattern_text = pattern.map(pattern_of);
         let all: Vec<String> = args.iter().flat_map(atoms).collect();
         let head = body.last().cloned().unwrap_or_default();
         if let Some(fact) = self.push(stmt, head, kind, exception) {
@@ -348,15 +348,13 @@ impl<'a> Facts<'a> {
                         self.call(stmt, call);
                     }
                 }
-                Stmt::Raise(s) => {
-                    if s.exc.as_ref().is_some_and(|e| last(&dotted(e)) == "AssertionError") {
-                        self.push(
-                            stmt,
-                            "fail".to_string(),
-                            "holds",
-                            format!("raise AssertionError #{}", self.guards.len()),
-                        );
-                    }
+                Stmt::Raise(s) if s.exc.as_ref().is_some_and(|e| last(&dotted(e)) == "AssertionError") => {
+                    self.push(
+                        stmt,
+                        "fail".to_string(),
+                        "holds",
+                        format!("raise AssertionError #{}", self.guards.len()),
+                    );
                 }
                 Stmt::With(s) => self.with(stmt, s),
                 Stmt::If(s) => {

@@ -56,6 +56,12 @@ pub const RULES: &[RuleDoc] = &[
         "The command itself may be what was broken.",
     ),
     doc(
+        "check-evaded",
+        "A call is spelled so that a checker does not see it.",
+        "getattr(subprocess, \"Popen\")(command, shell=True)",
+        "A name may only be known when the program runs.",
+    ),
+    doc(
         "check-excluded",
         "An ignore list, a baseline or an ignore file hides more from a check.",
         "tests/ added to .gitignore",

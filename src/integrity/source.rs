@@ -16,6 +16,8 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 tested(file, before.as_ref(), after, findings);
                 wider(context, file, before.as_ref(), after, findings);
                 swallowed(file, before.as_ref(), after, findings);
+                evaded(context, file, before.as_ref(), after, findings);
+                guarded_imports(context, file, before.as_ref(), after, findings);
             }
             (Some(_), None) => deleted(context, file, findings),
             (None, None) => {}
@@ -137,9 +139,99 @@ fn tested(file: &File<'_>, before: Option<&Py>, after: &Py, findings: &mut Vec<F
     }
 }
 
+/// A call spelled so that a checker does not see it, and warnings that are no longer shown.
+fn evaded(context: &Context<'_>, file: &File<'_>, before: Option<&Py>, after: &Py, findings: &mut Vec<Finding>) {
+    let read = |py: &Py| -> Vec<(String, u32, bool)> {
+        let mut found = Vec::new();
+        for stmt in py.body() {
+            super::python::exprs(stmt, &mut |expr| {
+                let Expr::Call(call) = expr else { return true };
+                let (name, args) = (dotted(&call.func), &call.arguments.args);
+                let text = args.get(1).and_then(string_value);
+                let module = args.first().map(dotted).unwrap_or_default();
+                let known = [
+                    "subprocess",
+                    "os",
+                    "pickle",
+                    "yaml",
+                    "hashlib",
+                    "tempfile",
+                    "random",
+                    "ssl",
+                    "builtins",
+                    "shutil",
+                ];
+                let by_name =
+                    name == "getattr" && args.len() == 2 && text.is_some() && known.contains(&module.as_str());
+                let by_import = matches!(name.as_str(), "__import__" | "importlib.import_module" | "import_module")
+                    && args.first().and_then(string_value).is_some_and(|m| known.contains(&m.as_str()));
+                if by_name || by_import {
+                    found.push((canon(expr), py.line_of(expr), true));
+                }
+                let silent = matches!(
+                    name.as_str(),
+                    "warnings.filterwarnings" | "warnings.simplefilter" | "filterwarnings" | "simplefilter"
+                );
+                if silent && args.first().and_then(string_value).as_deref() == Some("ignore") {
+                    found.push((canon(expr), py.line_of(expr), false));
+                }
+                true
+            });
+        }
+        found
+    };
+    let old = before.map(read).unwrap_or_default();
+    for (text, line, hidden) in lost(&read(after), &old, |h| h.0.clone()) {
+        let finding = match hidden {
+            true => {
+                let message = "A module or function is reached by a name in a string, which checks do not see.";
+                let checked = matches!(context.category(), "security" | "quality");
+                match checked {
+                    true => Finding::refuse("check-evaded", Some(file.path), message),
+                    false => Finding::flag("check-evaded", Some(file.path), message),
+                }
+            }
+            false => Finding::flag("warnings-relaxed", Some(file.path), "Warnings are ignored here."),
+        };
+        findings.push(finding.at(line).texts(None, Some(&text)));
+    }
+}
+
+/// An import that must succeed became one that may fail, with nothing in its place.
+fn guarded_imports(
+    context: &Context<'_>,
+    file: &File<'_>,
+    before: Option<&Py>,
+    after: &Py,
+    findings: &mut Vec<Finding>,
+) {
+    let Some(before) = before else { return };
+    let is_import = |s: &Stmt| matches!(s, Stmt::Import(_) | Stmt::ImportFrom(_));
+    let key = super::python::stmt_key;
+    let plain: Vec<String> = before.body().iter().filter(|s| is_import(s)).map(key).collect();
+    for stmt in after.body() {
+        let Stmt::Try(s) = stmt else { continue };
+        let guards = s.body.iter().any(|b| is_import(b) && plain.contains(&key(b)));
+        let handles = s.handlers.iter().any(|ast::ExceptHandler::ExceptHandler(h)| {
+            !h.body.iter().any(|b| is_import(b) || matches!(b, Stmt::Raise(_)))
+        });
+        if guards && handles {
+            let message = "An import that had to succeed may now fail silently.";
+            let finding = match context.category() {
+                "import_dependency" => Finding::refuse("module-faked", Some(file.path), message),
+                _ => Finding::flag("module-faked", Some(file.path), message),
+            };
+            findings.push(finding.at(after.line_of(stmt)));
+        }
+    }
+}
+
+/// An annotation and its line, by what it annotates.
+type Annotated = BTreeMap<String, (String, u32)>;
+
 /// Annotations by what they annotate, and `cast(Any, …)`.
-fn annotations(py: &Py) -> (BTreeMap<String, (String, u32)>, Vec<(String, u32)>) {
-    fn scope(py: &Py, body: &[Stmt], prefix: &str, found: &mut BTreeMap<String, (String, u32)>) {
+fn annotations(py: &Py) -> (Annotated, Vec<(String, u32)>) {
+    fn scope(py: &Py, body: &[Stmt], prefix: &str, found: &mut Annotated) {
         for stmt in body {
             match stmt {
                 Stmt::FunctionDef(f) => {

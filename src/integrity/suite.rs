@@ -60,12 +60,21 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
             }
         }
     }
+    let requested: BTreeSet<String> = (before.iter())
+        .flat_map(|s| s.suite.units.iter().map(move |u| (s, u)))
+        .filter_map(|(s, u)| Some((u, pairs.get(&(s.path.as_str(), u.qual.as_str()))?)))
+        .flat_map(|(old, (_, new))| new.locals.difference(&old.locals).cloned().collect::<Vec<_>>())
+        .collect();
+    let moved: BTreeSet<&str> = pairs.values().map(|(_, u)| u.qual.as_str()).collect();
     for side in &after {
+        if let Some(file) = tests.iter().find(|f| f.path == side.path) {
+            preparing(context, file, before.iter().find(|b| b.path == side.path), side, &requested, findings);
+        }
         imports(context, before.iter().find(|b| b.path == side.path), side, findings);
         let old = before.iter().find(|b| b.path == side.path).map(|b| &b.suite);
         level(side, old, findings);
         shadowed(side, old, findings);
-        added(context, side, old, findings);
+        added(context, side, old, &moved, findings);
     }
 }
 
@@ -94,28 +103,22 @@ fn pair<'s>(context: &Context<'_>, before: &'s [Side], after: &'s [Side], findin
     let mut open: Vec<(&'s Side, &'s Unit)> = Vec::new();
     let candidates: Vec<(&'s Side, &'s Unit)> =
         after.iter().filter(|s| s.collected).flat_map(|s| s.suite.tests().map(move |u| (s, u))).collect();
-    for side in before {
-        for unit in side.suite.tests() {
-            let same = candidates.iter().find(|(s, u)| s.path == side.path && u.qual == unit.qual);
-            match same {
-                Some(found) => {
-                    taken.insert((&found.0.path, &found.1.qual));
-                    pairs.insert((&side.path, &unit.qual), *found);
-                }
-                None => open.push((side, unit)),
-            }
-        }
-    }
-    let ways: [&dyn Fn(&Unit, &Unit) -> bool; 4] = [
-        &|old, new| old.key == new.key && old.name == new.name,
-        &|old, new| old.key == new.key,
-        &|old, new| same_but_for_names(context, old, new),
-        &|old, new| old.name == new.name || !old.facts.is_empty() && covers(new, old),
+    open.extend(before.iter().flat_map(|side| side.suite.tests().map(move |unit| (side, unit))));
+    // The same place and body first, the same place last: a name may have gone to another test.
+    type Way<'w> = &'w dyn Fn(bool, &Unit, &Unit) -> bool;
+    let ways: [Way<'_>; 7] = [
+        &|here, old, new| here && old.qual == new.qual && old.key == new.key,
+        &|_, old, new| old.key == new.key && old.name == new.name,
+        &|_, old, new| old.key == new.key,
+        &|here, old, new| here && old.qual == new.qual,
+        &|_, old, new| same_but_for_names(context, None, old, new),
+        &|_, old, new| old.name == new.name,
+        &|_, old, new| !old.facts.is_empty() && covers(new, old),
     ];
     for way in ways {
         open.retain(|(side, unit)| {
-            let found =
-                candidates.iter().find(|(s, u)| !taken.contains(&(s.path.as_str(), u.qual.as_str())) && way(unit, u));
+            let free = |s: &Side, u: &Unit| !taken.contains(&(s.path.as_str(), u.qual.as_str()));
+            let found = candidates.iter().find(|(s, u)| free(s, u) && way(s.path == side.path, unit, u));
             let Some(found) = found else { return true };
             taken.insert((&found.0.path, &found.1.qual));
             pairs.insert((&side.path, &unit.qual), *found);
@@ -211,6 +214,52 @@ fn imports(context: &Context<'_>, before: Option<&Side>, after: &Side, findings:
     }
 }
 
+/// New fixtures and set-ups that run around tests that were there before.
+fn preparing(
+    context: &Context<'_>,
+    file: &File<'_>,
+    before: Option<&Side>,
+    side: &Side,
+    requested: &BTreeSet<String>,
+    findings: &mut Vec<Finding>,
+) {
+    let none = Suite::default();
+    let old = before.map_or(&none, |b| &b.suite);
+    let compared = Compared {
+        context,
+        file,
+        before_path: &side.path,
+        suite_before: old,
+        suite_after: &side.suite,
+        elsewhere: &[],
+    };
+    let shared = paths::name(&side.path) == "conftest.py";
+    for unit in side.suite.units.iter().filter(|u| !old.units.iter().any(|o| o.qual == u.qual)) {
+        let set_up = ["setUp", "setup", "tearDown", "teardown", "setUpClass", "setUpModule", "asyncSetUp"];
+        let automatic = unit.fixture == Some(true)
+            || set_up.iter().any(|s| unit.name == *s || unit.name.starts_with(&format!("{s}_")));
+        let applies = automatic && (shared || before.is_some()) || requested.contains(&unit.name);
+        if !applies {
+            continue;
+        }
+        for (target, line) in &unit.mocks {
+            findings.extend(compared.mocked(unit, target, *line).map(|f| f.texts(None, Some(target))));
+        }
+        for (text, line) in &unit.disabling {
+            let message = format!("`{}` skips or excuses the tests it runs around.", unit.qual);
+            findings.push(Finding::refuse("test-skipped", Some(&side.path), message).at(*line).texts(None, Some(text)));
+        }
+    }
+    for unit in side.suite.units.iter().filter(|u| u.kind == Kind::Helper && u.qual == u.name) {
+        let subject = side.suite.imports.get(&unit.name).or_else(|| old.imports.get(&unit.name));
+        let was = old.units.iter().any(|o| o.qual == unit.qual);
+        if !was && before.is_some() && subject.is_some_and(|m| context.is_project(m)) {
+            let message = format!("`{}` is now defined by the tests themselves.", unit.name);
+            findings.push(Finding::refuse("subject-replaced", Some(&side.path), message).at(unit.line));
+        }
+    }
+}
+
 /// Module and class level: marks, `collect_ignore`, `__test__`.
 fn level(side: &Side, old: Option<&Suite>, findings: &mut Vec<Finding>) {
     let none = Vec::new();
@@ -238,20 +287,22 @@ fn shadowed(side: &Side, old: Option<&Suite>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// New tests that assert nothing.
-fn added(context: &Context<'_>, side: &Side, old: Option<&Suite>, findings: &mut Vec<Finding>) {
+/// New tests that assert nothing; where coverage was what failed, that is all they are for.
+fn added(context: &Context<'_>, side: &Side, old: Option<&Suite>, moved: &BTreeSet<&str>, findings: &mut Vec<Finding>) {
     if !side.collected {
         return;
     }
-    for unit in side.suite.tests() {
-        if old.is_some_and(|s| s.units.iter().any(|u| u.qual == unit.qual)) || !unit.facts.is_empty() {
-            continue;
-        }
-        if old.is_none() && context.input.change.files.values().any(|f| f.after.is_none()) {
-            continue;
-        }
+    let is_new =
+        |u: &&Unit| !old.is_some_and(|s| s.units.iter().any(|o| o.qual == u.qual)) && !moved.contains(u.qual.as_str());
+    let new: Vec<&Unit> = side.suite.tests().filter(is_new).collect();
+    let empty = new.iter().filter(|u| u.facts.is_empty()).count();
+    for unit in new.iter().filter(|u| u.facts.is_empty()) {
         let message = format!("The new test `{}` asserts nothing.", unit.qual);
-        findings.push(Finding::flag("test-without-assertion", Some(&side.path), message).at(unit.line));
+        let finding = match context.category() == "coverage" && empty * 2 > new.len() {
+            true => Finding::refuse("test-without-assertion", Some(&side.path), message),
+            false => Finding::flag("test-without-assertion", Some(&side.path), message),
+        };
+        findings.push(finding.at(unit.line));
     }
 }
 

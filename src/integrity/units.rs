@@ -222,10 +222,17 @@ impl Reader<'_> {
                 unit.disabling.push((format!("@{text}"), self.py.line_of(decorator)));
             }
             if last(&dotted(&decorator.expression)) == "parametrize" {
+                super::python::exprs_in(&decorator.expression, &mut |e| {
+                    if disables(e) {
+                        unit.disabling.push((format!("@parametrize {}", canon(e)), self.py.line_of(e)));
+                    }
+                    true
+                });
                 unit.cases.extend(cases(&decorator.expression));
             }
             if last(&dotted(&decorator.expression)) == "fixture" {
                 unit.fixture = Some(text.contains("autouse=True"));
+                unit.cases.extend(params(&decorator.expression));
             }
             if let Some(target) = mock_target(&decorator.expression) {
                 unit.mocks.push((target, self.py.line_of(decorator)));
@@ -319,7 +326,7 @@ impl Reader<'_> {
                         unit.calls.push(name);
                     }
                 }
-                Expr::Name(n) if n.ctx.is_store() => {
+                Expr::Name(n) if n.ctx.is_store() || n.ctx.is_del() => {
                     unit.locals.insert(n.id.to_string());
                 }
                 Expr::Attribute(_) if disables(expr) => unit.disabling.push((canon(expr), py.line_of(expr))),
@@ -402,6 +409,18 @@ fn cases(expr: &Expr) -> Vec<String> {
         None => return Vec::new(),
     };
     elements.iter().map(case).collect()
+}
+
+/// The values of `fixture(params=[…])`.
+fn params(expr: &Expr) -> Vec<String> {
+    let Expr::Call(call) = expr else { return Vec::new() };
+    let values = call.arguments.keywords.iter().find(|k| k.arg.as_ref().is_some_and(|a| a.as_str() == "params"));
+    match values.map(|k| &k.value) {
+        Some(Expr::List(l)) => l.elts.iter().map(case).collect(),
+        Some(Expr::Tuple(t)) => t.elts.iter().map(case).collect(),
+        Some(other) => vec![canon(other)],
+        None => Vec::new(),
+    }
 }
 
 /// One case; `(1, 2)`, `[1, 2]` and `pytest.param(1, 2, id="x")` are the same.

@@ -1,6 +1,7 @@
 //! observe: what a run of a check left in, what it says out. The tools' own reports come first; the exit status and
 //! the report must agree before anything counts as passed.
 
+mod findings;
 mod junit;
 mod unittest;
 
@@ -11,8 +12,10 @@ use serde::Serialize;
 use crate::{
     detect::{Detector, Failure, Key},
     plan::{Check, shell},
-    sandbox::{CheckRun, Ended},
+    sandbox::{CheckRun, Ended, Finished},
 };
+
+pub use findings::{Findings, report_command};
 
 /// What became of one test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -40,6 +43,8 @@ pub struct Observed {
     pub failures: Vec<Failure>,
     /// Its tests, where the tool reports them.
     pub tests: Option<Tests>,
+    /// Its findings by file and rule, where the tool reports them.
+    pub findings: Option<Findings>,
     /// The output, bounded.
     pub output: Vec<u8>,
 }
@@ -77,13 +82,13 @@ pub fn reporting(script: &str) -> String {
     let verbose = |w: &&str| matches!(*w, "-v" | "--verbose" | "-q" | "--quiet" | "--help");
     let pipes = last.contains(['|', '>', ';', '&']);
     match shell::tool_arguments(&words, "unittest") {
-        Some(arguments) if !pipes && !arguments.iter().any(|w| verbose(&w)) => format!("{script} -v"),
+        Some(arguments) if !pipes && !arguments.iter().any(verbose) => format!("{script} -v"),
         _ => script.to_owned(),
     }
 }
 
-/// Reads a run. `root` is where the tree stood.
-pub fn observe(check: &Check, run: CheckRun, root: &str) -> Observed {
+/// Reads a run, and the output of its [`report_command`] where there was one. `root` is where the tree stood.
+pub fn observe(check: &Check, run: CheckRun, report: Option<&[u8]>, root: &str) -> Observed {
     let mut detector = Detector::for_command(&check.script, &[root.to_owned()]);
     detector.feed(&run.finished.output);
     let mut failures: Vec<Failure> = detector.finish().into_iter().flat_map(|log| log.failures).collect();
@@ -91,8 +96,17 @@ pub fn observe(check: &Check, run: CheckRun, root: &str) -> Observed {
         Some(report) => junit::read(report, root),
         None => unittest::read(&run.finished.output),
     };
+    let findings = report.and_then(|report| findings::read(&check.script, report, root));
     if run.finished.ended == Ended::Exit(0) {
         failures.clear(); // what a passing command prints is no failure
     }
-    Observed { ended: run.finished.ended, seconds: run.finished.seconds, failures, tests, output: run.finished.output }
+    if let Some(findings) = &findings {
+        // The tool's own report decides which findings there are.
+        failures.retain(|failure| match &failure.key {
+            Key::Finding { file, rule, .. } => findings.contains_key(&(file.clone(), rule.clone())),
+            _ => true,
+        });
+    }
+    let Finished { ended, seconds, output, .. } = run.finished;
+    Observed { ended, seconds, failures, tests, findings, output }
 }

@@ -1,5 +1,6 @@
 //! repair: the heart. Reproduce, repair, validate.
 
+pub mod dependencies;
 pub mod mechanical;
 pub mod reproduce;
 pub mod rules;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     detect::{Category, Detector, Failure, JobLog, Key},
-    observe::{Observed, TestOutcome, observe, reporting},
+    observe::{Observed, TestOutcome, observe, report_command, reporting},
     plan::{Check, Job},
     progress::Progress,
     sandbox::{Ended, Limits, Prepared, Recipe, Sandbox, SandboxError, describe, tail},
@@ -202,7 +202,11 @@ pub(super) async fn run_check(
         Err(SandboxError::Lost(_)) => prepared.run(&script, check.network, limits).await?,
         other => other?,
     };
-    Ok(observe(check, run, &prepared.root().display().to_string()))
+    let report = match report_command(&check.script) {
+        Some(script) => Some(prepared.run(&script, check.network, limits).await?.finished.output),
+        None => None,
+    };
+    Ok(observe(check, run, report.as_deref(), &prepared.root().display().to_string()))
 }
 
 fn install_failed(command: &str, output: &[u8], ended: Ended) -> Reproduction {

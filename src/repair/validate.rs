@@ -201,6 +201,14 @@ impl Judge {
             self.validation.collected.after += tests.len();
         }
         self.validation.collected.before += first.tests.as_ref().map_or(0, BTreeMap::len);
+        if let (Some(a), Some(b), Some(now)) = (&first.findings, &second.findings, &after.findings) {
+            for (finding, count) in now {
+                if *count > a.get(finding).copied().unwrap_or(0).max(b.get(finding).copied().unwrap_or(0)) {
+                    self.reasons
+                        .push(format!("`{name}` reports {} in {}, which it did not before", finding.1, finding.0));
+                }
+            }
+        }
         match (baseline.stable_tests(index), &after.tests) {
             (Some(before), Some(after)) => self.tests(&before, after, change),
             (Some(before), None) if !before.is_empty() && green => {

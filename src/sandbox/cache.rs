@@ -201,7 +201,7 @@ pub(super) fn key(recipe: &Recipe, tree: &Tree, python: &Python, kind: &str) -> 
     for command in &recipe.install {
         add(command.as_bytes());
     }
-    for (name, value) in recipe.env.iter().map(|(n, v)| (n, v)).chain(recipe.versions.iter().map(|(n, v)| (n, v))) {
+    for (name, value) in recipe.env.iter().chain(recipe.versions.iter().map(|(n, v)| (n, v))) {
         add(name.as_bytes());
         add(value.as_bytes());
     }

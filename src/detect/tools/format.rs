@@ -13,7 +13,7 @@ patterns! {
     HOOK = r"^(\S.*?)\.{3,}(?:\(.*\))?(Failed|Passed|Skipped)$";
     HOOK_ID = r"^- hook id: (\S+)$";
     HOOK_EXIT = r"^- exit code: (\d+)$";
-    FIXING = r"^(?:Fixing|fixed|Fixed) (\S+)$";
+    FIXING = r"^(?:Fixing|fixed|Fixed|reformatted) (\S+)$";
     NO_TOOL = r"^Executable `([^`]+)` not found$";
 }
 

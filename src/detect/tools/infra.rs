@@ -24,7 +24,7 @@ patterns! {
         | Permission\ denied\ \(publickey\) | Cannot\ connect\ to\ the\ Docker\ daemon | ^E:\ (?:Failed\ to\ fetch|Unable\ to\ fetch|Could\ not\ get\ lock)
         | ^received\ SIG(?:INT|TERM)|toomanyrequests:|Error\ response\ from\ daemon|^gpg:\ .*failed | runner-container-hooks\]\ FATAL";
     CRASH = r"^(?:Fatal Python error: .*|.*Segmentation fault.*|.*\(core dumped\).*|Bus error.*|Aborted.*|Illegal instruction.*|Killed|.*terminate called after throwing.*)$";
-    NOT_FOUND = r"^(?:\S+: )?(?:line \d+: )?(\S+): (?:command )?not found$";
+    NOT_FOUND = r"^(?:\S+: )?(?:line \d+: |\d+: )?(\S+): (?:command )?not found$|^error: Failed to spawn: `([^`]+)`$|^\S*python[\w.]*(?:\.exe)?: No module named ([\w.]+)$";
 }
 
 /// Reads one line. `error` says that the runner marked it as one.
@@ -49,11 +49,16 @@ pub(super) fn line(line: &str, error: bool, sink: &mut Sink) {
     } else if !line.starts_with(' ') && CRASH.is_match(line) {
         let key = Key::Command { command: command(sink), error: error_class(line).to_owned() };
         sink.push(Found::new(Category::Crash, "process", key, line).weigh(Weight::Cause));
-    } else if line.ends_with("not found")
+    } else if (line.ends_with("not found")
+        || line.contains(": No module named ")
+        || line.starts_with("error: Failed to s"))
         && let Some(found) = NOT_FOUND.captures(line)
     {
-        let key = Key::Missing { name: found[1].to_owned() };
-        sink.push(Found::new(Category::ImportDependency, "shell", key, line).weigh(Weight::Cause));
+        let name = found.iter().skip(1).flatten().next().map_or("", |name| name.as_str());
+        let cause = exception::missing_cause(name);
+        let key = Key::Missing { name: name.to_owned() };
+        let failure = Found::new(Category::ImportDependency, "shell", key, &sink.paths.relative(line));
+        sink.push(failure.because(cause).weigh(Weight::Cause));
     }
 }
 

@@ -10,6 +10,7 @@ mod pytest;
 mod section;
 mod security;
 mod sphinx;
+mod summary;
 mod traceback;
 mod types;
 mod unittest;
@@ -35,14 +36,17 @@ pub(super) struct Tools {
 
 impl Tools {
     /// Reads one line of a step's output, plain text. `error` says that the runner marked it as an error.
-    pub(super) fn line(&mut self, line: &str, error: bool, sink: &mut Sink) {
+    /// `false`: it belongs to a test's report, and nobody else should make anything of it.
+    pub(super) fn line(&mut self, line: &str, error: bool, sink: &mut Sink) -> bool {
         let open = self.pytest.line(line, sink);
-        if open == Open::Nobody {
-            return;
+        if open == Open::Nobody || self.unittest.line(line, sink) {
+            return false;
         }
-        if self.unittest.line(line, sink) {
-            return;
-        }
+        self.rest(line, error, open, sink);
+        true
+    }
+
+    fn rest(&mut self, line: &str, error: bool, open: Open, sink: &mut Sink) {
         if coverage::line(line, sink) {
             sink.quote(line);
             return;
@@ -53,8 +57,8 @@ impl Tools {
                 || self.format.line(line, sink)
                 || self.lint.line(line, sink)
                 || self.security.line(line, sink)
-                || self.sphinx.line(line, sink)
-                || self.packages.line(line, sink);
+                || self.packages.line(line, sink)
+                || self.sphinx.line(line, sink);
             if sink.found.len() > before || !taken {
                 sink.quote(line);
             }

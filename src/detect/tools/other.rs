@@ -17,7 +17,8 @@ patterns! {
     ESLINT = r"^\s+(\d+):(\d+)\s+error\s+(.*?)\s{2,}(\S+)$";
     ESLINT_FILE = r"^(/\S+|[A-Za-z]:\\\S+)$";
     PRETTIER = r"^\[warn\] (\S+)$";
-    MAVEN = r"^(?:\d+ )?\[ERROR\]\s+(?:Tests run:.*FAILURE!.*? in |)([\w.$]+)[.:](\w+)(?::\d+)?.*(?:FAILURE!|ERROR!|expected).*$";
+    MAVEN = r"^(?:\d+ )?\[ERROR\]\s+([\w.$]+\.[A-Za-z_]\w*)(?:\(.*\))?(?::(\d+)|\s).*(?:FAILURE!|ERROR!|expected|->).*$";
+    SUREFIRE = r"Tests run: .*<<< (?:FAILURE|ERROR)!.* in ([\w.$]+)$";
     GRADLE = r"^(\w+(?:\.\w+)*) > (.+?) FAILED$";
     AT = r"^\s*(?:❯|at .*\(|at )\s*([^\s():]+\.[cm]?[jt]sx?):(\d+):\d+\)?$";
     SUITE = r"^\s*FAIL\s+(\S+\.[cm]?[jt]sx?)";
@@ -32,6 +33,7 @@ pub(super) struct Other {
     rust: Option<(Option<String>, String)>,
     go: Option<(String, u32, String)>,
     suite: Option<String>,
+    classes: Vec<String>,
     failures: Option<Vec<String>>,
 }
 
@@ -144,8 +146,15 @@ impl Other {
                 test(sink, "gradle", &format!("{}.{}", &found[1], &found[2]), None);
             }
         } else if line.contains("[ERROR]") {
-            if let Some(found) = MAVEN.captures(line) {
-                test(sink, "maven", &format!("{}.{}", &found[1], &found[2]), None);
+            if let Some(found) = SUREFIRE.captures(line) {
+                if self.classes.len() < 200 {
+                    self.classes.push(found[1].to_owned());
+                }
+            } else if let Some(found) = MAVEN.captures(line) {
+                let class = found[1].rsplit_once('.').map_or("", |(class, _)| class);
+                let full = self.classes.iter().rev().find(|full| full.ends_with(&format!(".{class}")));
+                let package = full.and_then(|full| full.strip_suffix(class)).unwrap_or_default();
+                test(sink, "maven", &format!("{package}{}", &found[1]), None);
             }
         } else if (line.contains("egress") || line.starts_with("REGRESS")) && BENCHMARK.is_match(line) {
             let key = Key::Message { file: None, message: sink.paths.stable(line) };

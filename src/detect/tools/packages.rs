@@ -110,7 +110,9 @@ impl Packages {
         if line.contains("ERROR: ")
             && let Some(found) = PIP.captures(text)
         {
-            if found[1].starts_with("Ignored the following") {
+            let repeated =
+                found[1].starts_with("ResolutionImpossible") && sink.found.iter().any(|found| found.tool == "pip");
+            if repeated || found[1].starts_with("Ignored the following") {
                 return true;
             }
             let category = if sink.network { Category::Infra } else { Category::ImportDependency };

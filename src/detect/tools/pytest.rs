@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::section::{Section, head_of};
+use super::summary::{ENTRIES, Listed, emit, listed, push};
 use crate::detect::exception;
 use crate::detect::failure::{Category, Key};
 use crate::detect::found::{Found, Sink, Weight};
-use crate::detect::text::{bounded, is_project, patterns};
+use crate::detect::text::{bounded, patterns};
 
 patterns! {
     BANNER = r"^=+ (.+?) =+$";
@@ -16,8 +17,6 @@ patterns! {
     COUNTS = r"^(?:=+ )?(?:no tests ran|\d+ (?:failed|passed|errors?|skipped|deselected|xfailed|xpassed|warnings?|rerun|subtests (?:passed|failed))(?:, \d+ [a-z ]+)*) in [\d.]+ ?s(?:econds)?.*$";
     VERBOSE = r"^([^\s\[].*?::.*?)(?: <- \S+)? (FAILED|ERROR)(?: +\([^)]*\))?(?: +\[[^\]]*\]){0,2}\s*$";
     XDIST = r"^\[gw\d+\] (?:\[ *\d+%\] )?(FAILED|ERROR) (\S.*?::.*?)(?: <- \S+)?\s*$";
-    SUMMARY = r"^(FAILED|ERROR) (?:\[[\d.]+s\] )?(\S.*)$";
-    FILE_ID = r"^[^\s:]+\.(?:py|pyx|txt|rst|md|ipynb|yml|yaml|toml)$";
     CONFTEST = r"^(?:ImportError while loading conftest|ConftestImportFailure: .*\(from) '?([^')]+?\.py)'?\)?\.?$";
     USAGE = r"^ERROR: (?:usage: .*|file or directory not found: (.*)|not found: (.*)|(.*: error: .*)|(found no collectors for .*))$";
 }
@@ -44,13 +43,6 @@ pub(super) enum Open {
 }
 
 #[derive(Debug)]
-struct Listed {
-    error: bool,
-    id: String,
-    message: Option<String>,
-}
-
-#[derive(Debug)]
 pub(super) struct Pytest {
     place: Place,
     captured: bool,
@@ -67,6 +59,8 @@ pub(super) struct Pytest {
     interrupted: bool,
     started: Option<String>,
     hung: bool,
+    /// Ids that were printed, and heads of sections: they settle where an id of the summary ends.
+    known: HashSet<String>,
 }
 
 impl Default for Pytest {
@@ -87,11 +81,10 @@ impl Default for Pytest {
             interrupted: false,
             started: None,
             hung: false,
+            known: HashSet::new(),
         }
     }
 }
-
-const ENTRIES: usize = 5000;
 
 impl Pytest {
     /// Reads one line and says who else may.
@@ -115,10 +108,10 @@ impl Pytest {
             return Open::Nobody;
         }
         match self.place {
-            Place::Outside => self.outside(line, sink),
+            Place::Outside => self.outside(line),
             Place::Progress => self.progress(line),
             Place::Sections { errors } => self.section(line, errors),
-            Place::Summary => self.summary(line, sink),
+            Place::Summary => self.summary(line),
             Place::Other => {
                 if line.starts_with("INTERNALERROR>") {
                     self.internal(line)
@@ -138,9 +131,8 @@ impl Pytest {
         if self.captured && !line.starts_with('=') {
             return Open::Nobody;
         }
-        if line.contains("no tests ran") {
-            self.empty = true;
-        }
+        self.empty |=
+            !["passed", "failed", "error", "skipped", "xfailed", "xpassed"].iter().any(|word| line.contains(word));
         self.close();
         self.place = Place::Outside;
         Open::Nobody
@@ -176,10 +168,14 @@ impl Pytest {
         };
         self.close();
         self.place = place;
+        if place == Place::Summary {
+            self.known = self.verbose.iter().map(|listed| listed.id.clone()).collect();
+            self.known.extend(self.sections.iter().map(|section| section.head.clone()));
+        }
         Some(Open::Nobody)
     }
 
-    fn outside(&mut self, line: &str, sink: &mut Sink) -> Open {
+    fn outside(&mut self, line: &str) -> Open {
         if let Some(section) = &mut self.current {
             // A conftest that could not be loaded: its traceback follows until something else begins.
             if line.trim().is_empty() {
@@ -205,7 +201,6 @@ impl Pytest {
         {
             let said = found.iter().skip(1).flatten().next().map_or(&line[7..], |said| said.as_str());
             self.usage = Some(bounded(said, 500).to_owned());
-            let _ = sink;
             return Open::Crash;
         }
         if self.usage.is_some() && line.contains(": error: ") && line.contains("pytest") {
@@ -249,8 +244,11 @@ impl Pytest {
             self.place = Place::Sections { errors: line.contains(" ERROR ") };
             return self.section(line, line.contains(" ERROR "));
         }
-        if line.starts_with("+++") && line.contains(" Timeout +") {
+        if line.contains("+ Timeout +") {
             self.hung = true;
+            if let Some((id, _)) = line.split_once(" +++").filter(|(id, _)| id.contains("::") && !id.contains(' ')) {
+                self.started = Some(bounded(id, 500).to_owned());
+            }
         }
         if line.contains("::") && !line.contains(' ') {
             self.started = Some(bounded(line, 500).to_owned());
@@ -295,18 +293,16 @@ impl Pytest {
         Open::Nobody
     }
 
-    fn summary(&mut self, line: &str, sink: &mut Sink) -> Open {
-        if line.starts_with("FAILED ") || line.starts_with("ERROR ") {
-            let known: HashSet<&str> = self.verbose.iter().map(|listed| listed.id.as_str()).collect();
-            if let Some(listed) = listed(line, &known) {
-                push(&mut self.listed, listed);
-                return Open::Nobody;
-            }
+    fn summary(&mut self, line: &str) -> Open {
+        if (line.starts_with("FAILED ") || line.starts_with("ERROR "))
+            && let Some(listed) = listed(line, &self.known)
+        {
+            push(&mut self.listed, listed);
+            return Open::Nobody;
         }
         if line.starts_with("!!!!") {
             self.interrupted |= line.contains("KeyboardInterrupt");
         }
-        let _ = sink;
         Open::Crash
     }
 
@@ -364,10 +360,10 @@ impl Pytest {
             let head = head_of(&listed.id);
             let candidates = heads.get(head.as_str()).map_or(&[][..], Vec::as_slice);
             let path = sink.paths.file(listed.id.split("::").next().unwrap_or_default());
-            let best = candidates.iter().copied().filter(|index| !used[*index]).max_by_key(|index| {
+            let open = |index: &usize| !used[*index] && self.sections[*index].errors == listed.error;
+            let best = candidates.iter().copied().filter(open).max_by_key(|index| {
                 let section = &self.sections[*index];
                 (
-                    section.errors == listed.error,
                     section.first.as_deref().is_some_and(|first| sink.paths.file(first).ends_with(&path)),
                     std::cmp::Reverse(*index),
                 )
@@ -381,6 +377,10 @@ impl Pytest {
         for (index, section) in self.sections.iter().enumerate() {
             if !used[index] {
                 let id = section.id(&sink.paths);
+                // xdist heads the section of a worker that died with the test's file.
+                if section.class().is_none() && ids.iter().any(|known| known.starts_with(&section.head)) {
+                    continue;
+                }
                 // The same id is known from the summary: one of several sections of one test.
                 if !(section.listed_elsewhere() && ids.contains(id.as_str())) {
                     emit(sink, &mut seen, &id, None, Some(section));
@@ -401,7 +401,8 @@ impl Pytest {
             exception::apply(&mut found, class, message);
             sink.push(found);
         } else if let Some(usage) = &self.usage {
-            let key = Key::Message { file: None, message: sink.paths.stable(usage) };
+            let said = usage.split_once(": error: ").map_or(usage.as_str(), |(_, said)| said);
+            let key = Key::Message { file: None, message: sink.paths.stable(said) };
             sink.push(Found::new(Category::RuntimeError, "pytest", key, usage).weigh(Weight::Cause));
         } else if self.hung {
             let message = "a test ran into its timeout";
@@ -418,133 +419,5 @@ impl Pytest {
             let found = Found::new(Category::UnitTest, "pytest", key("no tests ran"), "no tests ran");
             sink.push(found.weigh(Weight::Cause));
         }
-    }
-}
-
-fn push(list: &mut Vec<Listed>, listed: Listed) {
-    if list.len() < ENTRIES {
-        list.push(listed);
-    }
-}
-
-/// A line of the short summary. `known` are ids that were printed before, which settles where an id ends.
-fn listed(line: &str, known: &HashSet<&str>) -> Option<Listed> {
-    let found = SUMMARY.captures(line)?;
-    let error = &found[1] == "ERROR";
-    let text = found.get(2)?.as_str();
-    let (id, message) = split(text, known);
-    let path = id.split("::").next().unwrap_or_default();
-    if path.contains(' ') || !(id.contains("::") || FILE_ID.is_match(id) || (error && id.contains('/'))) {
-        return None;
-    }
-    Some(Listed { error, id: bounded(id, 1000).trim_end().to_owned(), message: message.map(str::to_owned) })
-}
-
-/// Splits `id - message`, where both may hold ` - `.
-fn split<'a>(text: &'a str, known: &HashSet<&str>) -> (&'a str, Option<&'a str>) {
-    let mut cuts = text.match_indices(" - ").map(|(at, _)| at);
-    if !known.is_empty() {
-        if known.contains(text.trim_end()) {
-            return (text, None);
-        }
-        if let Some(at) = cuts.clone().take(20).find(|at| known.contains(&text[..*at])) {
-            return (&text[..at], Some(&text[at + 3..]));
-        }
-    }
-    let name = text.find("::").map_or(0, |at| at + 2);
-    // Parameters end at the first `]` that ends the line or has a message after it, if they begin before any ` - `.
-    if let Some(open) = text[name..].find('[').map(|at| at + name)
-        && !text[..open].contains(" - ")
-    {
-        if let Some(at) = text[open..].find("] - ").map(|at| at + open + 1) {
-            return (&text[..at], Some(&text[at + 3..]));
-        }
-        return (text, None);
-    }
-    match cuts.next() {
-        Some(at) => (&text[..at], Some(&text[at + 3..])),
-        None => (text, None),
-    }
-}
-
-/// One failure for one id.
-fn emit(
-    sink: &mut Sink,
-    seen: &mut HashMap<(String, Option<String>), usize>,
-    id: &str,
-    said: Option<&str>,
-    section: Option<&Section>,
-) {
-    let id = sink.paths.file(id);
-    let (mut class, mut message) = (None, String::new());
-    if let Some(said) = said {
-        message = said.to_owned();
-        if let Some((name, _)) = exception::parse(said) {
-            class = Some(name);
-        } else if said.starts_with("assert ") {
-            class = Some("AssertionError".to_owned());
-        }
-    }
-    let mut found =
-        Found::new(super::test_category(&id), "pytest", Key::Message { file: None, message: String::new() }, "");
-    let mut cause = None;
-    if let Some(section) = section {
-        if let Some(name) = section.class() {
-            class = Some(name.to_owned());
-        }
-        if let Some(text) = section.message() {
-            message = text;
-        }
-        let (file, line) = section.place(&sink.paths);
-        found.file = file;
-        found.line = line;
-        found.excerpt = section.excerpt();
-        cause = section.function(&sink.paths);
-        if section.doctest() {
-            found.category = Category::Docs;
-            found.tool = "doctest";
-        }
-    }
-    if found.file.is_none() {
-        let path = id.split("::").next().unwrap_or_default();
-        found.file = (is_project(path) && path.contains('.')).then(|| path.to_owned());
-    }
-    if message.is_empty() {
-        message = class.clone().unwrap_or_else(|| "failed".to_owned());
-    }
-    let timeout = message.contains("Timeout >") || message.contains("Timeout (>");
-    if timeout && class.as_deref() == Some("Failed") {
-        class = Some("Timeout".to_owned());
-        found.category = Category::Timeout;
-    }
-    let base = id.split('[').next().unwrap_or(&id);
-    let short = class.clone().unwrap_or_default();
-    found.cause = Some(match cause {
-        Some((file, function)) if !(base.contains(&file) && base.ends_with(&format!("::{function}"))) => {
-            format!("function|{file}|{function}|{short}")
-        }
-        _ => format!("test|{base}|{short}"),
-    });
-    found.message = bounded(message.trim(), crate::detect::text::MESSAGE).to_owned();
-    found.test_id = Some(id.clone());
-    found.key = Key::Test { id: id.clone(), exception: class.clone() };
-    if let Some(class) = &class {
-        let text = found.message.clone();
-        let text = text.split_once(": ").map_or(text.as_str(), |(_, text)| text);
-        exception::apply(&mut found, class, text);
-    }
-    if let Some(at) = seen.get(&(id.clone(), class.clone())) {
-        if let Some(first) = sink.found.get_mut(*at) {
-            first.count += 1;
-        }
-        return;
-    }
-    let at = sink.found.len();
-    if found.excerpt.is_empty() {
-        found.excerpt = format!("{id}: {}", bounded(&found.message, 500));
-    }
-    sink.push(found);
-    if sink.found.len() > at {
-        seen.insert((id, class), at);
     }
 }

@@ -3,6 +3,7 @@
 //! A rule matches what a tool reported, and does the one thing that has a single mechanical reading. All matching rules
 //! of a job are applied together, in the order of the [`CATALOGUE`]. A rule that nearly applied says why it did not.
 
+mod added;
 mod importers;
 mod manifests;
 mod metadata;
@@ -22,6 +23,7 @@ use serde::Serialize;
 
 pub use crate::fix_type::FixType;
 use crate::{detect::Failure, registry::Registry, sandbox::Finished};
+pub use added::{Added, added_requirements};
 
 /// A scratch copy of the tree, with the job's environment prepared.
 #[async_trait]

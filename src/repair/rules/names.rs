@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
-/// A pattern that is compiled once; `None` never happens, a test sees to that.
+/// A pattern that is compiled once. `None` where it is no pattern: its rule's tests fail then.
 macro_rules! matcher {
     ($pattern:expr) => {
         LazyLock::new(|| Regex::new($pattern).ok())

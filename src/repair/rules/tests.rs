@@ -424,3 +424,72 @@ async fn a_misspelt_word_is_corrected_in_prose_only() {
     assert_eq!(case.read("docs/a.rst"), "One\nteh internally teh\n", "{:?}", repaired.notes);
     assert_eq!(case.read("a.py"), "teh = 1  # fine\n# the end\n", "{:?}", repaired.notes);
 }
+
+#[tokio::test]
+async fn requirements_files_that_the_project_reads_are_its_declaration() {
+    let source = ("p/__init__.py", "import yaml\n");
+    let list = ("requirements.txt", "click>=8\nzebra>=2\n");
+    let dynamic = "[project]\nname = \"p\"\ndynamic = [\"dependencies\"]\n\n\
+                   [tool.setuptools.dynamic]\ndependencies = { file = [\"requirements.txt\"] }\n";
+    let setup = "setup(install_requires=open('requirements.txt').read().splitlines())\n";
+    let cfg = "[options]\ninstall_requires = file: requirements.txt\n";
+    for manifest in [("pyproject.toml", dynamic), ("setup.py", setup), ("setup.cfg", cfg), ("README.md", "")] {
+        let case =
+            Case::new(&[manifest, source, list]).fails(missing("yaml")).installs("pip install -r requirements.txt");
+        let repaired = case.repair().await;
+        assert_eq!(repaired.notes, Vec::<String>::new(), "{}", manifest.0);
+        assert_eq!(case.read("requirements.txt"), "click>=8\nPyYAML>=6.0\nzebra>=2\n", "{}", manifest.0);
+    }
+}
+
+#[tokio::test]
+async fn a_monorepos_dependency_goes_to_the_package_that_imports_it() {
+    let case = Case::new(&[
+        ("pyproject.toml", PROJECT),
+        ("services/api/pyproject.toml", "[project]\nname = \"api\"\ndependencies = []\n"),
+        ("services/api/src/api/__init__.py", "import yaml\n"),
+    ])
+    .fails(missing("yaml"));
+    assert_eq!(case.repair().await.applied[0].files, ["services/api/pyproject.toml"]);
+    assert_eq!(case.read("services/api/pyproject.toml"), "[project]\nname = \"api\"\ndependencies = [\"PyYAML\"]\n");
+}
+
+#[tokio::test]
+async fn an_installed_package_or_an_unreachable_index_adds_nothing() {
+    let mut case = Case::new(&[("pyproject.toml", PROJECT), ("p/a.py", "import yaml\n")]).fails(missing("yaml"));
+    case.installed.push(("pyyaml".to_owned(), "6.0".to_owned()));
+    assert!(case.repair().await.notes[0].contains("is installed"));
+    let workspace = Plain { root: case.folder.path().to_owned(), path: case.path.clone() };
+    let registry = Registry::new("http://127.0.0.1:1/simple").unwrap();
+    let (failures, install) = (&case.failures, &case.install);
+    let context =
+        RuleContext { workspace: &workspace, failures, install, installed: &[], workdir: "", registry: &registry };
+    let repaired = repair(&context).await.unwrap();
+    assert_eq!(repaired.applied, []);
+    assert!(repaired.notes[0].contains("can't be reached"), "{:?}", repaired.notes);
+}
+
+#[tokio::test]
+async fn mypys_undefined_names_are_imported_as_well() {
+    let message = "Name \"Path\" is not defined  [name-defined]";
+    let case = Case::new(&[("a.py", "\"\"\"A.\"\"\"\n\n\ndef f(x: Path) -> None: ...\n")]).fails(finding(
+        "mypy",
+        "a.py",
+        4,
+        "name-defined",
+        message,
+    ));
+    let repaired = case.repair().await;
+    assert!(
+        case.read("a.py").starts_with("\"\"\"A.\"\"\"\n\nfrom pathlib import Path\n\n\ndef"),
+        "{:?}",
+        repaired.notes
+    );
+}
+
+#[test]
+fn the_catalogue_names_each_rule_once() {
+    let ids: std::collections::BTreeSet<&str> = CATALOGUE.iter().map(|doc| doc.id).collect();
+    assert_eq!(ids.len(), CATALOGUE.len());
+    assert!(CATALOGUE.iter().all(|doc| ![doc.repairs, doc.evidence, doc.example].contains(&"")));
+}

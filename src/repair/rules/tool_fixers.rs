@@ -156,8 +156,10 @@ async fn run(
     for failure in reported {
         if tool.reported_as == "ruff" {
             match &failure.key {
-                // An undefined name is another rule's: ruff has no fix for it.
-                Key::Finding { rule, .. } if matches(&CODE, rule) && rule != "F821" => codes.insert(rule.clone()),
+                // An undefined name is another rule's, and a syntax error nobody's: ruff has no fix for them.
+                Key::Finding { rule, .. } if matches(&CODE, rule) && !["F821", "E999"].contains(&rule.as_str()) => {
+                    codes.insert(rule.clone())
+                }
                 _ => continue,
             };
         }
@@ -183,7 +185,13 @@ async fn run(
         _ => options(command, tool),
     };
     let call = Call { context, options, origin, tool };
-    let before = tree.snapshot()?;
+    let before = match tree.snapshot() {
+        Ok(before) => before,
+        Err(error) => {
+            repaired.note(tool.doc.id, error);
+            return Ok(());
+        }
+    };
     // A file that was in ruff's format before its fixes stays in it.
     let formatted = if tool.reported_as == "ruff" { call.in_format(&files).await? } else { Vec::new() };
     tree.restore(&before, &[])?;

@@ -2,7 +2,7 @@
 //! task.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Component, Path, PathBuf},
 };
@@ -17,7 +17,7 @@ const LARGEST_FILE: u64 = 2 << 20;
 /// More files than that in a tree are not looked at.
 const MOST_FILES: usize = 50_000;
 /// A snapshot keeps that much content.
-const LARGEST_SNAPSHOT: u64 = 1 << 30;
+const LARGEST_SNAPSHOT: u64 = 512 << 20;
 /// Folders that are no part of the project.
 const FOREIGN: &[&str] =
     &[".git", ".hg", ".venv", "venv", ".tox", ".nox", "node_modules", "__pycache__", ".eggs", ".mypy_cache"];
@@ -121,12 +121,15 @@ impl<'a> Tree<'a> {
             }
             files.insert(path.clone(), fs::read(&absolute).with_context(|| format!("could not read {path}"))?);
         }
-        Ok(Snapshot { files })
+        Ok(Snapshot { files, links: self.links() })
     }
 
     /// Puts back everything that differs from the snapshot but `allowed`, and says which of `allowed` differ.
     pub(super) fn restore(&self, snapshot: &Snapshot, allowed: &[String]) -> anyhow::Result<Vec<String>> {
         let mut changed = Vec::new();
+        for link in self.links().difference(&snapshot.links) {
+            fs::remove_file(link).context("could not remove a symbolic link")?;
+        }
         for path in self.files() {
             if !snapshot.files.contains_key(&path) {
                 fs::remove_file(self.root.join(&path)).with_context(|| format!("could not remove {path}"))?;
@@ -154,6 +157,14 @@ impl<'a> Tree<'a> {
         Ok(changed)
     }
 
+    fn links(&self) -> BTreeSet<PathBuf> {
+        let entries = WalkDir::new(self.root).follow_links(false).into_iter();
+        let own =
+            entries.filter_entry(|entry| entry.depth() == 0 || !entry.file_name().to_str().is_some_and(is_foreign));
+        let links = own.filter_map(Result::ok).filter(|entry| entry.path_is_symlink() && entry.depth() > 0);
+        links.map(walkdir::DirEntry::into_path).collect()
+    }
+
     fn locate_parent(&self, path: &str) -> Option<PathBuf> {
         match path.rsplit_once('/') {
             Some((folder, _)) => self.locate(folder).filter(|found| found.is_dir()),
@@ -165,6 +176,7 @@ impl<'a> Tree<'a> {
 /// What a tree held at a moment.
 pub(super) struct Snapshot {
     files: BTreeMap<String, Vec<u8>>,
+    links: BTreeSet<PathBuf>,
 }
 
 fn is_foreign(name: &str) -> bool {
@@ -253,8 +265,10 @@ mod tests {
         fs::write(root.path().join("b.py"), "2").unwrap();
         fs::remove_file(root.path().join("c.py")).unwrap();
         fs::write(root.path().join("new.py"), "2").unwrap();
+        std::os::unix::fs::symlink("/etc", root.path().join("link")).unwrap();
         assert_eq!(tree.restore(&before, &["a.py".to_owned()]).unwrap(), ["a.py"]);
         assert_eq!(tree.files(), ["a.py", "b.py", "c.py"]);
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 3);
         assert_eq!(fs::read(root.path().join("b.py")).unwrap(), b"1");
     }
 

@@ -184,8 +184,9 @@ fn own_state(reached: &mut Reached) {
         line.unwrap_or_default().split_whitespace().next().unwrap_or_default().to_owned()
     };
     reached.uid = field("Uid");
-    reached.capabilities =
-        ["CapPrm", "CapEff", "CapBnd"].map(|name| field(name).trim_start_matches('0').to_owned()).concat();
+    // What an exec could give back matters for root only.
+    let sets = if reached.uid == "0" { &["CapPrm", "CapEff", "CapBnd"][..] } else { &["CapPrm", "CapEff"][..] };
+    reached.capabilities = sets.iter().map(|name| field(name).trim_start_matches('0').to_owned()).collect();
     reached.no_new_privileges = field("NoNewPrivs") == "1";
     reached.seccomp = field("Seccomp") == "2";
 }

@@ -46,7 +46,7 @@ pub(super) fn become_command(inner: &Inner, output: OwnedFd, say: Say<'_>) -> io
         sys::close_on_exec_from(3)?;
         return program.exec(inner);
     }
-    set_limits(inner.uid.map(|_| inner.processes))?;
+    set_limits(Some(inner.process_limit))?;
     if nix::unistd::geteuid().is_root() || inner.layer != Layer::Bare {
         // Where we have no capability there is none to drop.
         let _ = sys::drop_bounding_set();
@@ -120,7 +120,7 @@ fn reset_signals() {
     let _ = sys::default_signal(Signal::SIGPIPE);
 }
 
-fn set_limits(processes: Option<u32>) -> io::Result<()> {
+fn set_limits(processes: Option<u64>) -> io::Result<()> {
     const FILE_SIZE: u64 = 16 << 30;
     const FILES: u64 = 65_536;
     let lower = |resource, to: u64| -> io::Result<()> {
@@ -135,8 +135,7 @@ fn set_limits(processes: Option<u32>) -> io::Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, soft.clamp(1024.min(hard), hard), hard)?;
     if let Some(processes) = processes {
-        // A little above the limit, so that the supervisor sees it passed, and says so.
-        lower(Resource::RLIMIT_NPROC, u64::from(processes) + 64)?;
+        lower(Resource::RLIMIT_NPROC, processes)?;
     }
     Ok(())
 }

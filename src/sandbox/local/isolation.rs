@@ -244,6 +244,9 @@ impl Isolation {
             if writable && self.own_uid && !self.is_ours(&real) {
                 return refuse(format!("{} is not below a directory of ours, so it can't be writable", path.display()));
             }
+            if !writable && self.own_uid && !records::readable_by_others(&real) {
+                return refuse(format!("{} is closed to the run's user: it needs mode o+rX", path.display()));
+            }
             if self.layer == Layer::Bare && self.own_uid && !records::reachable_by_others(&real) {
                 return refuse(format!("{} is closed to the run's user, and there are no namespaces", path.display()));
             }

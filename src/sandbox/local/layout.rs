@@ -21,7 +21,7 @@ pub(super) enum Step {
 pub(super) const SYSTEM: [&str; 7] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
 
 /// What Python, git, pip, OpenSSL and the loader read. Accounts, resolver and hosts are made, not shown.
-pub(super) const ETC: [&str; 25] = [
+pub(super) const ETC: [&str; 30] = [
     "alternatives",
     "ca-certificates",
     "ca-certificates.conf",
@@ -40,11 +40,16 @@ pub(super) const ETC: [&str; 25] = [
     "mime.types",
     "nsswitch.conf",
     "os-release",
-    "pki",
+    "pki/ca-trust",
+    "pki/tls/cert.pem",
+    "pki/tls/certs",
+    "pki/tls/openssl.cnf",
     "protocols",
     "python3",
     "services",
-    "ssl",
+    "ssl/cert.pem",
+    "ssl/certs",
+    "ssl/openssl.cnf",
     "terminfo",
     "timezone",
 ];

@@ -221,7 +221,7 @@ pub(super) fn judge(
 
 /// What the isolation itself sets.
 fn is_expected(name: &str) -> bool {
-    matches!(name, "TMPDIR" | "GIT_CONFIG_NOSYSTEM")
+    matches!(name, "TMPDIR" | "GIT_CONFIG_NOSYSTEM" | "USER")
 }
 
 #[cfg(test)]

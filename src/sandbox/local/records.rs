@@ -103,7 +103,7 @@ pub(super) fn sweep(state_dir: &Path) -> io::Result<Swept> {
 fn clear(dir: &Path) -> usize {
     let record = fs::read(dir.join("record.json")).ok().and_then(|json| serde_json::from_slice::<Record>(&json).ok());
     let mut killed = 0;
-    if let Some(record) = record {
+    if let Some(record) = record.filter(|record| record.uid.is_none_or(is_run_user)) {
         killed = kill_leftovers(dir, &record);
     }
     remove(dir);
@@ -237,6 +237,14 @@ fn remove(path: &Path) {
         }
         let _ = fs::remove_dir_all(path);
     }
+}
+
+/// Whether another user may read what is at a path, once there.
+pub(super) fn readable_by_others(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| {
+        let needed = if meta.is_dir() { 0o005 } else { 0o004 };
+        meta.mode() & needed == needed || is_run_user(meta.uid())
+    })
 }
 
 /// Whether another user could get to a path.

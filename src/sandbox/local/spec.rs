@@ -99,7 +99,8 @@ pub(super) struct Inner {
     pub(super) network: bool,
     pub(super) readable: Vec<PathBuf>,
     pub(super) writable: Vec<PathBuf>,
-    pub(super) processes: u32,
+    /// Of the run's user, in the kernel's count.
+    pub(super) process_limit: u64,
 }
 
 /// How a run ended, as the supervisor says it; the output follows as raw bytes.

@@ -1,6 +1,10 @@
 //! The processes below one: what they use, and their end.
 
-use std::{collections::HashMap, fs};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    os::unix::fs::MetadataExt,
+};
 
 use nix::{
     errno::Errno,
@@ -102,13 +106,13 @@ pub(super) fn kill_all(uid: Option<u32>, main: Pid) -> Option<WaitStatus> {
     let me = nix::unistd::getpid().as_raw();
     let mut main_ended = None;
     for round in 0_u64.. {
-        let pids = below(me).pids;
-        // Stopped first, a fork bomb cannot outrun the list.
-        let signals: &[Signal] = if round % 2 == 0 { &[Signal::SIGKILL] } else { &[Signal::SIGSTOP, Signal::SIGKILL] };
-        for signal in signals {
-            for pid in &pids {
-                let _ = kill(Pid::from_raw(*pid), *signal);
-            }
+        let mut pids = below(me).pids;
+        if round > 0 {
+            // Stopped first, a fork bomb cannot outrun the list.
+            pids = stop(me, pids);
+        }
+        for pid in pids {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
         if let Some(uid) = uid.filter(|_| round > 1) {
             kill_user(uid);
@@ -121,6 +125,27 @@ pub(super) fn kill_all(uid: Option<u32>, main: Pid) -> Option<WaitStatus> {
         std::thread::sleep(std::time::Duration::from_millis(round.clamp(1, 10)));
     }
     main_ended
+}
+
+/// Stops everything below `root` until nothing new shows up.
+fn stop(root: i32, mut fresh: Vec<i32>) -> Vec<i32> {
+    let mut stopped = HashSet::new();
+    while !fresh.is_empty() {
+        for pid in &fresh {
+            let _ = kill(Pid::from_raw(*pid), Signal::SIGSTOP);
+        }
+        stopped.extend(fresh);
+        fresh = below(root).pids;
+        fresh.retain(|pid| !stopped.contains(pid));
+    }
+    stopped.into_iter().collect()
+}
+
+/// How many processes and threads a user has.
+pub(super) fn threads_of(uid: u32) -> u64 {
+    let own = pids().filter(|pid| fs::metadata(format!("/proc/{pid}")).is_ok_and(|meta| meta.uid() == uid));
+    let stats = own.filter_map(|pid| parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?));
+    stats.map(|stat| u64::from(stat.threads)).sum()
 }
 
 /// Kills every process of a user that only one run has; the kernel does it in one step, so none can slip away.

@@ -101,11 +101,12 @@ pub(super) fn add(content: &str, section_name: &str, key: &str, new: &New) -> Op
     }
     let line = new.requirement(Style::of(&requirements));
     let at = list::position(&keys, &new.key());
-    if let Some((start, _)) = entry.items.get(at) {
-        let indent = text::indent(content, *start);
-        return Some(format!("{}{indent}{line}{newline}{}", &content[..*start], &content[*start..]));
-    }
-    let (place, indent) = match entry.items.last() {
+    let (place, indent) = match at.checked_sub(1).and_then(|before| entry.items.get(before)).or(entry.items.first()) {
+        Some((start, _)) if at == 0 && !entry.items.is_empty() => {
+            let indent = text::indent(content, *start);
+            return Some(format!("{}{indent}{line}{newline}{}", &content[..*start], &content[*start..]));
+        }
+        // Behind the one before it: a comment above the next one belongs to that.
         Some((start, _)) => (text::line_end(content, *start), text::indent(content, *start)),
         None => (entry.key_end, "    "),
     };
@@ -126,7 +127,7 @@ mod tests {
         let after = add(content, "options", "install_requires", &new()).unwrap();
         assert_eq!(
             after,
-            "[options]\ninstall_requires =\n    a>=1\n    # why\n    mid>=2.3\n    z>=2\npackages = find:\n"
+            "[options]\ninstall_requires =\n    a>=1\n    mid>=2.3\n    # why\n    z>=2\npackages = find:\n"
         );
         assert_eq!(read(&after, "options", "install_requires").unwrap(), ["a>=1", "mid>=2.3", "z>=2"]);
     }

@@ -230,7 +230,9 @@ fn from_toml(tree: &Tree<'_>, folder: &str, file: &str, toml: &toml::Toml, found
     if let Some(names) = toml::poetry(toml, &dev) {
         push(Role::Group("dev".to_owned()), Kind::Poetry(owned(&dev)), names);
     }
-    for name in files_of(toml, &["tool", "setuptools", "dynamic", "dependencies", "file"]) {
+    let setuptools = ["tool", "setuptools", "dynamic", "dependencies", "file"];
+    let hatch = ["tool", "hatch", "metadata", "hooks", "requirements_txt", "files"];
+    for name in files_of(toml, &setuptools).into_iter().chain(files_of(toml, &hatch)) {
         file_listing(tree, &tree::join(folder, &name), Role::Runtime, found);
     }
     !project || is_dynamic("dependencies") || is_dynamic("optional-dependencies")

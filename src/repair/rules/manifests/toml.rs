@@ -116,9 +116,11 @@ pub(super) fn add_to_poetry(content: &str, path: &[&str], new: &New) -> Option<S
     let line = format!("{name} = \"{constraint}\"");
     let keys: Vec<String> = present.iter().map(|(_, key, _)| key.clone()).collect();
     let at = list::position(&keys, &new.key());
-    let edit = match present.get(at) {
-        Some((range, ..)) => Edit::insert(text::line_start(content, range.start), format!("{line}{newline}")),
-        None => Edit::insert(end_of_values(content, table)?, format!("{newline}{line}")),
+    let edit = match (at.checked_sub(1).and_then(|before| present.get(before)), present.get(at)) {
+        // Behind the one before it: a comment above the next one belongs to that.
+        (Some((range, ..)), Some(_)) => Edit::insert(text::line_end(content, range.end), format!("{newline}{line}")),
+        (None, Some((range, ..))) => Edit::insert(text::line_start(content, range.start), format!("{line}{newline}")),
+        (_, None) => Edit::insert(end_of_values(content, table)?, format!("{newline}{line}")),
     };
     let after = text::apply(content, &[edit])?;
     let now = poetry(&parse(&after)?, path)?;

@@ -46,7 +46,9 @@ const EDITORS: &[Editor] = &[
 ];
 
 pub(super) fn apply(context: &RuleContext<'_>, repaired: &mut Repaired) -> anyhow::Result<()> {
-    let of_build = |category| matches!(category, Category::ImportDependency | Category::Build | Category::Aggregate);
+    let of_build = |category| {
+        matches!(category, Category::ImportDependency | Category::Build | Category::RuntimeError | Category::Aggregate)
+    };
     let mut said = String::new();
     for failure in context.failures.iter().filter(|failure| of_build(failure.category)).take(50) {
         for text in [&failure.message, &failure.excerpt] {

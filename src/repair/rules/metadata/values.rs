@@ -64,21 +64,24 @@ pub(super) fn named_file(evidence: &Evidence<'_>) -> Option<Edited> {
 /// Classifiers that the tool says do not exist, or asks to remove.
 pub(super) fn classifiers(evidence: &Evidence<'_>) -> Option<Edited> {
     static UNKNOWN: LazyLock<Option<Regex>> = matcher!(
-        r"(?:Unknown classifier[^\n:]*:\s*|Invalid value for classifiers[^\n:]*:\s*|(?s:License classifiers (?:are deprecated|have been superseded).{0,600}?Please remove:\s+))['\x22`]?([A-Z][^\n'\x22`]*? :: [^\n'\x22`]*[^\n'\x22`. ])"
+        r"(?:Unknown classifier|Invalid value for classifiers)[^\n:]*:\s*['\x22`]?([A-Z][^\n'\x22`]* :: [^\n'\x22`]*[^\n'\x22`. ])"
     );
+    // A warning of deprecation is another sentence: this one the tool stopped over.
+    const SUPERSEDED: &str = "License classifiers have been superseded by license expressions";
     static INDEX: LazyLock<Option<Regex>> = matcher!(r"`project\.classifiers\[(\d+)\]` must be trove-classifier");
     let path = ["project", "classifiers"];
     let parsed = toml::parse(evidence.content)?;
     let array = toml::get(&parsed, &path)?.as_array()?;
     let mut unwanted: Vec<usize> = Vec::new();
-    // A warning of deprecation only matters where the tool stopped over it.
-    for said in UNKNOWN.as_ref()?.captures_iter(evidence.said) {
-        let name = said.get(1)?.as_str().trim();
-        if said.get(0)?.as_str().contains("are deprecated") {
-            continue;
-        }
-        unwanted.extend(array.iter().position(|value| value.as_str() == Some(name)));
+    let mut named: Vec<&str> =
+        UNKNOWN.as_ref()?.captures_iter(evidence.said).filter_map(|said| Some(said.get(1)?.as_str().trim())).collect();
+    if let Some((_, list)) =
+        evidence.said.split_once(SUPERSEDED).and_then(|(_, rest)| rest.split_once("Please remove:"))
+    {
+        let lines = list.lines().map(str::trim).skip_while(|line| line.is_empty());
+        named.extend(lines.take_while(|line| line.starts_with("License :: ")));
     }
+    unwanted.extend(named.iter().filter_map(|name| array.iter().position(|value| value.as_str() == Some(name))));
     for said in INDEX.as_ref()?.captures_iter(evidence.said) {
         unwanted.extend(said.get(1)?.as_str().parse::<usize>().ok().filter(|at| *at < array.len()));
     }
@@ -244,9 +247,9 @@ mod tests {
 
     #[test]
     fn superseded_license_classifiers_go_where_the_tool_stops() {
-        let content = "[project]\nlicense = \"MIT\"\nclassifiers = [\n  \"A :: B\",\n  \"License :: OSI Approved :: MIT License\",\n]\n";
+        let content = "[project]\nlicense = \"MIT\"\nclassifiers = [\n  \"A :: B\",\n  \"License :: OSI Approved :: MIT License\",\n  \"License :: Other\",\n]\n";
         let said = "setuptools.errors.InvalidConfigError: License classifiers have been superseded by license expressions \
-                    (see https://peps.python.org/pep-0639/). Please remove:\n\n      License :: OSI Approved :: MIT License\n";
+                    (see https://peps.python.org/pep-0639/). Please remove:\n\n      License :: OSI Approved :: MIT License\n      License :: Other\n\n";
         let after = edited(classifiers, content, said, &[]).unwrap();
         assert_eq!(after, "[project]\nlicense = \"MIT\"\nclassifiers = [\n  \"A :: B\",\n]\n");
     }

@@ -2,7 +2,7 @@
 // The help texts are the documentation; a flattened group has none of its own.
 #![allow(missing_docs)]
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -175,9 +175,9 @@ pub struct PlanArgs {
     /// The id of the job in the workflow file
     #[arg(long, value_name = "ID", requires = "workflow")]
     pub job: Option<String>,
-    /// Limit on one command
-    #[arg(long, value_name = "SECONDS", default_value_t = 1200)]
-    pub timeout: u64,
+    /// Limit on one command [default: 1200]
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
     /// Limit on the whole run
     #[arg(long, value_name = "SECONDS")]
     pub deadline: Option<u64>,
@@ -215,8 +215,7 @@ impl GivenArgs {
             repository: self.repo.clone(),
             logs: self.logs.clone(),
             overrides,
-            timeout: Duration::from_secs(plan.timeout),
-            deadline: plan.deadline.map(Duration::from_secs),
+            timeout: plan.timeout,
             cache: sandbox.cache(),
             no_isolation: sandbox.no_isolation,
             launcher: launcher()?,

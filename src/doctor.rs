@@ -7,6 +7,8 @@ use console::style;
 
 use crate::{
     cli::{self, DoctorArgs},
+    config::Config,
+    input,
     report::{self, Table},
     sandbox::{LocalSandbox, Sandbox as _, pythons},
 };
@@ -55,6 +57,14 @@ pub async fn doctor(args: &DoctorArgs) -> Result<u8> {
         Err(error) => row("sandbox", Err(error.to_string()), true),
     }
     report::print(&table.render(0));
+    if let Some(repository) = &args.repo {
+        let mut table = Table::new(&["configuration", "value", "from"]);
+        let config = Config::of(&input::read_repository(repository)?)?;
+        for (name, value, origin) in config.origins() {
+            table.row(vec![name.to_owned(), value, origin.to_owned()]);
+        }
+        report::print(&format!("\n{}", table.render(0)));
+    }
     Ok(u8::from(!complete))
 }
 

@@ -9,7 +9,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -146,7 +146,7 @@ fn name_of(directory: &Path) -> String {
 struct Setting {
     verify: bool,
     out: Option<PathBuf>,
-    timeout: Duration,
+    timeout: u64,
     cache: PathBuf,
     no_isolation: bool,
     launcher: PathBuf,
@@ -157,7 +157,7 @@ impl Setting {
         Ok(Setting {
             verify: args.verify,
             out: args.out.clone(),
-            timeout: Duration::from_secs(args.timeout),
+            timeout: args.timeout,
             cache: args.sandbox.cache(),
             no_isolation: args.sandbox.no_isolation,
             launcher: cli::launcher()?,
@@ -200,8 +200,7 @@ async fn replay(directory: &Path, setting: &Setting, case: &Case, scored: &mut S
         repository,
         logs: vec![directory.join("ci.log")],
         overrides: Overrides::default(),
-        timeout: setting.timeout,
-        deadline: None,
+        timeout: Some(setting.timeout),
         cache: setting.cache.clone(),
         no_isolation: setting.no_isolation,
         launcher: setting.launcher.clone(),

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::{
+    fix_type::FixType,
     outcome::{Attempt, Diagnosis, FixReport, Outcome, Repair},
     pipeline::{self, Learned, Request, Stop},
     progress::Progress,
@@ -13,10 +14,8 @@ use crate::{
 /// What `fix` is told besides.
 #[derive(Debug, Clone, Default)]
 pub struct FixOptions {
-    /// The enabled fix types; empty for all.
-    pub fix_types: Vec<crate::fix_type::FixType>,
-    /// More protected paths, as globs.
-    pub protected: Vec<String>,
+    /// `--fix-types`: the enabled fix types; empty for what the repository configures.
+    pub fix_types: Vec<FixType>,
 }
 
 impl Repair {
@@ -53,7 +52,9 @@ pub async fn fix(request: &Request, options: &FixOptions, progress: &Progress, r
     };
     let (tree, sandbox, baselines) = (&given.tree, &reproduced.sandbox, &reproduced.baselines);
     let result =
-        match mechanical::repair(sandbox, tree, baselines, &given.failing(), &options.protected, progress).await {
+        match mechanical::repair(sandbox, tree, baselines, &given.failing(), &given.config.protected_paths, progress)
+            .await
+        {
             Err(SandboxError::Lost(why)) => {
                 repair.notes.push(format!("the sandbox was lost: {why}"));
                 repair.outcome = Outcome::Infrastructure;
@@ -76,8 +77,9 @@ pub async fn fix(request: &Request, options: &FixOptions, progress: &Progress, r
         repair.outcome = Outcome::NoFixFound;
         return Ok(());
     };
-    let enabled = |t| options.fix_types.is_empty() || options.fix_types.contains(&t);
-    if let Some(disabled) = applied.iter().find(|a| !enabled(a.fix_type)) {
+    let configured = given.config.fix_types.clone().unwrap_or_else(|| FixType::ALL.to_vec());
+    let enabled = if options.fix_types.is_empty() { configured } else { options.fix_types.clone() };
+    if let Some(disabled) = applied.iter().find(|a| !enabled.contains(&a.fix_type)) {
         repair.notes.push(format!("a fix was found, but fix type {} is not enabled", disabled.fix_type));
         repair.outcome = Outcome::NoFixFound;
         return Ok(());

@@ -3,6 +3,7 @@
 //! The map of the rooms and their invariants is in `ARCHITECTURE.md`.
 
 pub mod cli;
+pub mod config;
 pub mod detect;
 pub mod doctor;
 pub mod eval;

@@ -5,7 +5,8 @@ use std::{fs, future::Future, path::Path, process::ExitCode, time::Duration};
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use test_repair::{
-    cli::{Cli, Command, DetectArgs, FixArgs, Format, VerifyArgs},
+    cli::{Cli, Command, DetectArgs, FixArgs, Format, GivenArgs, PlanArgs, VerifyArgs},
+    config::{self, Config},
     detect::JobLog,
     doctor, eval,
     fix::{self, FixOptions},
@@ -63,6 +64,12 @@ fn detect(args: &DetectArgs) -> Result<u8> {
     Ok(u8::from(logs.iter().any(|log| !log.failures.is_empty())))
 }
 
+/// The limit on the run, which the repository may configure.
+fn deadline(plan: &PlanArgs, given: &GivenArgs) -> Result<Option<Duration>> {
+    let text = test_repair::workspace::read_inside(&given.repo, config::PATH).unwrap_or_default();
+    Ok(Config::parse(&String::from_utf8_lossy(&text))?.deadline(plan.deadline))
+}
+
 /// How a run ended that others can end.
 enum Ended {
     ByItself(Result<()>),
@@ -94,10 +101,10 @@ async fn until(deadline: Option<Duration>, work: impl Future<Output = Result<()>
 
 async fn fix(args: &FixArgs) -> Result<u8> {
     let request = args.given.request(&args.plan, &args.sandbox)?;
-    let options = FixOptions { fix_types: args.fix_types.clone(), protected: Vec::new() };
+    let options = FixOptions { fix_types: args.fix_types.clone() };
     let progress = report::watch();
     let mut repair = Repair::new();
-    match until(request.deadline, fix::fix(&request, &options, &progress, &mut repair)).await {
+    match until(deadline(&args.plan, &args.given)?, fix::fix(&request, &options, &progress, &mut repair)).await {
         Ended::ByItself(result) => result?,
         Ended::Interrupted => repair.outcome = Outcome::Interrupted,
         Ended::Deadline => repair.outcome = Outcome::BudgetSpent,
@@ -145,10 +152,15 @@ fn write_out(directory: &Path, repair: &Repair) -> Result<()> {
 
 async fn verify(args: &VerifyArgs) -> Result<u8> {
     let request = args.given.request(&args.plan, &args.sandbox)?;
-    let options = VerifyOptions { declared: args.fix_type, protected: Vec::new() };
+    let options = VerifyOptions { declared: args.fix_type };
     let progress = report::watch();
     let mut verification = Verification::new();
-    match until(request.deadline, verify::verify(&request, &args.patch, &options, &progress, &mut verification)).await {
+    match until(
+        deadline(&args.plan, &args.given)?,
+        verify::verify(&request, &args.patch, &options, &progress, &mut verification),
+    )
+    .await
+    {
         Ended::ByItself(result) => result?,
         Ended::Interrupted => verification.verdict = Verdict::Interrupted,
         Ended::Deadline => verification.verdict = Verdict::DeadlineSpent,

@@ -1,10 +1,11 @@
 //! pipeline: the hall that the doors share. Logs and a repository in, reproduced jobs out.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use anyhow::Result;
 
 use crate::{
+    config::Config,
     detect::{Category, Failure, JobLog, JobResult},
     input::{self, BadInput},
     outcome::{BaselineReport, Diagnosis, PlanReport, TargetReport},
@@ -24,10 +25,8 @@ pub struct Request {
     pub logs: Vec<PathBuf>,
     /// What a person says over what the log says.
     pub overrides: Overrides,
-    /// Limit on one command.
-    pub timeout: Duration,
-    /// Limit on the run.
-    pub deadline: Option<Duration>,
+    /// `--timeout`: limit on one command, in seconds.
+    pub timeout: Option<u64>,
     /// Where environments are kept.
     pub cache: PathBuf,
     /// Run without isolation: a person said so.
@@ -68,6 +67,8 @@ pub struct Given {
     pub tree: Tree,
     /// All job logs, those of jobs that passed included.
     pub logs: Vec<JobLog>,
+    /// What the tree configures.
+    pub config: Config,
 }
 
 /// Everything that a repair or a verdict starts from.
@@ -97,7 +98,8 @@ pub fn read(request: &Request, progress: &Progress, learned: &mut Learned) -> Re
     }
     let tree = input::read_repository(&request.repository)?;
     learned.note_tree(&tree, &logs);
-    let given = Given { tree, logs };
+    let config = Config::of(&tree)?;
+    let given = Given { tree, logs, config };
     let failing = given.failing();
     for log in &failing {
         let job = log.job.clone().unwrap_or_else(|| log.log.clone());
@@ -151,7 +153,7 @@ pub async fn reproduced(
             versions: job.versions.clone(),
             copies_project: job.copies_project,
             disposable: job.checks.iter().any(|c| c.installs),
-            timeout: request.timeout,
+            timeout: given.config.timeout(request.timeout),
         };
         let target = &mut learned.targets[index];
         target.plan = Some(PlanReport::of(&job));

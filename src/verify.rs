@@ -21,8 +21,6 @@ use crate::{
 pub struct VerifyOptions {
     /// What the patch says that it is.
     pub declared: Option<FixType>,
-    /// More protected paths, as globs.
-    pub protected: Vec<String>,
 }
 
 impl Verification {
@@ -78,7 +76,7 @@ pub async fn verify(
     // whatever its check would say.
     let stage = progress.begin("integrity", format!("{} changed file(s)", change.files.len()));
     let logs = given.failing();
-    let mut findings = mechanical::judge(tree, &change, &logs, options.declared, &options.protected);
+    let mut findings = mechanical::judge(tree, &change, &logs, options.declared, &given.config.protected_paths);
     if !refused(&findings) {
         findings.extend(dependencies::judge_added(tree, &change, &logs, &Registry::from_env()?).await?);
     }

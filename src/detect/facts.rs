@@ -18,7 +18,7 @@ patterns! {
 }
 
 /// The most packages that are kept of a step.
-const PACKAGES: usize = 2000;
+const PACKAGES: usize = 1000;
 
 /// What is remembered between the lines of one step.
 #[derive(Debug, Default)]
@@ -92,7 +92,7 @@ fn same(one: &str, two: &str) -> bool {
 
 fn install(step: &mut Step, name: &str, version: &str) {
     if step.installed.len() < PACKAGES {
-        step.installed.push((bounded(name, 200).to_owned(), bounded(version, 200).to_owned()));
+        step.installed.push((bounded(name, 100).to_owned(), bounded(version, 100).to_owned()));
     }
 }
 

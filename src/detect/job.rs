@@ -1,5 +1,7 @@
 //! One job's log: its steps, and which of the failures that the tools' parsers found count.
 
+mod header;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use super::facts::{self, Facts};
@@ -17,13 +19,14 @@ patterns! {
     SYNCING = r"^Syncing repository: ([\w.-]+/[\w.-]+)$";
     COMPOSE = r"^[a-z][a-z0-9.]*(?:[-_][a-z0-9.]+)*[-_]\d+ +\| ";
     PASSED = r"^(?:=* ?(?:\d+ (?:skipped|deselected|xfailed|warnings?), )*\d+ passed(?:, \d+ (?:skipped|deselected|xfailed|xpassed|warnings?|rerun))* in .*|OK(?: \(.*\))?|Success: no issues found.*|All checks passed!|\d+ files? already formatted)$";
-    ENTRY = r"^  ([A-Za-z_][\w.-]*): ?(.*)$";
 }
 
 /// The most steps, and the longest script, that are kept.
-const STEPS: usize = 1000;
+const STEPS: usize = 300;
 const SCRIPT: usize = 64 << 10;
 const ENTRIES: usize = 500;
+/// The most text of scripts, inputs and environments that is kept of a job.
+const HEADERS: usize = 8 << 20;
 
 /// Where in the job's log the parser stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +79,8 @@ pub(super) struct Job {
     sha: Option<String>,
     head: Option<String>,
     sha_next: bool,
+    /// What is left of [`HEADERS`].
+    room: usize,
 }
 
 impl Job {
@@ -106,6 +111,7 @@ impl Job {
             sha: None,
             head: None,
             sha_next: false,
+            room: HEADERS,
         }
     }
 
@@ -247,75 +253,6 @@ impl Job {
         self.facts = Facts::default();
         self.recent.clear();
         self.sink.command = None;
-    }
-
-    fn header(&mut self, part: Part, text: &str) {
-        let Some(step) = self.steps.last_mut() else { return };
-        let next = match text {
-            "with:" => Some(Part::With),
-            "env:" => Some(Part::Env),
-            _ if text.starts_with("shell: ") => Some(Part::Rest),
-            _ => None,
-        };
-        if let Some(next) = next {
-            self.key = None;
-            self.zone = Zone::Header(next);
-            if let Some(given) = text.strip_prefix("shell: ") {
-                let action = std::mem::take(&mut self.sink.command);
-                if let StepKind::Uses { .. } = step.kind {
-                    step.kind = StepKind::Run { script: action.unwrap_or_default(), shell: None };
-                }
-                if let StepKind::Run { shell, .. } = &mut step.kind {
-                    *shell = Some(bounded(given, 500).to_owned());
-                }
-            }
-            return;
-        }
-        match part {
-            Part::Script => {
-                // Until `shell:` says that it is one, the script waits where the command will be.
-                let text = text.strip_prefix("[36;1m").map_or(text, |text| text.trim_end_matches("[0m"));
-                let script = self.sink.command.get_or_insert_with(String::new);
-                if script.len() + text.len() < SCRIPT {
-                    if !script.is_empty() {
-                        script.push('\n');
-                    }
-                    script.push_str(text);
-                }
-            }
-            Part::With | Part::Env => {
-                let map = match (&mut step.kind, part) {
-                    (StepKind::Uses { with, .. }, Part::With) => with,
-                    _ => &mut step.env,
-                };
-                if let Some(found) = ENTRY.captures(text) {
-                    if map.len() < ENTRIES {
-                        let name = found[1].to_owned();
-                        map.insert(name.clone(), bounded(&found[2], 4096).to_owned());
-                        self.key = Some(name);
-                    }
-                } else if let Some(value) = self.key.as_ref().and_then(|key| map.get_mut(key))
-                    && value.len() + text.len() < 16 << 10
-                {
-                    value.push('\n');
-                    value.push_str(text);
-                }
-            }
-            Part::Rest => {}
-        }
-    }
-
-    fn close_header(&mut self) {
-        self.zone = Zone::Output;
-        let waiting = std::mem::take(&mut self.sink.command);
-        let Some(step) = self.steps.last_mut() else { return };
-        if let (StepKind::Uses { .. }, Some(script)) = (&step.kind, waiting) {
-            step.kind = StepKind::Run { script, shell: None };
-        }
-        self.sink.command = Some(match &step.kind {
-            StepKind::Run { script, .. } => folded(bounded(script, 2000)),
-            StepKind::Uses { action, .. } => action.clone(),
-        });
     }
 
     fn error(&mut self, text: &str) {

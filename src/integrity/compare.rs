@@ -3,6 +3,7 @@
 use super::context::{Context, File};
 use super::facts::Fact;
 use super::python::last;
+use super::relations::{broad, loosened, narrower, related, tightened};
 use super::units::{Kind, Suite, Unit};
 use super::{Finding, FixType, Severity, evidence};
 use std::collections::BTreeMap;
@@ -36,7 +37,8 @@ pub(crate) fn lost<T: Clone, K: Ord>(before: &[T], after: &[T], key: impl Fn(&T)
         .collect()
 }
 
-fn words(text: &str) -> Vec<&str> {
+/// Identifiers, and every other character by itself.
+pub(crate) fn words(text: &str) -> Vec<&str> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut found = Vec::new();
     let mut rest = text;
@@ -473,64 +475,4 @@ fn readable(fact: &Fact) -> String {
         None if matches!(fact.op.as_str(), "raises" | "warns") => format!("{} {}", fact.op, fact.right),
         None => fact.key.clone(),
     }
-}
-
-fn related(fact: &Fact, now: &Fact) -> bool {
-    let raising = |f: &Fact| matches!(f.op.as_str(), "raises" | "warns");
-    if raising(fact) != raising(now) {
-        return false;
-    }
-    if raising(fact) {
-        return fact.op == now.op && (fact.body.last() == now.body.last() || fact.right == now.right);
-    }
-    fact.head == now.head
-        || fact.right == now.right && fact.op == now.op && !fact.right.is_empty()
-        || fact.key.contains(&now.head) && now.head.len() > 2
-        || now.key.contains(&fact.head) && fact.head.len() > 2
-}
-
-fn broad(exceptions: &str) -> bool {
-    words(exceptions).iter().any(|w| matches!(*w, "Exception" | "BaseException"))
-}
-
-/// Does the second accept less than the first?
-fn narrower(before: &str, after: &str) -> bool {
-    broad(before) && !broad(after)
-        || before.starts_with('(')
-            && words(after).iter().all(|w| words(before).contains(w))
-            && after.len() < before.len()
-}
-
-fn loosened(fact: &Fact, now: &Fact) -> bool {
-    let limits = (super::python::number(&fact.right), super::python::number(&now.right));
-    if let (Some(old), Some(new)) = limits {
-        match fact.op.as_str() {
-            "<" | "<=" => return new > old,
-            ">" | ">=" => return new < old,
-            _ => {}
-        }
-    }
-    let find = |f: &Fact, name: &str| f.tolerance.iter().find(|t| t.0 == name).map(|t| t.1);
-    let same_value = |f: &Fact| f.atoms.first().cloned();
-    now.tolerance.iter().any(|(name, new)| match (find(fact, name), name.as_str()) {
-        (Some(old), "places" | "decimal" | "significant") => *new < old,
-        (Some(old), _) => *new > old,
-        (None, "places" | "decimal" | "significant") => *new < 7.0,
-        (None, _) => {
-            !fact.tolerance.is_empty() && *new > 1e-6
-                || fact.tolerance.is_empty() && same_value(fact) == same_value(now)
-        }
-    })
-}
-
-fn tightened(fact: &Fact, now: &Fact) -> bool {
-    let limits = (super::python::number(&fact.right), super::python::number(&now.right));
-    if let (Some(old), Some(new)) = limits {
-        return match (fact.op.as_str(), now.op.as_str()) {
-            ("<" | "<=", "<" | "<=") => new <= old && !(new == old && fact.op == "<" && now.op == "<="),
-            (">" | ">=", ">" | ">=") => new >= old && !(new == old && fact.op == ">" && now.op == ">="),
-            _ => false,
-        };
-    }
-    fact.op == "~=" && now.op == "~=" && fact.right == now.right && !loosened(fact, now)
 }

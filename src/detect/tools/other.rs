@@ -116,7 +116,8 @@ impl Other {
                 }
             }
         } else if let Some(found) = at(line) {
-            if let Some(last) = sink.found.iter_mut().rev().find(|last| last.tool == "vitest" || last.tool == "jest")
+            if let Some(last) =
+                sink.found.iter_mut().rev().take(50).find(|last| last.tool == "vitest" || last.tool == "jest")
                 && last.file.is_none()
                 && !found.0.contains("node_modules")
             {

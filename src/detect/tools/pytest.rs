@@ -1,6 +1,6 @@
 //! pytest: sections of failures, the short summary, verbose results, collection, usage and internal errors.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::section::{Section, head_of};
 use super::summary::{ENTRIES, Listed, emit, listed, push};
@@ -343,9 +343,9 @@ impl Pytest {
     }
 
     fn report(&self, sink: &mut Sink) {
-        let mut heads: HashMap<&str, Vec<usize>> = HashMap::new();
+        let mut heads: HashMap<(String, bool), VecDeque<usize>> = HashMap::new();
         for (index, section) in self.sections.iter().enumerate() {
-            heads.entry(section.head.as_str()).or_default().push(index);
+            heads.entry((section.head.clone(), section.errors)).or_default().push_back(index);
         }
         let mut used = vec![false; self.sections.len()];
         let mut seen: HashMap<(String, Option<String>), usize> = HashMap::new();
@@ -357,16 +357,14 @@ impl Pytest {
                 continue;
             }
             ids.insert(&listed.id);
-            let head = head_of(&listed.id);
-            let candidates = heads.get(head.as_str()).map_or(&[][..], Vec::as_slice);
             let path = sink.paths.file(listed.id.split("::").next().unwrap_or_default());
-            let open = |index: &usize| !used[*index] && self.sections[*index].errors == listed.error;
-            let best = candidates.iter().copied().filter(open).max_by_key(|index| {
-                let section = &self.sections[*index];
-                (
-                    section.first.as_deref().is_some_and(|first| sink.paths.file(first).ends_with(&path)),
-                    std::cmp::Reverse(*index),
-                )
+            // Tests of one name in several files: the section whose traceback begins in the test's file.
+            let candidates = heads.get_mut(&(head_of(&listed.id), listed.error));
+            let best = candidates.and_then(|candidates| {
+                let first = |index: &usize| self.sections.get(*index).and_then(|section| section.first.as_deref());
+                let own = |index: &usize| first(index).is_some_and(|first| sink.paths.file(first).ends_with(&path));
+                let at = candidates.iter().take(64).position(own).unwrap_or(0);
+                candidates.remove(at)
             });
             if let Some(best) = best {
                 used[best] = true;

@@ -153,12 +153,14 @@ impl Section {
 
     fn place_at(&mut self, file: &str, line: &str, function: Option<String>) {
         let Ok(line) = line.parse() else { return };
-        let place = Place { file: bounded(file, 500).to_owned(), line, function };
+        let function = function.map(|name| bounded(&name, 200).to_owned());
+        let place = Place { file: bounded(file, 300).to_owned(), line, function };
         if self.first.is_none() {
             self.first = Some(place.file.clone());
         }
-        if self.places.len() >= 64 {
-            self.places.remove(32);
+        let most = if self.window.is_some() { 64 } else { 12 };
+        if self.places.len() >= most {
+            self.places.remove(most / 2);
         }
         self.places.push(place);
     }

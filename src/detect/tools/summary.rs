@@ -41,7 +41,11 @@ pub(super) fn listed(line: &str, known: &HashSet<String>) -> Option<Listed> {
     if path.contains(' ') || !(id.contains("::") || FILE_ID.is_match(id) || (error && id.contains('/'))) {
         return None;
     }
-    Some(Listed { error, id: bounded(id, 1000).trim_end().to_owned(), message: message.map(str::to_owned) })
+    Some(Listed {
+        error,
+        id: bounded(id, 1000).trim_end().to_owned(),
+        message: message.map(|said| bounded(said, 2000).to_owned()),
+    })
 }
 
 /// Splits `id - message`, where both may hold ` - `.

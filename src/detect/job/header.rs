@@ -1,0 +1,86 @@
+//! The group at a step's beginning: its script, shell, inputs and environment.
+
+use super::{ENTRIES, Job, Part, SCRIPT, Zone};
+use crate::detect::failure::StepKind;
+use crate::detect::text::{bounded, folded, patterns};
+
+patterns! {
+    ENTRY = r"^  ([A-Za-z_][\w.-]*): ?(.*)$";
+}
+
+impl Job {
+    /// Reads one line of the group that shows a step.
+    pub(super) fn header(&mut self, part: Part, text: &str) {
+        if text.len() > self.room {
+            return;
+        }
+        self.room -= text.len();
+        let Some(step) = self.steps.last_mut() else { return };
+        let next = match text {
+            "with:" => Some(Part::With),
+            "env:" => Some(Part::Env),
+            _ if text.starts_with("shell: ") => Some(Part::Rest),
+            _ => None,
+        };
+        if let Some(next) = next {
+            self.key = None;
+            self.zone = Zone::Header(next);
+            if let Some(given) = text.strip_prefix("shell: ") {
+                let action = std::mem::take(&mut self.sink.command);
+                if let StepKind::Uses { .. } = step.kind {
+                    step.kind = StepKind::Run { script: action.unwrap_or_default(), shell: None };
+                }
+                if let StepKind::Run { shell, .. } = &mut step.kind {
+                    *shell = Some(bounded(given, 500).to_owned());
+                }
+            }
+            return;
+        }
+        match part {
+            Part::Script => {
+                // Until `shell:` says that it is one, the script waits where the command will be.
+                let text = text.strip_prefix("[36;1m").map_or(text, |text| text.trim_end_matches("[0m"));
+                let script = self.sink.command.get_or_insert_with(String::new);
+                if script.len() + text.len() < SCRIPT {
+                    if !script.is_empty() {
+                        script.push('\n');
+                    }
+                    script.push_str(text);
+                }
+            }
+            Part::With | Part::Env => {
+                let map = match (&mut step.kind, part) {
+                    (StepKind::Uses { with, .. }, Part::With) => with,
+                    _ => &mut step.env,
+                };
+                if let Some(found) = ENTRY.captures(text) {
+                    if map.len() < ENTRIES {
+                        let name = found[1].to_owned();
+                        map.insert(name.clone(), bounded(&found[2], 4096).to_owned());
+                        self.key = Some(name);
+                    }
+                } else if let Some(value) = self.key.as_ref().and_then(|key| map.get_mut(key))
+                    && value.len() + text.len() < 16 << 10
+                {
+                    value.push('\n');
+                    value.push_str(text);
+                }
+            }
+            Part::Rest => {}
+        }
+    }
+
+    /// The group is over: the step's output follows.
+    pub(super) fn close_header(&mut self) {
+        self.zone = Zone::Output;
+        let waiting = std::mem::take(&mut self.sink.command);
+        let Some(step) = self.steps.last_mut() else { return };
+        if let (StepKind::Uses { .. }, Some(script)) = (&step.kind, waiting) {
+            step.kind = StepKind::Run { script, shell: None };
+        }
+        self.sink.command = Some(match &step.kind {
+            StepKind::Run { script, .. } => folded(bounded(script, 2000)),
+            StepKind::Uses { action, .. } => action.clone(),
+        });
+    }
+}

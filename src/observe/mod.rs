@@ -91,15 +91,15 @@ pub fn reporting(script: &str) -> String {
 pub fn observe(check: &Check, run: CheckRun, report: Option<&[u8]>, root: &str) -> Observed {
     let mut detector = Detector::for_command(&check.script, &[root.to_owned()]);
     detector.feed(&run.finished.output);
+    if let Ended::Exit(code) = run.finished.ended {
+        detector.exited(code); // what a passing command prints is no failure
+    }
     let mut failures: Vec<Failure> = detector.finish().into_iter().flat_map(|log| log.failures).collect();
     let tests = match &run.junit {
         Some(report) => junit::read(report, root),
         None => unittest::read(&run.finished.output),
     };
     let findings = report.and_then(|report| findings::read(&check.script, report, root));
-    if run.finished.ended == Ended::Exit(0) {
-        failures.clear(); // what a passing command prints is no failure
-    }
     if let Some(findings) = &findings {
         // The tool's own report decides which findings there are.
         failures.retain(|failure| match &failure.key {

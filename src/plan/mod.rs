@@ -88,6 +88,18 @@ pub struct Overrides {
     pub job: Option<String>,
 }
 
+/// How a step of the log stands to its failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Passed,
+    Failed,
+    /// It failed, and the log blames its installation.
+    FailedInstallation,
+}
+
+/// Tools whose failure is an installation's.
+const INSTALLERS: &[&str] = &["pip", "uv", "poetry", "pdm", "setuptools", "hatchling", "conda"];
+
 /// Variables that a runner, its set-up actions or a shell put there: the sandbox has its own.
 const RUNNER_VARIABLES: &[&str] = &[
     "pythonLocation",
@@ -124,6 +136,8 @@ pub fn plan(log: &JobLog, workflows: &[Workflow], overrides: &Overrides) -> Job 
         job.skipped.push(skip("Python version", "the log does not name one: this machine's python3 is taken"));
     }
     let failing = log.steps.iter().position(|s| s.failed).or_else(|| last_run(&log.steps));
+    let installation_failed = log.failures.iter().any(|f| INSTALLERS.contains(&f.tool.as_str()))
+        && !log.failures.iter().any(|f| f.test_id.is_some());
     for (index, step) in log.steps.iter().enumerate() {
         match &step.kind {
             StepKind::Uses { action, .. } => job.uses(action),
@@ -132,7 +146,12 @@ pub fn plan(log: &JobLog, workflows: &[Workflow], overrides: &Overrides) -> Job 
                     job.skipped.push(skip(script, "its shell is not a POSIX one"));
                     continue;
                 }
-                job.script(script, Origin::Log, failing == Some(index));
+                let part = match failing == Some(index) {
+                    true if installation_failed => Part::FailedInstallation,
+                    true => Part::Failed,
+                    false => Part::Passed,
+                };
+                job.script(script, Origin::Log, part);
             }
         }
         job.take_environment(step, failing == Some(index));
@@ -167,14 +186,16 @@ impl Job {
         self.skipped.push(skip(action, "actions are not run by the local sandbox"));
     }
 
-    fn script(&mut self, script: &str, origin: Origin, failing: bool) {
+    fn script(&mut self, script: &str, origin: Origin, part: Part) {
         let commands = shell::split(script);
         let installs_only = commands.iter().all(|c| !matches!(c.purpose, Purpose::Check | Purpose::OnlineCheck));
         for command in commands {
             let check = |network, installs| Check { script: command.script.clone(), origin, network, installs };
             match command.purpose {
-                // The step that failed does nothing but install: the installation is what is to be repaired.
-                Purpose::Install if failing && installs_only => self.checks.push(check(Network::Full, true)),
+                // The installation is what failed, and what is to be repaired.
+                Purpose::Install if part == Part::FailedInstallation || part == Part::Failed && installs_only => {
+                    self.checks.push(check(Network::Full, true));
+                }
                 Purpose::Install => self.install.push(command.script),
                 Purpose::Setup => self.setup.push(command.script),
                 Purpose::Check => self.checks.push(check(Network::None, false)),
@@ -222,7 +243,7 @@ impl Job {
         }
         for later in &found.later {
             match later {
-                workflow::Later::Run(script) => self.script(script, Origin::Workflow, false),
+                workflow::Later::Run(script) => self.script(script, Origin::Workflow, Part::Passed),
                 workflow::Later::Unknown { what, why } => self.skipped.push(skip(what, why)),
             }
         }

@@ -26,7 +26,7 @@ pub async fn judge_added(
         .iter()
         .flat_map(|log| &log.failures)
         .filter_map(|f| match &f.key {
-            Key::Missing { name } => Some(name.as_str()),
+            Key::Missing { name } => name.split('.').next(),
             _ => None,
         })
         .collect();

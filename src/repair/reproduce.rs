@@ -212,6 +212,9 @@ pub(super) async fn run_check(
 fn install_failed(command: &str, output: &[u8], ended: Ended) -> Reproduction {
     let mut detector = Detector::for_command(command, &[]);
     detector.feed(output);
+    if let Ended::Exit(code) = ended {
+        detector.exited(code);
+    }
     let failures: Vec<Failure> = detector.finish().into_iter().flat_map(|log| log.failures).collect();
     let why = format!("the environment could not be built: `{command}` {}\n{}", describe(ended), tail(output, 1500));
     if failures.iter().any(|f| f.category == Category::Infra) {

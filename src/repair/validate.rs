@@ -126,6 +126,8 @@ struct Judge {
     reasons: Vec<String>,
     flags: Vec<String>,
     remaining: Vec<Vec<Failure>>,
+    /// What is left of the time box.
+    left: Duration,
 }
 
 impl Judge {
@@ -151,12 +153,23 @@ impl Judge {
         };
         stage.end(if prepared.reused() { "reused" } else { "built" });
         let mut remaining = Vec::new();
+        let failing = (0..job.checks.len()).filter(|i| baseline.shows_claimed(*i));
+        let seconds: f64 = failing.map(|i| baseline.runs()[i][0].seconds).sum();
+        self.left = TIME_BOX.max(Duration::from_secs_f64(seconds * 3.0));
         for (index, check) in job.checks.iter().enumerate() {
             let stage = progress.begin("validate", format!("`{}`", last_line(&check.script)));
-            let [before, _] = &baseline.runs()[index];
-            let wall = TIME_BOX.max(Duration::from_secs_f64(before.seconds * 3.0));
+            // The failing command may do far more once it no longer fails early; all else shares one time box.
+            let claimed = baseline.shows_claimed(index);
+            let wall = if claimed { baseline.recipe().timeout } else { self.left };
             let after = run_check(&*prepared, check, Limits { wall, ..Limits::default() }).await?;
             stage.end(if after.passed() { "passed" } else { "failed" });
+            if !claimed {
+                self.left = self.left.saturating_sub(Duration::from_secs_f64(after.seconds));
+            }
+            if !claimed && after.ended == Ended::WallTime {
+                self.not_checked(format!("`{}` did not end within the time box", last_line(&check.script)));
+                continue;
+            }
             self.check(baseline, index, check, &after, change);
             remaining.extend(after.failures.iter().cloned());
         }
@@ -185,11 +198,13 @@ impl Judge {
         };
         let was_green = first.passed() && second.passed();
         let claimed = baseline.shows_claimed(index);
+        let checks = &baseline.job().checks;
+        let no_baseline = (0..index).any(|i| checks[i].installs && baseline.shows_claimed(i));
         if !green && claimed {
             self.reasons.push(format!("`{name}` still fails: {}", what_failed(after)));
         } else if !green && was_green {
             self.reasons.push(format!("`{name}` passed before the change and fails after it: {}", what_failed(after)));
-        } else if !green && check.origin == Origin::Workflow {
+        } else if !green && (check.origin == Origin::Workflow || no_baseline) {
             self.flags
                 .push(format!("`{name}`, a later step that CI never reached, is still red: {}", what_failed(after)));
         } else if let Some(failure) = new.first().filter(|_| !green) {
@@ -275,24 +290,19 @@ impl Judge {
             return Ok(());
         }
         let checks = &baseline.job().checks;
-        let Some((index, script)) = checks
-            .iter()
-            .enumerate()
-            .filter(|(i, _)| baseline.shows_claimed(*i))
-            .find_map(|(i, c)| Some((i, whole_suite_of(&c.script)?)))
-        else {
-            return Ok(());
-        };
-        let wall = TIME_BOX.max(Duration::from_secs_f64(baseline.runs()[index][0].seconds * 3.0));
+        let claimed = checks.iter().enumerate().filter(|(i, _)| baseline.shows_claimed(*i)).map(|(_, check)| check);
+        let Some(script) = claimed.filter_map(|check| whole_suite_of(&check.script)).next() else { return Ok(()) };
         let check = Check { script, origin: Origin::Log, network: Network::None, installs: false };
         let mut runs = Vec::new();
         for (tree, changed) in [(tree, false), (candidate, true)] {
             let when = if changed { "after" } else { "before" };
+            let wall = self.left;
             let stage =
                 progress.begin("validate", format!("the whole suite {when} the change, {} s at most", wall.as_secs()));
             let prepared = sandbox.prepare(baseline.recipe(), tree, changed).await?;
             let run = run_check(&*prepared, &check, Limits { wall, ..Limits::default() }).await?;
             stage.end(if run.ended == Ended::WallTime { "out of time" } else { "finished" });
+            self.left = self.left.saturating_sub(Duration::from_secs_f64(run.seconds));
             let finished = run.tests.is_some();
             runs.push(run);
             if !finished {

@@ -102,7 +102,9 @@ impl Sandbox for LocalSandbox {
         let mut prepared = LocalPrepared {
             isolation: Arc::clone(&self.isolation),
             root: slot.tree(tree.name()),
-            pip_cache: if candidate { slot.root().join("pip-cache") } else { self.cache.join("pip") },
+            pip_cache: slot.root().join("pip-cache"),
+            cache: self.cache.clone(),
+            candidate,
             slot,
             python,
             recipe: recipe.clone(),
@@ -135,7 +137,10 @@ struct LocalPrepared {
     isolation: Arc<Isolation>,
     slot: Slot,
     root: PathBuf,
+    /// Where pip keeps what it fetched, during installation.
     pip_cache: PathBuf,
+    cache: PathBuf,
+    candidate: bool,
     python: Python,
     recipe: Recipe,
     ready: Ready,
@@ -152,6 +157,18 @@ impl LocalPrepared {
     }
 
     async fn build(&mut self, tree: &Tree) -> Result<(), SandboxError> {
+        // One run at a time writes to the shared cache; another takes one of its own.
+        let lock = fs::File::create(self.cache.join("pip.lock")).context("the cache cannot be written")?;
+        let shares = !self.candidate && lock.try_lock().is_ok();
+        self.pip_cache = if shares { self.cache.join("pip") } else { self.slot.root().join("pip-cache") };
+        let built = self.build_with(tree).await;
+        if !shares && !self.recipe.disposable {
+            cache::remove(&self.pip_cache)?;
+        }
+        built
+    }
+
+    async fn build_with(&mut self, tree: &Tree) -> Result<(), SandboxError> {
         let mut notes = Vec::new();
         if self.recipe.python.split('.').count() == 3 && self.recipe.python != self.python.version {
             notes.push(format!("Python {} stands in for {}", self.python.version, self.recipe.python));
@@ -177,7 +194,10 @@ impl LocalPrepared {
 
     async fn install(&self, tree: &Tree, pinned: bool) -> Result<(), SandboxError> {
         self.slot.clear()?;
-        for directory in [self.slot.venv(), self.slot.install_home(), self.slot.reports(), self.pip_cache.clone()] {
+        let own_cache = self.slot.root().join("pip-cache");
+        for directory in
+            [self.slot.venv(), self.slot.install_home(), self.slot.reports(), self.pip_cache.clone(), own_cache]
+        {
             fs::create_dir_all(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
         }
         copy_tree(tree.root(), &self.root, |_| false)?;
@@ -290,7 +310,7 @@ impl LocalPrepared {
         let environment = [self.slot.venv(), self.slot.install_home()];
         if installs || self.recipe.disposable {
             writable.extend(environment);
-            writable.push(self.pip_cache.clone());
+            writable.push(if installs { self.pip_cache.clone() } else { self.slot.root().join("pip-cache") });
         } else {
             readable.extend(environment);
         }
@@ -372,7 +392,8 @@ impl Prepared for LocalPrepared {
         if network == Network::Full {
             env.extend(index_environment());
             if self.recipe.disposable {
-                env.insert("PIP_CACHE_DIR".to_owned(), self.pip_cache.display().to_string());
+                let own = self.slot.root().join("pip-cache");
+                env.insert("PIP_CACHE_DIR".to_owned(), own.display().to_string());
             }
         }
         let finished = self.execute(script, env, network, limits, false).await?;

@@ -47,15 +47,26 @@ pub enum Format {
     Json,
 }
 
+/// How findings are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FindingsFormat {
+    /// For people.
+    Text,
+    /// For scripts; the schema is in CONTRACT.md.
+    Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+}
+
 /// `detect`
 #[derive(Debug, Args)]
 pub struct DetectArgs {
-    /// A job's log file; `-` for standard input
+    /// A job's log file, or a run's log archive (.zip); `-` for standard input
     #[arg(required = true, value_name = "LOG")]
     pub logs: Vec<PathBuf>,
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
-    pub format: Format,
+    pub format: FindingsFormat,
 }
 
 /// `fix`
@@ -100,7 +111,7 @@ pub struct VerifyArgs {
     pub fix_type: Option<FixType>,
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
-    pub format: Format,
+    pub format: FindingsFormat,
     #[command(flatten)]
     pub plan: PlanArgs,
     #[command(flatten)]
@@ -154,7 +165,7 @@ pub struct GivenArgs {
     /// The repository's root; judged as the working tree stands
     #[arg(long, value_name = "DIR")]
     pub repo: PathBuf,
-    /// The failing job's log; `-` for standard input. May be given several times
+    /// The failing job's log, or a run's log archive (.zip); `-` for standard input. May be given several times
     #[arg(long = "log", value_name = "LOG", required = true, num_args = 1..)]
     pub logs: Vec<PathBuf>,
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Seek as _},
     path::{Path, PathBuf},
 };
 
@@ -20,6 +20,12 @@ pub struct BadInput(pub String);
 /// No patch is larger; a diff of a dependency tree is no repair.
 const LARGEST_PATCH: u64 = 64 << 20;
 
+/// No run's logs are larger; more is a bomb.
+const LARGEST_ARCHIVE: u64 = 4 << 30;
+
+/// A run has no more jobs and steps.
+const MOST_ENTRIES: usize = 50_000;
+
 /// Reads a job's log, or standard input for `-`.
 ///
 /// # Errors
@@ -33,8 +39,44 @@ pub fn read_log(path: &Path) -> Result<Vec<JobLog>, BadInput> {
     if path.is_dir() {
         return Err(BadInput(format!("{name} is a directory: --log takes a job's log file")));
     }
-    let file = File::open(path).map_err(refused)?;
+    let mut file = File::open(path).map_err(refused)?;
+    let mut magic = [0; 4];
+    let read = file.read(&mut magic).map_err(refused)?;
+    file.rewind().map_err(refused)?;
+    if magic[..read] == *b"PK\x03\x04" {
+        return read_archive(&name, file);
+    }
     read_stream(&name, file)
+}
+
+/// Reads the job logs of a run's archive: `N_job.txt` at its top (facts of the layout: cli/cli, pkg/cmd/run/view). Nothing
+/// is written anywhere, so no name in it can do harm.
+fn read_archive(name: &str, file: File) -> Result<Vec<JobLog>, BadInput> {
+    let bad = |why: String| BadInput(format!("the log archive {name} cannot be read: {why}"));
+    let mut archive = zip::ZipArchive::new(file).map_err(|e| bad(e.to_string()))?;
+    let mut logs = Vec::new();
+    let mut left = LARGEST_ARCHIVE;
+    for index in 0..archive.len().min(MOST_ENTRIES) {
+        let entry = archive.by_index(index).map_err(|e| bad(e.to_string()))?;
+        let title = entry.name().map_err(|e| bad(e.to_string()))?.into_owned();
+        if title.contains(['/', '\\']) || !title.ends_with(".txt") || !entry.is_file() {
+            continue;
+        }
+        let mut bounded = entry.take(left);
+        match read_stream(&title, &mut bounded) {
+            Ok(found) => logs.extend(found),
+            Err(error) if error.0.contains("is empty") => {}
+            Err(error) => return Err(error),
+        }
+        left = bounded.limit();
+        if left == 0 {
+            return Err(bad(format!("it unpacks to more than {} GiB", LARGEST_ARCHIVE >> 30)));
+        }
+    }
+    if logs.is_empty() {
+        return Err(bad("it holds no job's log (N_job.txt at its top)".to_owned()));
+    }
+    Ok(logs)
 }
 
 fn read_stream(name: &str, mut stream: impl Read) -> Result<Vec<JobLog>, BadInput> {
@@ -117,6 +159,28 @@ pub fn read_workflow(path: &PathBuf) -> Result<Workflow, BadInput> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write as _;
+
+    #[test]
+    fn the_job_logs_of_a_runs_archive_are_read_and_nothing_else_in_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("logs.zip");
+        let mut archive = zip::ZipWriter::new(File::create(&path).unwrap());
+        let red = "FAILED tests/test_a.py::test_a - AssertionError: x\n##[error]Process completed with exit code 1.\n";
+        for (name, text) in [("1_test.txt", red), ("test/2_step.txt", red), ("../evil.txt", red), ("2_empty.txt", "")] {
+            archive
+                .start_file(
+                    name,
+                    zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored),
+                )
+                .unwrap();
+            archive.write_all(text.as_bytes()).unwrap();
+        }
+        archive.finish().unwrap();
+        let logs = read_log(&path).unwrap();
+        assert_eq!(logs.len(), 1);
+        assert_eq!(logs[0].log, "1_test.txt");
+    }
 
     #[test]
     fn a_log_that_cannot_be_used_says_what_and_what_to_do() {
@@ -129,7 +193,7 @@ mod tests {
         for (path, word) in [
             (directory.path().join("absent.log"), "cannot be read"),
             (file("empty.log", b" \n\n"), "is empty"),
-            (file("logs.zip", b"PK\x03\x04rest"), "zip"),
+            (file("logs.zip", b"PK\x03\x04rest"), "archive"),
             (file("core", &[0; 4096]), "not a text log"),
             (directory.path().to_owned(), "is a directory"),
         ] {

@@ -5,7 +5,7 @@ use std::{fs, future::Future, path::Path, process::ExitCode, time::Duration};
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use test_repair::{
-    cli::{Cli, Command, DetectArgs, FixArgs, Format, GivenArgs, PlanArgs, VerifyArgs},
+    cli::{Cli, Command, DetectArgs, FindingsFormat, FixArgs, Format, GivenArgs, PlanArgs, VerifyArgs},
     config::{self, Config},
     detect::JobLog,
     doctor, eval,
@@ -58,8 +58,9 @@ fn detect(args: &DetectArgs) -> Result<u8> {
         logs.extend(input::read_log(path)?);
     }
     report::print(&match args.format {
-        Format::Text => report::detected_text(&logs),
-        Format::Json => report::detected_json(&logs),
+        FindingsFormat::Text => report::detected_text(&logs),
+        FindingsFormat::Json => report::detected_json(&logs),
+        FindingsFormat::Sarif => report::detected_sarif(&logs),
     });
     Ok(u8::from(logs.iter().any(|log| !log.failures.is_empty())))
 }
@@ -167,8 +168,9 @@ async fn verify(args: &VerifyArgs) -> Result<u8> {
     }
     verification.timings = progress.timings();
     report::print(&match args.format {
-        Format::Text => report::verified_text(&verification),
-        Format::Json => report::json_line(&verification),
+        FindingsFormat::Text => report::verified_text(&verification),
+        FindingsFormat::Json => report::json_line(&verification),
+        FindingsFormat::Sarif => report::verified_sarif(&verification.findings),
     });
     Ok(verification.verdict.exit_code())
 }

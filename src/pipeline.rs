@@ -173,7 +173,10 @@ pub async fn reproduced(
                 stop = Stop::Flaky;
                 target.baseline = Some(BaselineReport::not(&format!("{} failure(s) in one of two runs", keys.len())));
             }
-            Reproduction::NotReproduced { why } => target.baseline = Some(BaselineReport::not(&why)),
+            Reproduction::NotReproduced { why } => {
+                let why = explain_loopback(why, sandbox.posture());
+                target.baseline = Some(BaselineReport::not(&why));
+            }
             Reproduction::Infrastructure { why } => {
                 stop = Stop::Infrastructure;
                 target.baseline = Some(BaselineReport::not(&why));
@@ -199,6 +202,18 @@ impl Learned {
             let (tested, head) = (short(tested), short(head));
             self.notes.push(format!("the log tested {tested}, the tree is at {head}: the tree is what is judged"));
         }
+    }
+}
+
+/// Where the sandbox has no loopback, a check that opens a local server can't but fail: that is said.
+fn explain_loopback(why: String, posture: &Posture) -> String {
+    const SIGNS: &[&str] = &["socket", "bind", "Errno 13", "Errno 97", "Permission denied", "Connection refused"];
+    let missing = posture.missing.iter().find(|m| m.starts_with("loopback"));
+    match missing {
+        Some(missing) if SIGNS.iter().any(|sign| why.contains(sign)) => {
+            format!("{why}\nThis sandbox has no loopback ({missing}): checks that open a local server fail in it")
+        }
+        _ => why,
     }
 }
 

@@ -4,6 +4,7 @@ mod detected;
 mod fixed;
 mod markdown;
 mod progress;
+mod sarif;
 mod table;
 mod verified;
 
@@ -15,6 +16,7 @@ pub use detected::{detected_json, detected_text};
 pub use fixed::fixed_text;
 pub use markdown::markdown;
 pub use progress::watch;
+pub use sarif::{detected_sarif, verified_sarif};
 pub use table::Table;
 pub use verified::verified_text;
 

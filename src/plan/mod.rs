@@ -241,9 +241,22 @@ impl Job {
         {
             self.directory = directory.clone();
         }
+        let mut needs = None;
         for later in &found.later {
             match later {
-                workflow::Later::Run(script) => self.script(script, Origin::Workflow, Part::Passed),
+                workflow::Later::Run(script) => {
+                    let installs = |c: &shell::Command| matches!(c.purpose, Purpose::Install | Purpose::Setup);
+                    if needs.is_none() && shell::split(script).iter().any(installs) {
+                        // What it brings in was not there when the failing command ran.
+                        needs = Some("a later step of the workflow that changes the environment");
+                    }
+                    match needs {
+                        Some(why) => self.skipped.push(skip(script, why)),
+                        None if self.checks.iter().any(|c| c.script == script.trim()) => {}
+                        None => self.script(script, Origin::Workflow, Part::Passed),
+                    }
+                    needs = needs.map(|_| "a later step of the workflow, behind one that changes the environment");
+                }
                 workflow::Later::Unknown { what, why } => self.skipped.push(skip(what, why)),
             }
         }
@@ -277,4 +290,87 @@ fn copies_project(command: &str) -> bool {
             && !editable(i)
             && !w.ends_with(".txt")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::Detector;
+
+    fn log(steps: &[(&str, Option<i32>)]) -> JobLog {
+        let mut text = String::from("Complete job name: test (3.11)\nSuccessfully set up CPython (3.11.7)\n");
+        for (script, exit) in steps {
+            text.push_str(&format!("##[group]Run {}\n", script.lines().next().unwrap_or_default()));
+            for line in script.lines() {
+                text.push_str(&format!("\u{1b}[36;1m{line}\u{1b}[0m\n"));
+            }
+            text.push_str(
+                "shell: /usr/bin/bash -e {0}\nenv:\n  MODE: fast\n  TOKEN: ***\n  LD_LIBRARY_PATH: /x\n##[endgroup]\n",
+            );
+            if script.contains("pip install") {
+                text.push_str("Successfully installed pytest-8.3.4 typing-extensions-4.1\n");
+            }
+            if let Some(code) = exit {
+                text.push_str("FAILED tests/test_a.py::test_a - AssertionError: x\n");
+                text.push_str(&format!("##[error]Process completed with exit code {code}.\n"));
+            }
+        }
+        let stamped: String = text.lines().map(|l| format!("2026-11-06T07:30:00.0000017Z {l}\n")).collect();
+        let mut detector = Detector::new("log");
+        detector.feed(stamped.as_bytes());
+        detector.finish().remove(0)
+    }
+
+    fn scripts(job: &Job) -> Vec<&str> {
+        job.checks.iter().map(|c| c.script.as_str()).collect()
+    }
+
+    #[test]
+    fn a_job_is_rebuilt_from_its_log() {
+        let log = log(&[("pip install -e . pytest==8.3.4", None), ("ruff check .\npytest -q", Some(1))]);
+        let job = plan(&log, &[], &Overrides::default());
+        assert_eq!(job.python, "3.11.7");
+        assert_eq!(job.install, ["pip install -e . pytest==8.3.4"]);
+        assert_eq!(scripts(&job), ["ruff check .", "pytest -q"]);
+        assert_eq!(job.env, BTreeMap::from([("MODE".to_owned(), "fast".to_owned())]));
+        assert_eq!(job.versions[0], ("pytest".to_owned(), "8.3.4".to_owned()));
+        assert_eq!(job.versions[1].0, "typing-extensions");
+        assert!(job.skipped.iter().any(|s| s.what == "env TOKEN"));
+        assert!(!job.copies_project);
+    }
+
+    #[test]
+    fn what_a_later_step_installs_is_never_there_for_the_failing_one() {
+        let workflow = "jobs:\n  test:\n    steps:\n    - run: pytest -q\n    - run: mypy .\n    - run: pip uninstall -y x\n    - run: make\n";
+        let workflow = workflow::parse(workflow).unwrap();
+        let job = plan(&log(&[("pytest -q", Some(1))]), &[workflow], &Overrides::default());
+        assert_eq!(scripts(&job), ["pytest -q", "mypy ."]);
+        assert!(job.install.is_empty());
+        assert_eq!(job.skipped.len(), 3, "{:?}", job.skipped); // the secret, and two later steps
+    }
+
+    #[test]
+    fn what_a_person_names_is_what_is_checked() {
+        let overrides = Overrides {
+            commands: vec!["make check".to_owned()],
+            python: Some("3.12".to_owned()),
+            ..Overrides::default()
+        };
+        let job = plan(&log(&[("pytest -q", Some(1))]), &[], &overrides);
+        assert_eq!((scripts(&job), job.python.as_str()), (vec!["make check"], "3.12"));
+    }
+
+    #[test]
+    fn an_environment_that_holds_a_copy_of_the_project_is_known() {
+        for (command, copies) in [
+            ("pip install -e .", false),
+            ("pip install -e '.[dev]' pytest", false),
+            ("pip install .", true),
+            ("pip install '.[dev]'", true),
+            ("pip install -r requirements.txt", false),
+            ("tox -e py --notest", true),
+        ] {
+            assert_eq!(copies_project(command), copies, "{command}");
+        }
+    }
 }

@@ -216,6 +216,9 @@ impl LocalPrepared {
             if network == Network::Full {
                 env.extend(index_environment());
                 env.insert("PIP_CACHE_DIR".to_owned(), self.pip_cache.display().to_string());
+                env.insert("UV_CACHE_DIR".to_owned(), self.pip_cache.join("uv").display().to_string());
+                // A hard link into the cache would tie an environment to it.
+                env.insert("UV_LINK_MODE".to_owned(), "copy".to_owned());
                 if pinned {
                     env.insert("PIP_CONSTRAINT".to_owned(), constraints.display().to_string());
                 }
@@ -365,7 +368,7 @@ impl Prepared for LocalPrepared {
         for (directory, model) in [(self.slot.home(), Some(self.slot.install_home())), (self.slot.reports(), None)] {
             cache::remove(&directory)?;
             match model {
-                Some(model) if model.exists() => copy_tree(&model, &directory, |name| name == "pip")?,
+                Some(model) if model.exists() => copy_tree(&model, &directory, |name| name == "pip" || name == "uv")?,
                 _ => {}
             }
             fs::create_dir_all(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
@@ -389,7 +392,11 @@ impl Prepared for LocalPrepared {
         // tox hands on what it is told to: version 4 by the first, 3 by the second.
         env.insert("TOX_OVERRIDE".to_owned(), "testenv.pass_env+=PYTEST_ADDOPTS".to_owned());
         env.insert("TOX_TESTENV_PASSENV".to_owned(), "PYTEST_ADDOPTS".to_owned());
-        if network == Network::Full {
+        if network == Network::None {
+            // `uv run` checks; what it would install is installed.
+            env.insert("UV_NO_SYNC".to_owned(), "1".to_owned());
+            env.insert("UV_OFFLINE".to_owned(), "1".to_owned());
+        } else {
             env.extend(index_environment());
             if self.recipe.disposable {
                 let own = self.slot.root().join("pip-cache");

@@ -34,6 +34,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Replay a corpus of failing repositories
     Eval(EvalArgs),
+    /// Say what a rule means, with an example and how it can be wrong; without one, list them all
+    Explain(ExplainArgs),
     /// Say what this machine can do, and what is missing
     Doctor(DoctorArgs),
 }
@@ -147,6 +149,14 @@ pub struct EvalArgs {
     pub timeout: u64,
     #[command(flatten)]
     pub sandbox: SandboxArgs,
+}
+
+/// `explain`
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// A rule's id, as reports show it
+    #[arg(value_name = "RULE")]
+    pub rule: Option<String>,
 }
 
 /// `doctor`

@@ -7,6 +7,7 @@ pub mod config;
 pub mod detect;
 pub mod doctor;
 pub mod eval;
+pub mod explain;
 pub mod fix;
 pub mod fix_type;
 pub mod input;

@@ -8,7 +8,7 @@ use test_repair::{
     cli::{Cli, Command, DetectArgs, FindingsFormat, FixArgs, Format, GivenArgs, PlanArgs, VerifyArgs},
     config::{self, Config},
     detect::JobLog,
-    doctor, eval,
+    doctor, eval, explain,
     fix::{self, FixOptions},
     input::{self, BadInput},
     outcome::{Outcome, Repair, Verdict, Verification},
@@ -48,6 +48,7 @@ async fn run(command: Command) -> Result<u8> {
         Command::Fix(args) => fix(&args).await,
         Command::Verify(args) => verify(&args).await,
         Command::Eval(args) => eval::eval(&args).await,
+        Command::Explain(args) => Ok(explain::explain(args.rule.as_deref())?),
         Command::Doctor(args) => doctor::doctor(&args).await,
     }
 }

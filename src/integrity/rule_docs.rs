@@ -98,6 +98,12 @@ pub const RULES: &[RuleDoc] = &[
         "A reference may be unresolvable by nature.",
     ),
     doc(
+        "dependency-unproven",
+        "An added dependency does not exist, is younger than 90 days, is one letter away from a popular one, is not taken from the index, or does not provide the module that is missing.",
+        "dependencies = [\"reqeusts\"]",
+        "A new, honest package is refused until it has aged; one without a wheel can only be flagged.",
+    ),
+    doc(
         "doctest-expectation",
         "The output that an example expects changed.",
         ">>> f()\n2 where 1 stood",
@@ -258,6 +264,12 @@ pub const RULES: &[RuleDoc] = &[
         "A test returns before its end.",
         "return in the middle",
         "A branch may be impossible on a platform.",
+    ),
+    doc(
+        "test-lost",
+        "A test that ran before the change does not run after it, though its file is as it was.",
+        "a conftest.py elsewhere that stops collection",
+        "A test whose id holds a value that changes with every run, and whose siblings changed in number.",
     ),
     doc(
         "test-marked",

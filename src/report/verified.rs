@@ -42,6 +42,10 @@ pub fn verified_text(verification: &Verification) -> String {
             }
         }
     }
+    if let Some(finding) = verification.findings.first() {
+        let hint = format!("`test-repair explain {}` says what the rule means and how it can be wrong", finding.rule);
+        let _ = writeln!(text, "  {}", style(hint).dim());
+    }
     let from_findings = |r: &&String| !verification.findings.iter().any(|f| r.contains(&f.message));
     let reasons: Vec<String> = verification.reasons.iter().filter(from_findings).cloned().collect();
     list(&mut text, "Why", &reasons);

@@ -20,7 +20,7 @@ fn a_log_that_cannot_be_used_is_refused_by_every_command() {
         ("absent.log", "cannot be read: No such file"),
         ("empty.log", "is empty: give the failing job's log file"),
         ("binary.log", "is not a text log: give the failing job's log file"),
-        ("logs.zip", "is a zip archive: unpack it"),
+        ("logs.zip", "the log archive logs.zip cannot be read"),
         ("tiny", "is a directory: --log takes a job's log file"),
     ] {
         world.run(&["detect", log]).exits_with(2).complains(&[log, what]);
@@ -94,4 +94,16 @@ fn a_wrong_usage_exits_with_2_and_shows_the_right_one() {
     world.run(&["fix", "--repo", "tiny", "--log", "ci.log", "--accept-flagged"]).exits_with(2).complains(&["--apply"]);
     world.run(&["mend"]).exits_with(2).complains(&["mend"]);
     world.run(&["eval", "tiny"]).exits_with(2).complains(&["tiny has no case", "repo.tar.gz"]);
+}
+
+#[test]
+fn a_configuration_with_an_unknown_key_is_refused_and_names_the_nearest() {
+    let world = World::new();
+    world.repository(&[("tiny.py", "x = 1\n"), (".github/test-repair.yml", "protected_path: [x.py]\n")]);
+    world.file("ci.log", log(&[Step(UNITTEST, &unittest_failure("test_it", TEST, "ValueError: x"), 1)]));
+    world.run(&["fix", "--repo", "tiny", "--log", "ci.log"]).exits_with(2).complains(&[
+        ".github/test-repair.yml",
+        "`protected_path`",
+        "`protected_paths`",
+    ]);
 }

@@ -162,3 +162,29 @@ fn a_fix_of_a_type_that_is_not_enabled_is_not_proposed() {
         .exits_with(3)
         .prints("fix type import is not enabled");
 }
+
+#[test]
+fn what_the_repository_protects_no_patch_may_touch_and_a_patch_cannot_lift_that() {
+    let world = World::new();
+    let config = [(".github/test-repair.yml", "protected_paths: [tiny.py]\n")];
+    world.repository(&[TINY, &config].concat());
+    world.file("ci.log", log(&[Step(UNITTEST, &unittest_failure("test_it", "tiny.py", MISSING), 1)]));
+    verify(&world, RIGHT).exits_with(9).prints("protected-path");
+    let lifts = "--- a/.github/test-repair.yml\n+++ b/.github/test-repair.yml\n@@ -1 +1 @@\n-protected_paths: [tiny.py]\n\
+                 +protected_paths: []\n";
+    verify(&world, &format!("{lifts}{RIGHT}")).exits_with(9).prints("protected-path");
+    fix(&world).exits_with(3).prints("protected-path");
+}
+
+#[test]
+fn findings_are_also_printed_as_sarif() {
+    let world = tiny();
+    world.file("a.patch", SKIPS);
+    let detected = world.run(&["detect", "--format", "sarif", "ci.log"]).exits_with(1).json();
+    let refused =
+        world.run(&[&["verify", "--format", "sarif", "--patch", "a.patch"][..], &GIVEN].concat()).exits_with(9).json();
+    for sarif in [detected, refused] {
+        assert_eq!(sarif["version"], "2.1.0");
+        assert!(sarif["runs"][0]["results"][0]["message"]["text"].is_string(), "{sarif:#}");
+    }
+}

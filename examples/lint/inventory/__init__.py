@@ -1,0 +1,1 @@
+"""The things in a store."""

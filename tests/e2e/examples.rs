@@ -1,0 +1,175 @@
+//! What the examples show.
+
+use std::{fs, process::Command};
+
+use crate::world::{World, index, project, run};
+
+/// `--repo NAME --log …` of an example that stands in the world.
+fn given<'a>(name: &'a str, log: &'a str) -> [&'a str; 6] {
+    ["--repo", name, "--log", log, "--python", "3"]
+}
+
+fn log_of(name: &str) -> String {
+    project("examples").join(format!("{name}.log")).display().to_string()
+}
+
+/// Repairs an example, and proves the patch again: with git, and with `verify`.
+fn repaired(name: &str, changes: &[&str]) {
+    let world = World::new();
+    let root = world.example(name);
+    let log = log_of(name);
+    let ran = world.run(&[&["fix", "--out", "out", "--format", "json"][..], &given(name, &log)].concat()).exits_with(0);
+    let said = ran.json();
+    assert_eq!(said["outcome"], "fixed", "{said:#}");
+    assert_eq!(said["fix"]["files"], serde_json::json!(changes), "{said:#}");
+    assert_eq!(said["validation"]["not_checked"], serde_json::json!([]), "{said:#}");
+    for check in said["validation"]["checks"].as_array().unwrap() {
+        assert!(check["before"].as_str().unwrap().starts_with("failed"), "{check}");
+        assert_eq!(check["after"], "passed");
+    }
+    let patch = world.path("out/fix.patch");
+    assert_eq!(fs::read_to_string(&patch).unwrap(), said["fix"]["diff"].as_str().unwrap());
+    assert_eq!(fs::read_to_string(world.path("out/outcome.json")).unwrap(), ran.stdout);
+    assert!(fs::read_to_string(world.path("out/report.md")).unwrap().starts_with("# fixed\n"));
+    world.git(&root, &["apply", "--check", patch.to_str().unwrap()]);
+    world
+        .run(&[&["verify", "--patch", "out/fix.patch"][..], &given(name, &log)].concat())
+        .exits_with(0)
+        .prints("proven\n");
+}
+
+#[test]
+fn a_missing_import_is_repaired_without_a_package_index() {
+    repaired("missing-import", &["ledger/book.py"]);
+}
+
+#[test]
+fn lint_and_format_findings_of_one_job_are_repaired_together() {
+    if index() {
+        repaired("lint", &["inventory/shelves.py"]);
+    }
+}
+
+#[test]
+fn an_undeclared_dependency_is_declared_where_the_project_declares_its_others() {
+    if index() {
+        repaired("missing-dependency", &["pyproject.toml"]);
+    }
+}
+
+#[test]
+fn a_wrong_program_ends_as_a_diagnosis() {
+    let world = World::new();
+    world.example("wrong-answer");
+    let log = log_of("wrong-answer");
+    world
+        .run(&[&["fix"][..], &given("wrong-answer", &log)].concat())
+        .exits_with(3)
+        .prints("no fix found\n")
+        .prints("reproduced twice: 1 of 1")
+        .prints("AssertionError: 4 != 5");
+}
+
+#[test]
+fn the_applied_fix_makes_the_check_pass_and_a_second_run_finds_nothing_to_reproduce() {
+    let world = World::new();
+    let root = world.example("missing-import");
+    let log = log_of("missing-import");
+    world.may_change(&root);
+    let arguments = [&["fix", "--apply"][..], &given("missing-import", &log)].concat();
+    world.run(&arguments).exits_with(0).complains(&["applied to ledger/book.py"]);
+    assert_eq!(world.git(&root, &["status", "--porcelain"]), " M ledger/book.py\n");
+    let check = run(Command::new("python3")
+        .args(["-B", "-m", "unittest", "discover", "-s", "tests", "-t", "."])
+        .current_dir(&root));
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
+    world
+        .run(&arguments)
+        .exits_with(4)
+        .prints("not reproduced")
+        .prints("the checks pass here")
+        .prints("uncommitted changes")
+        .complains(&[": reused ("]);
+    assert_eq!(world.git(&root, &["status", "--porcelain"]), " M ledger/book.py\n");
+}
+
+#[test]
+fn the_json_of_fix_has_the_fields_of_the_contract() {
+    let world = World::new();
+    world.example("missing-import");
+    let log = log_of("missing-import");
+    let said =
+        world.run(&[&["fix", "--format", "json"][..], &given("missing-import", &log)].concat()).exits_with(0).json();
+    assert_eq!(said["schema"], 1);
+    for field in [
+        "/outcome",
+        "/diagnosis/root_cause",
+        "/diagnosis/fix_type",
+        "/diagnosis/confidence",
+        "/diagnosis/where",
+        "/targets/0/job",
+        "/targets/0/failures/0/category",
+        "/targets/0/failures/0/tool",
+        "/targets/0/failures/0/test_id",
+        "/targets/0/failures/0/file",
+        "/targets/0/failures/0/line",
+        "/targets/0/failures/0/message",
+        "/targets/0/failures/0/command",
+        "/targets/0/failures/0/job",
+        "/targets/0/failures/0/python",
+        "/targets/0/failures/0/excerpt",
+        "/targets/0/failures/0/fingerprint",
+        "/targets/0/failures/0/count",
+        "/targets/0/plan/python",
+        "/targets/0/plan/env",
+        "/targets/0/plan/install",
+        "/targets/0/plan/checks/0",
+        "/targets/0/plan/skipped",
+        "/targets/0/baseline",
+        "/fix/tier",
+        "/fix/fix_type",
+        "/fix/description",
+        "/fix/impact",
+        "/fix/files/0",
+        "/fix/diff",
+        "/validation/checks/0/command",
+        "/validation/checks/0/before",
+        "/validation/checks/0/after",
+        "/validation/checks/0/seconds",
+        "/validation/collected/before",
+        "/validation/collected/after",
+        "/sandbox/kind",
+        "/sandbox/enforced/0",
+        "/usage/calls",
+        "/usage/prompt_tokens",
+        "/usage/cached_tokens",
+        "/usage/completion_tokens",
+        "/usage/cost_usd",
+        "/timings/0/seconds",
+    ] {
+        assert!(said.pointer(field).is_some_and(|v| !v.is_null()), "{field} is missing in {said:#}");
+    }
+    for field in ["/targets/0/plan/image", "/validation/not_checked", "/validation/findings", "/attempts"] {
+        assert!(said.pointer(field).is_some(), "{field} is missing in {said:#}");
+    }
+}
+
+#[test]
+fn every_example_fails_in_its_log_as_a_category_and_detect_says_so_in_text_and_in_json() {
+    let world = World::new();
+    for (name, category, tool) in [
+        ("lint", "quality", "ruff"),
+        ("missing-dependency", "import_dependency", "pytest"),
+        ("missing-import", "unit_test", "unittest"),
+        ("wrong-answer", "unit_test", "unittest"),
+    ] {
+        let log = log_of(name);
+        let said = world.run(&["detect", "--format", "json", &log]).exits_with(1).json();
+        assert_eq!(
+            (&said["category"], &said["result"], &said["schema"]),
+            (&category.into(), &"failure".into(), &1.into())
+        );
+        assert_eq!(said["failures"][0]["tool"], tool, "{said:#}");
+        world.run(&["detect", &log]).exits_with(1).prints(": failed, ").prints(tool);
+    }
+}

@@ -1,0 +1,13 @@
+//! The real binary, the real sandbox, the examples. Each test is a [`world::World`] of its own, and ends by looking for
+//! what was left behind.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+mod bad_input;
+mod endings;
+mod eval;
+mod examples;
+mod interrupted;
+mod isolation;
+mod readme;
+mod world;

@@ -92,16 +92,16 @@ pub const RULES: &[RuleDoc] = &[
         "The rule may have been meant to be off from the start.",
     ),
     doc(
-        "docs-suppressed",
-        "Sphinx warns about less.",
-        "suppress_warnings = [\"autodoc\"]",
-        "A reference may be unresolvable by nature.",
-    ),
-    doc(
         "dependency-unproven",
         "An added dependency does not exist, is younger than 90 days, is one letter away from a popular one, is not taken from the index, or does not provide the module that is missing.",
         "dependencies = [\"reqeusts\"]",
         "A new, honest package is refused until it has aged; one without a wheel can only be flagged.",
+    ),
+    doc(
+        "docs-suppressed",
+        "Sphinx warns about less.",
+        "suppress_warnings = [\"autodoc\"]",
+        "A reference may be unresolvable by nature.",
     ),
     doc(
         "doctest-expectation",

@@ -204,10 +204,24 @@ pub struct PlanArgs {
     pub deadline: Option<u64>,
 }
 
+/// The sandboxes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SandboxKind {
+    /// This machine's kernel keeps it apart.
+    Local,
+    /// Containers: not part of this version.
+    Dagger,
+    /// The best there is: local, in this version.
+    Auto,
+}
+
 /// Where commands run.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sandbox")]
 pub struct SandboxArgs {
+    /// Where the repository's code runs
+    #[arg(long, value_enum, default_value = "local")]
+    pub sandbox: SandboxKind,
     /// Run the repository's code without isolation. Only for code that you trust
     #[arg(long)]
     pub no_isolation: bool,
@@ -218,8 +232,14 @@ pub struct SandboxArgs {
 
 impl SandboxArgs {
     /// Where environments are kept.
-    pub fn cache(&self) -> PathBuf {
-        self.cache_dir.clone().unwrap_or_else(sandbox::default_cache)
+    ///
+    /// # Errors
+    /// [`BadInput`] for a sandbox that this version has not.
+    pub fn cache(&self) -> Result<PathBuf, BadInput> {
+        if self.sandbox == SandboxKind::Dagger {
+            return Err(BadInput("this version has no Dagger sandbox: use --sandbox local".to_owned()));
+        }
+        Ok(self.cache_dir.clone().unwrap_or_else(sandbox::default_cache))
     }
 }
 
@@ -237,7 +257,7 @@ impl GivenArgs {
             logs: self.logs.clone(),
             overrides,
             timeout: plan.timeout,
-            cache: sandbox.cache(),
+            cache: sandbox.cache()?,
             no_isolation: sandbox.no_isolation,
             launcher: launcher()?,
         })

@@ -40,7 +40,7 @@ pub async fn doctor(args: &DoctorArgs) -> Result<u8> {
     row("Python", found, true);
     row("uv", version("uv", "not there: Pythons come from PATH and pyenv"), false);
     row("bubblewrap", version("bwrap", "not there: the sandbox uses the kernel directly"), false);
-    let cache = args.sandbox.cache();
+    let cache = args.sandbox.cache()?;
     let origin = match args.sandbox.cache_dir {
         Some(_) => "--cache-dir or TEST_REPAIR_CACHE",
         None => "default",

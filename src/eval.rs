@@ -27,6 +27,7 @@ use crate::{
     progress::Progress,
     redact::shown_line,
     report::{self, Table},
+    scratch::Scratch,
     verify::{self, VerifyOptions},
 };
 
@@ -158,7 +159,7 @@ impl Setting {
             verify: args.verify,
             out: args.out.clone(),
             timeout: args.timeout,
-            cache: args.sandbox.cache(),
+            cache: args.sandbox.cache()?,
             no_isolation: args.sandbox.no_isolation,
             launcher: cli::launcher()?,
         })
@@ -191,10 +192,11 @@ async fn one(directory: &Path, setting: &Setting) -> Scored {
 }
 
 async fn replay(directory: &Path, setting: &Setting, case: &Case, scored: &mut Scored) -> Result<()> {
-    let scratch = tempfile::Builder::new().prefix("test-repair-case-").tempdir()?;
+    let scratch = Scratch::new()?;
     let archive = flate2::read::GzDecoder::new(File::open(directory.join("repo.tar.gz"))?);
-    tar::Archive::new(archive).unpack(scratch.path()).context("repo.tar.gz cannot be unpacked")?;
-    let mut roots = fs::read_dir(scratch.path())?.filter_map(Result::ok).map(|e| e.path()).filter(|p| p.is_dir());
+    tar::Archive::new(archive).unpack(scratch.path().join("tree")).context("repo.tar.gz cannot be unpacked")?;
+    let unpacked = scratch.path().join("tree");
+    let mut roots = fs::read_dir(&unpacked)?.filter_map(Result::ok).map(|e| e.path()).filter(|p| p.is_dir());
     let repository = roots.next().context("repo.tar.gz holds no folder")?;
     let request = Request {
         repository,

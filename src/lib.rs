@@ -22,5 +22,6 @@ pub mod registry;
 pub mod repair;
 pub mod report;
 pub mod sandbox;
+pub mod scratch;
 pub mod verify;
 pub mod workspace;

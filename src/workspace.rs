@@ -10,8 +10,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use tempfile::TempDir;
 use walkdir::WalkDir;
+
+use crate::scratch::Scratch;
 
 /// Directories that no project keeps its sources in: left out where there is no git to say what is ignored.
 const SCRATCH_DIRECTORIES: &[&str] = &[
@@ -31,7 +32,8 @@ const SCRATCH_DIRECTORIES: &[&str] = &[
 /// A private copy of a repository's working tree, history included, that nothing else writes.
 #[derive(Debug)]
 pub struct Tree {
-    directory: TempDir,
+    // Held, so that the copy stays.
+    _scratch: Scratch,
     root: PathBuf,
     /// The commit that is checked out, where the tree has one.
     pub head: Option<String>,
@@ -50,11 +52,11 @@ impl Tree {
             .with_context(|| format!("no repository at {}: give --repo a directory", repository.display()))?;
         ensure!(repository.is_dir(), "{} is not a directory: --repo takes the repository's root", repository.display());
         let name = repository.file_name().unwrap_or(OsStr::new("repository")).to_owned();
-        let directory = tempfile::Builder::new().prefix("test-repair-tree-").tempdir()?;
-        let root = directory.path().join(name);
+        let scratch = Scratch::new()?;
+        let root = scratch.path().join(name);
         fs::create_dir(&root)?;
         let tracked = listed_by_git(&repository)?;
-        let mut tree = Tree { directory, root, head: None, dirty: false };
+        let mut tree = Tree { _scratch: scratch, root, head: None, dirty: false };
         match tracked {
             Some(paths) => {
                 for path in &paths {
@@ -84,11 +86,11 @@ impl Tree {
     /// # Errors
     /// When the change leaves the tree, or the disk refuses.
     pub fn with(&self, change: &Change) -> Result<Tree> {
-        let directory = tempfile::Builder::new().prefix("test-repair-tree-").tempdir()?;
-        let root = directory.path().join(self.name());
+        let scratch = Scratch::new()?;
+        let root = scratch.path().join(self.name());
         copy_tree(&self.root, &root, |_| false)?;
         change.apply(&root)?;
-        Ok(Tree { directory, root, head: self.head.clone(), dirty: true })
+        Ok(Tree { _scratch: scratch, root, head: self.head.clone(), dirty: true })
     }
 
     /// The content of a file, `None` where there is none (a symbolic link is never followed).
@@ -160,12 +162,6 @@ impl Tree {
             self.head = Some(head);
         }
         Ok(())
-    }
-
-    /// Gives the copy away: the directory is no longer removed when this value goes.
-    pub fn keep(self) -> PathBuf {
-        let _ = self.directory.keep();
-        self.root
     }
 }
 
@@ -248,7 +244,7 @@ impl Change {
     /// # Errors
     /// When git is missing or the disk refuses.
     pub fn diff(&self) -> Result<Vec<u8>> {
-        let directory = tempfile::tempdir()?;
+        let directory = Scratch::new()?;
         for (side, content) in [("a", true), ("b", false)] {
             let root = directory.path().join(side);
             fs::create_dir(&root)?;
@@ -419,6 +415,7 @@ fn run(command: &mut Command) -> Result<Output> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tempfile::TempDir;
 
     fn repository(files: &[(&str, &str)]) -> TempDir {
         let directory = tempfile::tempdir().unwrap();

@@ -17,7 +17,10 @@ use super::{
     local::{Isolation, IsolationOptions},
     python::{self, Python},
 };
-use crate::workspace::{Tree, copy_tree};
+use crate::{
+    scratch,
+    workspace::{Tree, copy_tree},
+};
 
 /// Runs commands on this machine, isolated by its kernel.
 pub struct LocalSandbox {
@@ -63,6 +66,7 @@ impl LocalSandbox {
         let state_dir = cache.join("run");
         Isolation::sweep(&state_dir).map_err(|e| SandboxError::Lost(e.to_string()))?;
         cache::sweep(&cache);
+        scratch::sweep();
         let mut options = IsolationOptions::new(state_dir.clone()).context("this program has no path")?;
         options.launcher = launcher;
         options.no_isolation = no_isolation;

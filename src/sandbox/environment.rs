@@ -307,7 +307,11 @@ impl LocalPrepared {
         limits: Limits,
         installs: bool,
     ) -> Result<Finished, SandboxError> {
-        let mut readable = vec![self.python.prefix.clone(), self.slot.root().join("constraints.txt")];
+        let mut readable = vec![self.slot.root().join("constraints.txt")];
+        // The system's own Python stands where every run may read anyway.
+        if self.python.prefix != Path::new("/usr") {
+            readable.push(self.python.prefix.clone());
+        }
         if network == Network::Full {
             let files = ["PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_FIND_LINKS"];
             readable

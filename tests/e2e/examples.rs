@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use crate::world::{World, index, project, run};
+use crate::world::{World, index, project, run, skipped};
 
 /// `--repo NAME --log …` of an example that stands in the world.
 fn given<'a>(name: &'a str, log: &'a str) -> [&'a str; 6] {
@@ -172,4 +172,18 @@ fn every_example_fails_in_its_log_as_a_category_and_detect_says_so_in_text_and_i
         assert_eq!(said["failures"][0]["tool"], tool, "{said:#}");
         world.run(&["detect", &log]).exits_with(1).prints(": failed, ").prints(tool);
     }
+}
+
+#[test]
+fn the_systems_own_python_will_do() {
+    let modules = Command::new("/usr/bin/python3").args(["-c", "import venv, ensurepip"]).output();
+    if !modules.is_ok_and(|o| o.status.success()) {
+        return skipped("the system has no Python with venv and pip");
+    }
+    let world = World::new();
+    world.example("missing-import");
+    let log = log_of("missing-import");
+    let arguments = [&["fix"][..], &given("missing-import", &log)].concat();
+    let ran = run(world.command().env("PATH", "/usr/bin:/bin").args(arguments));
+    assert_eq!(ran.status.code(), Some(0), "{}", String::from_utf8_lossy(&ran.stdout));
 }

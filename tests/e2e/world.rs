@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     env, fs,
+    io::Write as _,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -12,9 +13,6 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-
-/// What every test that needs it says when it is left out.
-pub(crate) const NO_INDEX: &str = "skipped: the package index can't be reached, and this test installs from it";
 
 /// Environments are shared between tests and runs: most of the time would go into building them again.
 static CACHE: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -41,10 +39,16 @@ static INDEX: LazyLock<bool> = LazyLock::new(|| {
             .is_some_and(|a| std::net::TcpStream::connect_timeout(&a, Duration::from_secs(3)).is_ok())
 });
 
+/// Says that a test is left out: past the harness, which keeps what a passing test prints to itself.
+pub(crate) fn skipped(why: &str) {
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
+}
+
 /// Is the package index there? Says loudly when it is not.
 pub(crate) fn index() -> bool {
     if !*INDEX {
-        eprintln!("{NO_INDEX}");
+        skipped("the package index can't be reached, and this test installs from it");
     }
     *INDEX
 }

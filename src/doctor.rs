@@ -45,7 +45,7 @@ pub async fn doctor(args: &DoctorArgs) -> Result<u8> {
         Some(_) => "--cache-dir or TEST_REPAIR_CACHE",
         None => "default",
     };
-    let sandbox = LocalSandbox::new(&cache, args.sandbox.no_isolation, cli::launcher()?).await;
+    let sandbox = LocalSandbox::new(&cache, args.sandbox.no_isolation, cli::launcher()?, &[]).await;
     row("cache", Ok(format!("{} ({origin})", cache.display())), true);
     match &sandbox {
         Ok(sandbox) => {

@@ -9,7 +9,7 @@ use crate::{
     detect::{Category, Failure, JobLog, JobResult},
     input::{self, BadInput},
     outcome::{BaselineReport, Diagnosis, PlanReport, TargetReport},
-    plan::{self, Overrides},
+    plan::{self, Job, Overrides},
     progress::Progress,
     repair::{Baseline, Reproduction, reproduce},
     sandbox::{LocalSandbox, Posture, Recipe, Sandbox as _, SandboxError},
@@ -135,15 +135,21 @@ pub async fn reproduced(
         }
         return Ok(Err(Stop::Infrastructure));
     }
+    let workflows = input::workflows(&given.tree);
+    let jobs: Vec<(usize, &JobLog, Job)> = failing
+        .iter()
+        .enumerate()
+        .filter(|(_, log)| repairable(log))
+        .map(|(index, log)| (index, *log, plan::plan(log, &workflows, &request.overrides)))
+        .collect();
     let stage = progress.begin("sandbox", "probing what this machine can enforce");
-    let sandbox = LocalSandbox::new(&request.cache, request.no_isolation, request.launcher.clone()).await?;
+    let pythons: Vec<String> = jobs.iter().map(|(_, _, job)| job.python.clone()).collect();
+    let sandbox = LocalSandbox::new(&request.cache, request.no_isolation, request.launcher.clone(), &pythons).await?;
     stage.end(&sandbox.posture().enforced.join(", "));
     learned.sandbox = Some(sandbox.posture().clone());
-    let workflows = input::workflows(&given.tree);
     let mut baselines = Vec::new();
     let mut stop = Stop::NotReproduced;
-    for (index, log) in failing.iter().enumerate().filter(|(_, log)| repairable(log)) {
-        let job = plan::plan(log, &workflows, &request.overrides);
+    for (index, log, job) in jobs {
         let recipe = Recipe {
             python: job.python.clone(),
             env: job.env.clone(),
@@ -151,6 +157,7 @@ pub async fn reproduced(
             install: job.install.clone(),
             setup: job.setup.clone(),
             versions: job.versions.clone(),
+            hold: Vec::new(),
             copies_project: job.copies_project,
             disposable: job.checks.iter().any(|c| c.installs),
             timeout: given.config.timeout(request.timeout),

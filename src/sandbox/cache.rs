@@ -4,6 +4,7 @@
 //! editable install always points at the run's own tree. A slot is used under its lock; a second run takes the next one.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
@@ -48,9 +49,7 @@ impl Slot {
         for number in 0..1000 {
             let name = if disposable { format!("{key}-once") } else { key.to_owned() };
             let root = environments.join(name).join(number.to_string());
-            fs::create_dir_all(&root)?;
-            let lock = File::create(root.join("lock"))?;
-            if lock.try_lock().is_ok() {
+            if let Some(lock) = lock(&root)? {
                 let slot = Slot { root, disposable, _lock: lock };
                 if disposable {
                     slot.clear()?;
@@ -63,10 +62,13 @@ impl Slot {
 
     /// A slot of `key` whose environment is whole and that nobody else uses.
     pub(super) fn take_ready(cache: &Path, key: &str) -> Result<Option<Slot>> {
-        for number in 0..1000 {
-            let root = cache.join("env").join(key).join(number.to_string());
-            let Ok(lock) = File::options().write(true).open(root.join("lock")) else { return Ok(None) };
-            if lock.try_lock().is_ok() && root.join("ready.json").exists() {
+        let Ok(entries) = cache.join("env").join(key).read_dir() else { return Ok(None) };
+        let mut roots: Vec<PathBuf> = entries.filter_map(Result::ok).map(|e| e.path()).collect();
+        roots.sort();
+        for root in roots.into_iter().filter(|root| root.join("ready.json").exists()) {
+            if let Some(lock) = lock(&root)?
+                && root.join("ready.json").exists()
+            {
                 return Ok(Some(Slot { root, disposable: false, _lock: lock }));
             }
         }
@@ -146,6 +148,33 @@ impl Drop for Slot {
     }
 }
 
+/// The lock of a slot, `None` when another run holds it.
+fn lock(root: &Path) -> Result<Option<File>> {
+    use std::os::unix::fs::MetadataExt as _;
+    let path = root.join("lock");
+    for _ in 0..100 {
+        fs::create_dir_all(root)?;
+        let Ok(lock) = File::create(&path) else { continue };
+        if lock.try_lock().is_err() {
+            return Ok(None);
+        }
+        // A sweep may have removed the slot between the two: then this locks a file that nobody else will see.
+        let identity = |meta: fs::Metadata| (meta.dev(), meta.ino());
+        if path.metadata().map(identity).ok() == lock.metadata().map(identity).ok() {
+            return Ok(Some(lock));
+        }
+    }
+    Ok(None)
+}
+
+/// Removes a slot that nobody uses.
+pub(super) fn discard(root: &Path) {
+    if let Ok(Some(_lock)) = lock(root) {
+        let _ = remove(root);
+        let _ = root.parent().map(fs::remove_dir); // only when it is empty
+    }
+}
+
 /// Removes a file or a directory, also one whose directories were made read-only.
 pub(super) fn remove(path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -205,8 +234,10 @@ pub(super) fn key(recipe: &Recipe, tree: &Tree, python: &Python, kind: &str) -> 
         add(name.as_bytes());
         add(value.as_bytes());
     }
+    let named = named_files(recipe, tree);
+    let copies = recipe.copies_project || named.copies_project;
     for path in tree.paths() {
-        if recipe.copies_project || shapes_environment(&path) {
+        if copies || shapes_environment(&path) || named.files.contains(&path) {
             add(path.as_bytes());
             add(&tree.read(&path).unwrap_or_default());
         }
@@ -230,6 +261,41 @@ pub(super) fn candidate_key(base: &str, tree: &Tree) -> String {
 
 fn hex(hash: &[u8]) -> String {
     hash.iter().take(10).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Files of the tree that install commands name, and those that they include.
+struct Named {
+    files: BTreeSet<String>,
+    /// Does one of them install the project itself, not editable?
+    copies_project: bool,
+}
+
+fn named_files(recipe: &Recipe, tree: &Tree) -> Named {
+    let below = |name: &str| match recipe.directory.as_str() {
+        "" => name.trim_start_matches("./").to_owned(),
+        directory => format!("{directory}/{}", name.trim_start_matches("./")),
+    };
+    let mut open: Vec<String> =
+        recipe.install.iter().flat_map(|c| c.split_whitespace()).map(|w| below(w.trim_matches(['"', '\'']))).collect();
+    let mut named = Named { files: BTreeSet::new(), copies_project: false };
+    while let Some(path) = open.pop() {
+        if named.files.len() > 200 || named.files.contains(&path) {
+            continue;
+        }
+        let Some(content) = tree.read(&path) else { continue };
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for line in String::from_utf8_lossy(&content).lines().map(str::trim) {
+            let included = ["-r", "--requirement", "-c", "--constraint"].iter().find_map(|o| line.strip_prefix(o));
+            if let Some(included) = included {
+                let included = included.trim_start_matches(['=', ' ']).trim();
+                open.push(if folder.is_empty() { included.to_owned() } else { format!("{folder}/{included}") });
+            }
+            let local = line == "." || line.starts_with(".[") || line.starts_with("./") || line.starts_with("../");
+            named.copies_project |= local && !path.ends_with(".py");
+        }
+        named.files.insert(path);
+    }
+    named
 }
 
 /// Manifests, locks and sources of extensions: what an installation reads even where it only points at the tree.

@@ -1,14 +1,16 @@
 //! The local sandbox: environments from the cache, fresh trees beside them, commands in the isolation.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     env, fs,
+    io::Read as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
 
 use anyhow::Context as _;
+use regex::{NoExpand, Regex};
 use serde::Deserialize;
 
 use super::{
@@ -19,13 +21,24 @@ use super::{
 };
 use crate::{
     scratch,
-    workspace::{Tree, copy_tree},
+    workspace::{Tree, copy_tree, inside},
 };
 
 /// Runs commands on this machine, isolated by its kernel.
 pub struct LocalSandbox {
     isolation: Arc<Isolation>,
     cache: PathBuf,
+    /// Environments that candidates have built: of no use to a later run.
+    candidates: Mutex<BTreeSet<PathBuf>>,
+}
+
+impl Drop for LocalSandbox {
+    fn drop(&mut self) {
+        let candidates = self.candidates.get_mut().map(std::mem::take).unwrap_or_default();
+        for slot in candidates {
+            cache::discard(&slot);
+        }
+    }
 }
 
 /// Variables that say how this machine reaches its package index. No other variable of ours is ever inside.
@@ -51,11 +64,24 @@ const INDEX_VARIABLES: &[&str] = &[
 ];
 
 impl LocalSandbox {
+    /// An environment that unconfined code could write to is never one of the confined.
+    fn isolated(&self) -> &'static str {
+        if self.posture().missing.iter().any(|m| m.starts_with("isolation")) { "open" } else { "isolated" }
+    }
+
     /// Probes what this machine can enforce, and removes what killed runs left in `cache`.
     ///
     /// # Errors
     /// When no network block can be had and `no_isolation` is not set, or the cache can't be written.
-    pub async fn new(cache: &Path, no_isolation: bool, launcher: PathBuf) -> Result<LocalSandbox, SandboxError> {
+    ///
+    /// `pythons` are the versions that will run: where other users can't reach their installations, that decides what
+    /// can be enforced.
+    pub async fn new(
+        cache: &Path,
+        no_isolation: bool,
+        launcher: PathBuf,
+        pythons: &[String],
+    ) -> Result<LocalSandbox, SandboxError> {
         fs::create_dir_all(cache).with_context(|| {
             format!(
                 "the cache {} cannot be written: choose another with --cache-dir or TEST_REPAIR_CACHE",
@@ -71,8 +97,10 @@ impl LocalSandbox {
         options.launcher = launcher;
         options.no_isolation = no_isolation;
         options.ours = vec![cache.clone()];
+        let found = pythons.iter().filter_map(|wanted| python::find(wanted).ok());
+        options.needed = found.map(|python| python.prefix).filter(|prefix| !prefix.starts_with("/usr")).collect();
         let isolation = Isolation::probe(options).await.map_err(|e| SandboxError::Lost(e.to_string()))?;
-        Ok(LocalSandbox { isolation: Arc::new(isolation), cache })
+        Ok(LocalSandbox { isolation: Arc::new(isolation), cache, candidates: Mutex::default() })
     }
 }
 
@@ -93,14 +121,20 @@ impl Sandbox for LocalSandbox {
 
     async fn prepare(&self, recipe: &Recipe, tree: &Tree, candidate: bool) -> Result<Box<dyn Prepared>, SandboxError> {
         let python = python::find(&recipe.python)?;
-        let key = cache::key(recipe, tree, &python, self.posture().kind);
+        let key = cache::key(recipe, tree, &python, self.isolated());
         let slot = match (candidate, recipe.disposable) {
             (_, true) => Slot::take(&self.cache, &key, true)?,
             (false, false) => Slot::take(&self.cache, &key, false)?,
             // An environment that the trusted tree has built will do; one is never built there from a candidate.
             (true, false) => match Slot::take_ready(&self.cache, &key)? {
                 Some(slot) => slot,
-                None => Slot::take(&self.cache, &cache::candidate_key(&key, tree), false)?,
+                None => {
+                    let slot = Slot::take(&self.cache, &cache::candidate_key(&key, tree), false)?;
+                    if let Ok(mut candidates) = self.candidates.lock() {
+                        candidates.insert(slot.root().to_owned());
+                    }
+                    slot
+                }
             },
         };
         let mut prepared = LocalPrepared {
@@ -129,7 +163,7 @@ impl Sandbox for LocalSandbox {
 
     fn forget(&self, recipe: &Recipe, tree: &Tree) -> Result<(), SandboxError> {
         let python = python::find(&recipe.python)?;
-        let key = cache::key(recipe, tree, &python, self.posture().kind);
+        let key = cache::key(recipe, tree, &python, self.isolated());
         while let Some(slot) = Slot::take_ready(&self.cache, &key)? {
             slot.clear()?;
         }
@@ -153,6 +187,18 @@ struct LocalPrepared {
 }
 
 impl LocalPrepared {
+    /// Empties the reports, and makes HOME what the installation left.
+    fn fresh_home(&self) -> Result<(), SandboxError> {
+        for (directory, model) in [(self.slot.home(), Some(self.slot.install_home())), (self.slot.reports(), None)] {
+            cache::remove(&directory)?;
+            if let Some(model) = model.filter(|model| model.exists()) {
+                copy_tree(&model, &directory, |name| name == "pip" || name == "uv")?;
+            }
+            fs::create_dir_all(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
+        }
+        Ok(())
+    }
+
     /// How many checks have run, these included.
     fn count(&self, more: u32) -> Result<u32, SandboxError> {
         let mut runs = self.runs.lock().map_err(|_| SandboxError::Lost("a check panicked".to_owned()))?;
@@ -177,9 +223,12 @@ impl LocalPrepared {
         if self.recipe.python.split('.').count() == 3 && self.recipe.python != self.python.version {
             notes.push(format!("Python {} stands in for {}", self.python.version, self.recipe.python));
         }
-        let pinned = !self.recipe.versions.is_empty();
+        let pinned = !self.held().is_empty();
         let mut built = self.install(tree, pinned).await;
-        if pinned && let Err(SandboxError::Install { command, .. }) = &built {
+        if pinned
+            && !self.candidate
+            && let Err(SandboxError::Install { command, .. }) = &built
+        {
             notes
                 .push(format!("`{command}` fails with the log's versions held: installed by fresh resolution instead"));
             built = self.install(tree, false).await;
@@ -211,7 +260,7 @@ impl LocalPrepared {
         let constraints = self.slot.root().join("constraints.txt");
         if pinned {
             let versions: BTreeMap<&str, &str> =
-                self.recipe.versions.iter().map(|(name, version)| (name.as_str(), version.as_str())).collect();
+                self.held().iter().map(|(name, version)| (name.as_str(), version.as_str())).collect();
             let lines: String = versions.iter().map(|(name, version)| format!("{name}=={version}\n")).collect();
             fs::write(&constraints, lines).context("the constraints cannot be written")?;
         }
@@ -234,6 +283,11 @@ impl LocalPrepared {
             }
         }
         Ok(())
+    }
+
+    /// The versions that an installation is held to: a candidate's to what the baseline ran with.
+    fn held(&self) -> &[(String, String)] {
+        if self.candidate && !self.recipe.hold.is_empty() { &self.recipe.hold } else { &self.recipe.versions }
     }
 
     /// Moves what the installation put into the tree out of it, to be laid over every fresh tree.
@@ -367,20 +421,14 @@ impl Prepared for LocalPrepared {
         let overlay = self.slot.overlay();
         for entry in walkdir::WalkDir::new(&overlay).into_iter().filter_map(Result::ok) {
             let Ok(relative) = entry.path().strip_prefix(&overlay) else { continue };
-            let target = self.root.join(relative);
+            // Never through a link of the tree's, which could lead anywhere.
+            let Some(target) = relative.to_str().and_then(|path| inside(&self.root, path)) else { continue };
             if entry.file_type().is_dir() || target.symlink_metadata().is_ok() {
                 continue;
             }
             crate::workspace::copy_entry(entry.path(), &target)?;
         }
-        for (directory, model) in [(self.slot.home(), Some(self.slot.install_home())), (self.slot.reports(), None)] {
-            cache::remove(&directory)?;
-            match model {
-                Some(model) if model.exists() => copy_tree(&model, &directory, |name| name == "pip" || name == "uv")?,
-                _ => {}
-            }
-            fs::create_dir_all(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
-        }
+        self.fresh_home()?;
         for script in &self.recipe.setup {
             // A set-up command that fails here leaves the check to say what it misses.
             let limits = Limits { wall: Duration::from_secs(120), ..Limits::default() };
@@ -391,7 +439,10 @@ impl Prepared for LocalPrepared {
 
     async fn run(&self, script: &str, network: Network, limits: Limits) -> Result<CheckRun, SandboxError> {
         let number = self.count(1)?;
+        // What an earlier check left at home or among the reports is not there for this one.
+        self.fresh_home()?;
         let junit = self.slot.reports().join(format!("junit-{number}.xml"));
+        let script = &report_to(script, &junit);
         let mut env = self.environment(&self.slot.home());
         let own = env.get("PYTEST_ADDOPTS").cloned().unwrap_or_default();
         // xunit1 is the family that names each test's file.
@@ -412,7 +463,36 @@ impl Prepared for LocalPrepared {
             }
         }
         let finished = self.execute(script, env, network, limits, false).await?;
-        Ok(CheckRun { finished, junit: fs::read(junit).ok() })
+        Ok(CheckRun { finished, junit: read_report(&junit) })
+    }
+}
+
+/// No report is larger.
+const LARGEST_REPORT: u64 = 256 << 20;
+
+/// A report that code under test could have replaced by anything: only a regular file is read, and not without end.
+fn read_report(path: &Path) -> Option<Vec<u8>> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
+    let meta = file.metadata().ok()?;
+    if !meta.is_file() || meta.len() > LARGEST_REPORT {
+        return None;
+    }
+    let mut report = Vec::new();
+    file.take(LARGEST_REPORT).read_to_end(&mut report).ok()?;
+    Some(report)
+}
+
+/// The script with its own JUnit report, if it asks for one, written to `junit`: a command line wins over
+/// `PYTEST_ADDOPTS`.
+fn report_to(script: &str, junit: &Path) -> String {
+    static OWN: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r#"--junit-?xml(?:=|\s+)("[^"]*"|'[^']*'|\S+)"#).ok());
+    let option = format!("--junitxml={}", quote(junit));
+    match &*OWN {
+        Some(own) => own.replace_all(script, NoExpand(&option)).into_owned(),
+        None => script.to_owned(),
     }
 }
 

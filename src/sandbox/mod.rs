@@ -123,6 +123,8 @@ pub struct Recipe {
     pub setup: Vec<String>,
     /// Versions to hold the installation to.
     pub versions: Vec<(String, String)>,
+    /// Versions that a candidate's installation is held to: those that the baseline ran with.
+    pub hold: Vec<(String, String)>,
     /// Does an install command copy the project into the environment?
     pub copies_project: bool,
     /// Do checks change the environment (a failing `pip install` is itself the check)? It is then built for one use.

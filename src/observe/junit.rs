@@ -43,9 +43,10 @@ pub(super) fn read(report: &[u8], root: &str) -> Option<Tests> {
             }
             "failure" | "error" => worsen(&mut current, TestOutcome::Failed),
             // An expected failure ran; what is skipped did not.
-            "skipped" if attribute(&element, "type").as_deref() != Some("pytest.xfail") => {
-                worsen(&mut current, TestOutcome::Skipped);
+            "skipped" if attribute(&element, "type").as_deref() == Some("pytest.xfail") => {
+                worsen(&mut current, TestOutcome::ExpectedFailure);
             }
+            "skipped" => worsen(&mut current, TestOutcome::Skipped),
             _ => {}
         }
         buffer.clear();
@@ -108,7 +109,7 @@ mod tests {
             ("tests/test_a.py::TestX::test_b[a & b]", TestOutcome::Failed),
             ("tests/test_a.py::test_ok", TestOutcome::Passed),
             ("tests/test_a.py::test_skip", TestOutcome::Skipped),
-            ("tests/test_a.py::test_x", TestOutcome::Passed),
+            ("tests/test_a.py::test_x", TestOutcome::ExpectedFailure),
         ];
         assert_eq!(tests.into_iter().collect::<Vec<_>>(), expected.map(|(id, o)| (id.to_owned(), o)));
     }

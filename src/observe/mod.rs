@@ -3,9 +3,10 @@
 
 mod findings;
 mod junit;
+mod touched;
 mod unittest;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -16,13 +17,16 @@ use crate::{
 };
 
 pub use findings::{Findings, report_command};
+pub use touched::{digests, touched};
 
 /// What became of one test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TestOutcome {
-    /// It ran and passed (an expected failure counts).
+    /// It ran and passed.
     Passed,
+    /// It ran and failed, as it says that it must.
+    ExpectedFailure,
     /// It did not run, by its own or its caller's decision.
     Skipped,
     /// It failed, or broke before it could run.
@@ -45,6 +49,8 @@ pub struct Observed {
     pub tests: Option<Tests>,
     /// Its findings by file and rule, where the tool reports them.
     pub findings: Option<Findings>,
+    /// Files of the tree that the run changed or removed, and files that it left which later checks would load.
+    pub touched: BTreeSet<String>,
     /// The output, bounded.
     pub output: Vec<u8>,
 }
@@ -87,6 +93,13 @@ pub fn reporting(script: &str) -> String {
     }
 }
 
+/// Is the script's last command this tool?
+pub fn runs(script: &str, tool: &str) -> bool {
+    let words = shell::words_of(script.trim_end().lines().last().unwrap_or_default());
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    shell::tool_arguments(&words, tool).is_some()
+}
+
 /// Reads a run, and the output of its [`report_command`] where there was one. `root` is where the tree stood.
 pub fn observe(check: &Check, run: CheckRun, report: Option<&[u8]>, root: &str) -> Observed {
     let mut detector = Detector::for_command(&check.script, &[root.to_owned()]);
@@ -95,9 +108,11 @@ pub fn observe(check: &Check, run: CheckRun, report: Option<&[u8]>, root: &str) 
         detector.exited(code); // what a passing command prints is no failure
     }
     let mut failures: Vec<Failure> = detector.finish().into_iter().flat_map(|log| log.failures).collect();
+    // Code under test can write any file and any line: each runner's report is looked for where that runner runs.
     let tests = match &run.junit {
-        Some(report) => junit::read(report, root),
-        None => unittest::read(&run.finished.output),
+        Some(report) if !runs(&check.script, "unittest") => junit::read(report, root),
+        None if runs(&check.script, "unittest") => unittest::read(&run.finished.output),
+        _ => None,
     };
     let findings = report.and_then(|report| findings::read(&check.script, report, root));
     if let Some(findings) = &findings {
@@ -108,5 +123,5 @@ pub fn observe(check: &Check, run: CheckRun, report: Option<&[u8]>, root: &str) 
         });
     }
     let Finished { ended, seconds, output, .. } = run.finished;
-    Observed { ended, seconds, failures, tests, findings, output }
+    Observed { ended, seconds, failures, tests, findings, touched: BTreeSet::new(), output }
 }

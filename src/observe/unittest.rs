@@ -13,7 +13,8 @@ pub(super) fn read(output: &[u8]) -> Option<Tests> {
         }
         let Some((_, status)) = line.rsplit_once(" ... ") else { continue };
         let outcome = match status.trim() {
-            "ok" | "expected failure" => TestOutcome::Passed,
+            "ok" => TestOutcome::Passed,
+            "expected failure" => TestOutcome::ExpectedFailure,
             "FAIL" | "ERROR" | "unexpected success" => TestOutcome::Failed,
             skipped if skipped.starts_with("skipped ") => TestOutcome::Skipped,
             _ => continue,

@@ -4,7 +4,6 @@ pub mod dependencies;
 pub mod mechanical;
 pub mod reproduce;
 pub mod rules;
-mod suite;
 pub mod validate;
 
 pub use reproduce::{Baseline, Reproduction, reproduce};

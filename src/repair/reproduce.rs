@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     detect::{Category, Detector, Failure, JobLog, Key},
-    observe::{Observed, TestOutcome, observe, report_command, reporting},
+    observe::{Observed, TestOutcome, digests, observe, report_command, reporting, touched},
     plan::{Check, Job},
     progress::Progress,
     sandbox::{Ended, Limits, Prepared, Recipe, Sandbox, SandboxError, describe, tail},
@@ -77,6 +77,17 @@ impl Baseline {
         let (first, second) = (first.tests.as_ref()?, second.tests.as_ref()?);
         let stable = first.iter().filter(|(id, outcome)| second.get(*id) == Some(outcome));
         Some(stable.map(|(id, outcome)| (id.as_str(), *outcome)).collect())
+    }
+
+    /// Did CI run the check at this place, as far as the log shows? What follows the failing one was never reached.
+    pub fn reached(&self, check: usize) -> bool {
+        (check..self.runs.len()).any(|later| self.shows_claimed(later))
+    }
+
+    /// Is this test known to fail for reasons that are not the code's: in the sandbox alone, or now and then?
+    pub fn excused(&self, id: &str) -> bool {
+        self.excluded.contains(id)
+            || self.flaky.iter().any(|key| matches!(key, Key::Test { id: flaky, .. } if flaky == id))
     }
 
     /// Does the check at this place show a failure that is claimed?
@@ -185,10 +196,37 @@ pub(super) async fn run_checks(
     recipe: &Recipe,
 ) -> Result<Vec<Observed>, SandboxError> {
     let mut runs = Vec::new();
+    let mut watch = Watch::new(prepared, checks);
     for check in checks {
-        runs.push(run_check(prepared, check, Limits { wall: recipe.timeout, ..Limits::default() }).await?);
+        let mut run = run_check(prepared, check, Limits { wall: recipe.timeout, ..Limits::default() }).await?;
+        run.touched = watch.touched(prepared);
+        runs.push(run);
     }
     Ok(runs)
+}
+
+/// Sees what each of several checks does to the tree that the next ones read.
+pub(super) struct Watch {
+    several: bool,
+    before: BTreeMap<String, u64>,
+}
+
+impl Watch {
+    pub(super) fn new(prepared: &dyn Prepared, checks: &[Check]) -> Watch {
+        let several = checks.len() > 1;
+        Watch { several, before: if several { digests(prepared.root()) } else { BTreeMap::new() } }
+    }
+
+    /// What the check that ran last did.
+    pub(super) fn touched(&mut self, prepared: &dyn Prepared) -> BTreeSet<String> {
+        if !self.several {
+            return BTreeSet::new();
+        }
+        let after = digests(prepared.root());
+        let touched = touched(&self.before, &after);
+        self.before = after;
+        touched
+    }
 }
 
 /// Runs one check, and once more when the sandbox is lost under it.
@@ -250,7 +288,8 @@ fn compare(
     }
     // Seen here twice and never in CI: the sandbox is to blame, not the code.
     let in_log = |key: &Key| log.failures.iter().any(|f| same(&f.key, key));
-    let excluded = runs.iter().flat_map(|[a, b]| {
+    let last = runs.iter().rposition(|[a, _]| a.keys().any(|key| claimed.iter().any(|c: &Failure| same(&c.key, key))));
+    let excluded = runs.iter().take(last.map_or(0, |last| last + 1)).flat_map(|[a, b]| {
         let again: BTreeSet<&str> = b.failing_tests().collect();
         let of_log: BTreeSet<&str> =
             a.failures.iter().filter(|f| in_log(&f.key)).filter_map(|f| f.test_id.as_deref()).collect();

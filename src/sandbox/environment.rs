@@ -253,7 +253,7 @@ impl LocalPrepared {
         {
             fs::create_dir_all(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
         }
-        copy_tree(tree.root(), &self.root, |_| false)?;
+        copy_tree(tree.root(), &self.root, |name| name == "__pycache__")?;
         let venv = format!("exec {} -m venv {}", quote(&self.python.executable), quote(&self.slot.venv()));
         let mut commands = vec![(venv, Network::None)];
         commands.extend(self.recipe.install.iter().map(|c| (c.clone(), Network::Full)));
@@ -417,7 +417,7 @@ impl Prepared for LocalPrepared {
             self.build(tree).await?;
         }
         cache::remove(&self.root)?;
-        copy_tree(tree.root(), &self.root, |_| false)?;
+        copy_tree(tree.root(), &self.root, |name| name == "__pycache__")?;
         let overlay = self.slot.overlay();
         for entry in walkdir::WalkDir::new(&overlay).into_iter().filter_map(Result::ok) {
             let Ok(relative) = entry.path().strip_prefix(&overlay) else { continue };

@@ -1,0 +1,350 @@
+//! Runs the job's checks with the change, and weighs what they say against the baseline.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{CheckResult, Judgement, ValidatedFix, Validation, per_test, refused, suite};
+use crate::{
+    detect::{Failure, Key},
+    integrity::{Finding, Severity},
+    observe::{Observed, runs},
+    plan::Check,
+    progress::Progress,
+    repair::reproduce::{Baseline, Watch, run_check, same},
+    sandbox::{Ended, Limits, Prepared, Recipe, Sandbox, SandboxError, describe, tail},
+    workspace::{Change, Tree},
+};
+
+/// The least time that anything gets (JUDGEMENT.md, nothing else broke).
+const TIME_BOX: Duration = Duration::from_secs(120);
+
+/// The evidence, as it comes in.
+pub(super) struct Judge {
+    pub(super) validation: Validation,
+    /// Why it is no fix, a sentence each.
+    pub(super) reasons: Vec<String>,
+    /// What a person must look at.
+    flags: Vec<String>,
+    remaining: Vec<Vec<Failure>>,
+    /// What is left of the time box, for all jobs together.
+    left: Duration,
+}
+
+impl Judge {
+    pub(super) fn new(findings: Vec<Finding>, baselines: &[Baseline]) -> Judge {
+        let failing =
+            baselines.iter().flat_map(|b| (0..b.runs().len()).filter(|i| b.shows_claimed(*i)).map(|i| &b.runs()[i][0]));
+        let seconds: f64 = failing.map(|run| run.seconds).sum();
+        Judge {
+            validation: Validation { findings, ..Validation::default() },
+            reasons: Vec::new(),
+            flags: Vec::new(),
+            remaining: Vec::new(),
+            left: TIME_BOX.max(Duration::from_secs_f64(seconds * 3.0)),
+        }
+    }
+
+    /// One job, in a fresh copy of the candidate.
+    pub(super) async fn job(
+        &mut self,
+        sandbox: &dyn Sandbox,
+        [tree, candidate]: [&Tree; 2],
+        change: &Change,
+        baseline: &Baseline,
+        progress: &Progress,
+    ) -> Result<(), SandboxError> {
+        let job = baseline.job();
+        // A candidate installs what the baseline ran with.
+        let recipe = Recipe { hold: held(baseline, tree), ..baseline.recipe().clone() };
+        let stage = progress.begin("environment", format!("for the changed tree, Python {}", recipe.python));
+        let mut prepared = match sandbox.prepare(&recipe, candidate, true).await {
+            Err(error @ SandboxError::Install { .. }) => {
+                stage.end("failed");
+                self.reasons.push(format!("{}: with the change, {error}", job.name));
+                self.remaining.push(Vec::new());
+                return Ok(());
+            }
+            Err(SandboxError::Lost(_)) => sandbox.prepare(&recipe, candidate, true).await?,
+            other => other?,
+        };
+        stage.end(if prepared.reused() { "reused" } else { "built" });
+        let mut remaining = Vec::new();
+        let mut watch = Watch::new(&*prepared, &job.checks);
+        for (index, check) in job.checks.iter().enumerate() {
+            let Some(mut after) = self.run(&mut *prepared, candidate, baseline, index, progress).await? else {
+                continue;
+            };
+            after.touched = watch.touched(&*prepared);
+            self.weigh(baseline, index, check, &after, change);
+            remaining.extend(after.failures);
+        }
+        self.remaining.push(remaining);
+        self.list_unchecked(baseline);
+        drop(prepared);
+        if self.reasons.is_empty() && !refused(&self.validation.findings) {
+            let compared =
+                suite::compare(sandbox, [tree, candidate], &recipe, baseline, &mut self.left, progress).await?;
+            self.weigh_suite(compared, change);
+        }
+        Ok(())
+    }
+
+    /// Runs a check; twice more where something fails that CI did not report. `None` when it got no time.
+    async fn run(
+        &mut self,
+        prepared: &mut dyn Prepared,
+        candidate: &Tree,
+        baseline: &Baseline,
+        index: usize,
+        progress: &Progress,
+    ) -> Result<Option<Observed>, SandboxError> {
+        let check = &baseline.job().checks[index];
+        let name = last_line(&check.script);
+        let [first, second] = &baseline.runs()[index];
+        // The failing command may do far more once it no longer fails early; all else shares one time box.
+        let claimed = baseline.shows_claimed(index);
+        let limits = Limits { wall: if claimed { baseline.recipe().timeout } else { self.left }, ..Limits::default() };
+        if !claimed && self.left.as_secs_f64() < first.seconds.max(1.0) {
+            self.not_checked(format!("`{name}`: the time box was spent before it"));
+            self.flags.push(format!("`{name}` was not run with the change: the time box was spent"));
+            return Ok(None);
+        }
+        let stage = progress.begin("validate", format!("`{name}`"));
+        let mut after = run_check(prepared, check, limits).await?;
+        stage.end(if after.passed() { "passed" } else { "failed" });
+        if !claimed {
+            self.left = self.left.saturating_sub(Duration::from_secs_f64(after.seconds));
+            if after.ended == Ended::WallTime && limits.wall.as_secs_f64() < (first.seconds * 3.0).max(30.0) {
+                // Not given enough time to say that it hangs.
+                self.not_checked(format!("`{name}` did not end within the time box"));
+                self.flags.push(format!("`{name}` did not end within the time box with the change"));
+                return Ok(None);
+            }
+        }
+        let still = after.keys().any(|key| baseline.claimed().iter().any(|c| same(&c.key, key)));
+        let green_before = first.passed() && second.passed();
+        if !after.passed() && !still && (claimed || green_before) && after.tests.is_some() {
+            // What CI reported is gone, and something else fails: broken, or flaky? Two more runs decide.
+            let odd = what_failed(&after);
+            let mut again = Vec::new();
+            for run in 1..=2 {
+                let stage = progress.begin("validate", format!("`{name}` again, {run} of 2"));
+                prepared.refresh(candidate).await?;
+                let run = run_check(prepared, check, limits).await?;
+                stage.end(if run.passed() { "passed" } else { "failed" });
+                again.push(run);
+            }
+            if again.iter().all(Observed::passed)
+                && let Some(last) = again.pop()
+            {
+                self.flags.push(format!("`{name}` failed in one of three runs after the change: {odd}"));
+                after = last;
+            }
+        }
+        Ok(Some(after))
+    }
+
+    fn weigh(&mut self, baseline: &Baseline, index: usize, check: &Check, after: &Observed, change: &Change) {
+        let [first, second] = &baseline.runs()[index];
+        let name = last_line(&check.script);
+        let excused = passes_but_for_excused(baseline, after);
+        let green = after.passed() || excused;
+        let green_before = first.passed() && second.passed();
+        let before = match (first.passed(), second.passed()) {
+            (true, true) => "passed".to_owned(),
+            (false, false) => format!("failed ({})", describe(first.ended)),
+            _ => "flaky".to_owned(),
+        };
+        let claimed = baseline.shows_claimed(index);
+        let checks = &baseline.job().checks;
+        let no_baseline = (0..index).any(|i| checks[i].installs && baseline.shows_claimed(i));
+        if !green && claimed {
+            self.reasons.push(format!("`{name}` still fails: {}", what_failed(after)));
+        } else if !green && green_before {
+            self.reasons.push(format!("`{name}` passed before the change and fails after it: {}", what_failed(after)));
+        } else if !green && (no_baseline || !baseline.reached(index)) {
+            let what = what_failed(after);
+            self.flags.push(format!("`{name}`, a later step that CI never reached, is still red: {what}"));
+        } else if let Some(failure) = more_often(&[first, second], after).filter(|_| !green) {
+            self.reasons.push(format!("`{name}` fails in a new way: {}", failure.message));
+        } else if !green {
+            self.not_checked(format!("`{name}`: {before} before the change and after it"));
+        }
+        self.findings(name, [first, second], after);
+        let touched =
+            after.touched.iter().filter(|path| !first.touched.contains(*path) && !second.touched.contains(*path));
+        let touched: Vec<&str> = touched.map(String::as_str).take(5).collect();
+        if !touched.is_empty() && index + 1 < checks.len() {
+            self.reasons
+                .push(format!("with the change, `{name}` alters what later checks read: {}", touched.join(", ")));
+        }
+        self.validation.collected.before += first.tests.as_ref().map_or(0, BTreeMap::len);
+        self.validation.collected.after += after.tests.as_ref().map_or(0, BTreeMap::len);
+        match (baseline.stable_tests(index), &after.tests) {
+            (Some(before), Some(tests)) => {
+                // A run that broke off says nothing of the tests that it did not come to.
+                let complete = matches!(after.ended, Ended::Exit(0 | 1));
+                let verdict = per_test::compare(&before, tests, change, complete);
+                self.reasons.extend(verdict.broken);
+                verdict.refused.into_iter().for_each(|(rule, id, why)| self.refuse(rule, &id, why));
+                if claimed && green {
+                    self.claimed_ran(baseline, tests);
+                }
+            }
+            (Some(before), None) if !before.is_empty() && green => {
+                let count = before.len();
+                self.reasons.push(format!("`{name}` reported its {count} tests before the change and none after it"));
+            }
+            (None, None) if green && claimed && runs(&check.script, "pytest") => {
+                self.flags.push(format!("`{name}` left no report of its tests: only its exit status speaks"));
+            }
+            _ => {}
+        }
+        self.validation.checks.push(CheckResult {
+            job: baseline.job().name.clone(),
+            command: check.script.clone(),
+            before,
+            after: match (after.passed(), excused) {
+                (true, _) => "passed".to_owned(),
+                (false, true) => "passed, but for tests that are not the code's to pass here".to_owned(),
+                (false, false) => format!("failed ({})", describe(after.ended)),
+            },
+            seconds: after.seconds,
+        });
+    }
+
+    /// Every test that CI reported must have been seen passing, where its id is one that runs report.
+    fn claimed_ran(&mut self, baseline: &Baseline, after: &crate::observe::Tests) {
+        let reported = |id: &str| {
+            baseline.runs().iter().any(|[first, _]| first.tests.as_ref().is_some_and(|t| t.contains_key(id)))
+        };
+        let ids = baseline
+            .claimed()
+            .iter()
+            .filter(|f| matches!(f.key, Key::Test { .. }))
+            .filter_map(|f| f.test_id.as_deref());
+        for id in ids.filter(|id| id.contains("::") && reported(id)) {
+            if !per_test::seen_passing(id, after) {
+                self.refuse("test-lost", id, "the test that failed in CI was not seen passing after the change");
+            }
+        }
+    }
+
+    fn findings(&mut self, name: &str, before: [&Observed; 2], after: &Observed) {
+        let [Some(a), Some(b)] = before.map(|run| run.findings.as_ref()) else { return };
+        for (finding, count) in after.findings.iter().flatten() {
+            let known = |findings: &crate::observe::Findings| findings.get(finding).copied().unwrap_or(0);
+            if *count > known(a).max(known(b)) {
+                let (file, rule) = finding;
+                self.reasons.push(format!("`{name}` reports {rule} in {file}, which it did not before"));
+            }
+        }
+    }
+
+    fn weigh_suite(&mut self, compared: suite::Compared, change: &Change) {
+        match compared {
+            suite::Compared::Nothing => {}
+            suite::Compared::NotFinished(why) => self.not_checked(why),
+            suite::Compared::Both { result, before, after, flaky } => {
+                for id in flaky {
+                    self.not_checked(format!("{id}: fails in one of two runs after the change, in the whole suite"));
+                }
+                let before = before.iter().map(|(id, outcome)| (id.as_str(), *outcome)).collect();
+                let verdict = per_test::compare(&before, &after, change, true);
+                self.reasons.extend(verdict.broken);
+                verdict.refused.into_iter().for_each(|(rule, id, why)| self.refuse(rule, &id, why));
+                self.validation.checks.push(result);
+            }
+        }
+    }
+
+    fn list_unchecked(&mut self, baseline: &Baseline) {
+        for id in baseline.excluded() {
+            self.not_checked(format!("{id}: fails in the sandbox before the change too, and did not in CI"));
+        }
+        for key in baseline.flaky() {
+            self.not_checked(format!("flaky: {key:?}"));
+        }
+    }
+
+    fn refuse(&mut self, rule: &'static str, id: &str, message: &str) {
+        let message = format!("{message}: {id}");
+        if self.validation.findings.iter().any(|f| f.message == message) {
+            return;
+        }
+        self.validation.findings.push(Finding {
+            rule,
+            severity: Severity::Refuse,
+            file: id.split_once("::").map(|(file, _)| file.to_owned()),
+            line: None,
+            message,
+            evidence: "the test runs before and after the change".to_owned(),
+            before: None,
+            after: None,
+        });
+    }
+
+    fn not_checked(&mut self, what: String) {
+        if !self.validation.not_checked.contains(&what) {
+            self.validation.not_checked.push(what);
+        }
+    }
+
+    /// In JUDGEMENT.md's order: refused, failed, flagged, proven.
+    pub(super) fn conclude(mut self, change: &Change) -> Judgement {
+        if refused(&self.validation.findings) {
+            return Judgement::Refused(self.validation);
+        }
+        if !self.reasons.is_empty() {
+            return Judgement::Failed { validation: self.validation, reasons: self.reasons, remaining: self.remaining };
+        }
+        self.flags.extend(self.validation.findings.iter().map(|f| f.message.clone()));
+        let fix = ValidatedFix { change: change.clone(), validation: self.validation, flags: self.flags };
+        Judgement::Validated(Box::new(fix))
+    }
+}
+
+/// The versions that a candidate's installation is held to: what the baseline ran with, the project itself left out.
+fn held(baseline: &Baseline, tree: &Tree) -> Vec<(String, String)> {
+    let own = crate::registry::normalise(&project_name(tree).unwrap_or_default());
+    let installed = baseline.installed().iter().filter(|(name, version)| {
+        crate::registry::normalise(name) != own && !version.contains(['+', ' ']) && !version.contains("dev")
+    });
+    installed.cloned().collect()
+}
+
+/// The name that the tree's manifest gives the project.
+fn project_name(tree: &Tree) -> Option<String> {
+    ["pyproject.toml", "setup.cfg", "setup.py"].iter().find_map(|manifest| {
+        let text = String::from_utf8(tree.read(manifest)?).ok()?;
+        text.lines().find_map(|line| {
+            let (key, value) = line.split_once('=')?;
+            let value = value.trim().trim_end_matches(',').trim_matches(['"', '\'']);
+            (key.trim() == "name" && !value.is_empty()).then(|| value.to_owned())
+        })
+    })
+}
+
+pub(super) fn last_line(script: &str) -> &str {
+    script.lines().last().unwrap_or_default()
+}
+
+fn what_failed(run: &Observed) -> String {
+    let first = run.failures.first().map(|f| f.message.clone());
+    first.or_else(|| run.failing_tests().next().map(str::to_owned)).unwrap_or_else(|| tail(&run.output, 400))
+}
+
+/// A failure that is there more often than in both runs before.
+fn more_often<'a>(before: &[&Observed; 2], after: &'a Observed) -> Option<&'a Failure> {
+    let count =
+        |run: &Observed, key: &Key| -> u32 { run.failures.iter().filter(|f| same(&f.key, key)).map(|f| f.count).sum() };
+    after.failures.iter().find(|f| before.iter().all(|run| count(after, &f.key) > count(run, &f.key)))
+}
+
+/// Is everything that fails known to fail for reasons that are not the code's?
+fn passes_but_for_excused(baseline: &Baseline, after: &Observed) -> bool {
+    let mut failing = after.failing_tests().peekable();
+    matches!(after.ended, Ended::Exit(_))
+        && failing.peek().is_some()
+        && failing.all(|id| baseline.excused(id))
+        && after.failures.iter().all(|f| f.test_id.as_deref().is_some_and(|id| baseline.excused(id)))
+}

@@ -1,0 +1,126 @@
+//! validate: a change in, a proof or the reasons against it out. Only this room can build a [`ValidatedFix`].
+//!
+//! `judge` runs the job's checks again and weighs what they say, `per_test` compares them test by test, `suite` runs
+//! the whole suite where CI ran a part of it.
+
+mod judge;
+mod per_test;
+mod suite;
+
+use serde::Serialize;
+
+use super::reproduce::Baseline;
+use crate::{
+    detect::Failure,
+    integrity::{Finding, Severity},
+    progress::Progress,
+    sandbox::{Sandbox, SandboxError},
+    workspace::{Change, Tree},
+};
+use judge::Judge;
+
+/// One check, before and after.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CheckResult {
+    /// The job it belongs to.
+    pub job: String,
+    /// The command.
+    pub command: String,
+    /// `passed`, `failed (exited with 1)`, `flaky`, `not run`.
+    pub before: String,
+    /// The same, after.
+    pub after: String,
+    /// Wall time of the run after.
+    pub seconds: f64,
+}
+
+/// How many tests ran.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Collected {
+    /// Before the change.
+    pub before: usize,
+    /// After it.
+    pub after: usize,
+}
+
+/// What validation saw.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Validation {
+    /// Each check of each job.
+    pub checks: Vec<CheckResult>,
+    /// Tests of all checks together.
+    pub collected: Collected,
+    /// What the proof does not cover.
+    pub not_checked: Vec<String>,
+    /// What integrity found.
+    pub findings: Vec<Finding>,
+}
+
+/// A change that passed: the failure was reproduced before, the check passes after, nothing else broke, and no test or
+/// check is weaker for it. It can only be built here.
+#[derive(Debug, Clone)]
+pub struct ValidatedFix {
+    change: Change,
+    validation: Validation,
+    flags: Vec<String>,
+}
+
+impl ValidatedFix {
+    /// What it changes.
+    pub fn change(&self) -> &Change {
+        &self.change
+    }
+
+    /// The evidence.
+    pub fn validation(&self) -> &Validation {
+        &self.validation
+    }
+
+    /// What a person must look at; empty for a proven fix.
+    pub fn flags(&self) -> &[String] {
+        &self.flags
+    }
+}
+
+/// What a change is worth.
+#[derive(Debug, Clone)]
+pub enum Judgement {
+    /// Proven, or flagged for a person.
+    Validated(Box<ValidatedFix>),
+    /// It weakens a test or a check.
+    Refused(Validation),
+    /// The check still fails, or something else broke.
+    Failed {
+        /// What was seen.
+        validation: Validation,
+        /// Why, a sentence each.
+        reasons: Vec<String>,
+        /// What still fails, by baseline.
+        remaining: Vec<Vec<Failure>>,
+    },
+}
+
+/// Judges `change` against every baseline, in fresh copies of the tree. `findings` are those of the static judge.
+///
+/// # Errors
+/// When the sandbox fails twice.
+pub async fn validate(
+    sandbox: &dyn Sandbox,
+    tree: &Tree,
+    baselines: &[Baseline],
+    change: &Change,
+    findings: Vec<Finding>,
+    progress: &Progress,
+) -> Result<Judgement, SandboxError> {
+    let mut judge = Judge::new(findings, baselines);
+    let candidate = tree.with(change)?;
+    for baseline in baselines {
+        judge.job(sandbox, [tree, &candidate], change, baseline, progress).await?;
+    }
+    Ok(judge.conclude(change))
+}
+
+/// Does any finding refuse the change?
+pub fn refused(findings: &[Finding]) -> bool {
+    findings.iter().any(|f| f.severity == Severity::Refuse)
+}

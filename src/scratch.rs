@@ -9,20 +9,23 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use tempfile::TempDir;
 
+/// A directory by this name has its lock held, or nobody uses it.
 const PREFIX: &str = "test-repair-scratch-";
+
+/// A directory by this name is about to get its lock.
+const UNBORN: &str = "test-repair-unborn-";
 
 /// The probe's bait, which lies where the sandbox must not reach (`sandbox::local::probe`).
 const CANARY: &str = ".test-repair-canary-";
 
-/// Younger leftovers may be about to be locked.
+/// Younger files without a lock may be in use.
 const SETTLED: Duration = Duration::from_secs(60);
 
 /// A temporary directory, removed with this value, or by the next start.
 #[derive(Debug)]
 pub struct Scratch {
-    directory: TempDir,
+    path: PathBuf,
     _lock: File,
 }
 
@@ -33,17 +36,27 @@ impl Scratch {
     /// When the disk refuses.
     pub fn new() -> Result<Scratch> {
         let made = || {
-            let directory = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
-            let lock = File::create(directory.path().join(".lock"))?;
+            let unborn = tempfile::Builder::new().prefix(UNBORN).tempdir()?;
+            let lock = File::create(unborn.path().join(".lock"))?;
             lock.lock()?;
-            Ok::<Scratch, std::io::Error>(Scratch { directory, _lock: lock })
+            let name =
+                unborn.path().file_name().and_then(|n| n.to_str()).unwrap_or_default().replacen(UNBORN, PREFIX, 1);
+            let path = unborn.path().with_file_name(name);
+            fs::rename(unborn.keep(), &path)?;
+            Ok::<Scratch, std::io::Error>(Scratch { path, _lock: lock })
         };
         made().with_context(|| format!("{} cannot be written", env::temp_dir().display()))
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        self.directory.path()
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
     }
 }
 
@@ -56,12 +69,10 @@ pub fn sweep() {
             let name = entry.file_name();
             let Some(name) = name.to_str() else { continue };
             let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|m| m.elapsed().ok());
-            if age.is_none_or(|age| age < SETTLED) {
-                continue;
-            }
-            if name.starts_with(CANARY) {
+            let settled = age.is_some_and(|age| age > SETTLED);
+            if name.starts_with(CANARY) && settled {
                 let _ = fs::remove_file(entry.path());
-            } else if name.starts_with(PREFIX) && !held(&entry.path()) {
+            } else if (name.starts_with(PREFIX) && !held(&entry.path())) || (name.starts_with(UNBORN) && settled) {
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
@@ -81,9 +92,9 @@ mod tests {
         let scratch = Scratch::new().unwrap();
         let path = scratch.path().to_owned();
         assert!(held(&path));
-        let kept = scratch.directory.keep();
-        drop(scratch._lock);
-        assert!(!held(&kept));
-        fs::remove_dir_all(kept).unwrap();
+        let kept = std::mem::ManuallyDrop::new(scratch);
+        kept._lock.unlock().unwrap(); // as the kernel does for a killed process
+        assert!(path.exists() && !held(&path));
+        fs::remove_dir_all(path).unwrap();
     }
 }

@@ -69,7 +69,6 @@ fn a_kill_leaves_no_process_and_the_next_start_removes_what_stands_in_the_cache(
 }
 
 #[test]
-#[ignore = "not so yet: copies of trees (test-repair-tree-*) in TMPDIR outlive a kill"]
 fn the_next_start_after_a_kill_removes_the_scratch_trees_too() {
     killed("e2e-marker-scratch");
 }

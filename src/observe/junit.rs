@@ -71,7 +71,9 @@ fn id(element: &BytesStart<'_>, root: &str) -> String {
     let (file, class, name) = (get("file"), get("classname"), get("name"));
     let file = file.strip_prefix(root).unwrap_or(&file).trim_start_matches('/').to_owned();
     if class.is_empty() {
-        return name; // a module that could not be collected
+        // A module that could not be collected: pytest's own output calls it by its path.
+        let dotted = !name.contains(['/', ':', ' ']) && !name.ends_with(".py");
+        return if dotted { format!("{}.py", name.replace('.', "/")) } else { name };
     }
     let module = file.trim_end_matches(".py").replace('/', ".");
     let inner = match class.strip_prefix(&module) {
@@ -105,11 +107,11 @@ mod tests {
         let tests = read(REPORT.as_bytes(), "/root").unwrap();
         let expected = [
             ("tests.test_b.TestY::test_in", TestOutcome::Passed),
-            ("tests.test_c", TestOutcome::Failed),
             ("tests/test_a.py::TestX::test_b[a & b]", TestOutcome::Failed),
             ("tests/test_a.py::test_ok", TestOutcome::Passed),
             ("tests/test_a.py::test_skip", TestOutcome::Skipped),
             ("tests/test_a.py::test_x", TestOutcome::ExpectedFailure),
+            ("tests/test_c.py", TestOutcome::Failed),
         ];
         assert_eq!(tests.into_iter().collect::<Vec<_>>(), expected.map(|(id, o)| (id.to_owned(), o)));
     }

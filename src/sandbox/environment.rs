@@ -254,7 +254,9 @@ impl LocalPrepared {
             fs::create_dir_all(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
         }
         copy_tree(tree.root(), &self.root, |name| name == "__pycache__")?;
-        let venv = format!("exec {} -m venv {}", quote(&self.python.executable), quote(&self.slot.venv()));
+        // pip is most of an environment's making: only for those that install something.
+        let bare = if self.recipe.install.is_empty() && !self.recipe.disposable { "--without-pip " } else { "" };
+        let venv = format!("exec {} -m venv {bare}{}", quote(&self.python.executable), quote(&self.slot.venv()));
         let mut commands = vec![(venv, Network::None)];
         commands.extend(self.recipe.install.iter().map(|c| (c.clone(), Network::Full)));
         let constraints = self.slot.root().join("constraints.txt");

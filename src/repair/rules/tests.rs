@@ -20,8 +20,10 @@ impl Workspace for Plain {
     }
 
     async fn run(&self, script: &str) -> anyhow::Result<Finished> {
+        // A job's environment has a `python`; a machine may have only a `python3`.
+        let script = format!("type python > /dev/null 2>&1 || python() {{ python3 \"$@\"; }}\n{script}");
         let output = tokio::process::Command::new("bash")
-            .args(["-e", "-c", script])
+            .args(["-e", "-c", &script])
             .current_dir(&self.root)
             .env("PATH", &self.path)
             .env("HOME", &self.root)

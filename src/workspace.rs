@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
-    fs,
+    fs::{self, File},
     io::Write as _,
     path::{Component, Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -59,8 +59,16 @@ impl Tree {
         let mut tree = Tree { _scratch: scratch, root, head: None, dirty: false };
         match tracked {
             Some(paths) => {
-                for path in &paths {
-                    copy_entry(&repository.join(path), &tree.root.join(path))?;
+                for (index, path) in paths.iter().enumerate() {
+                    // What the index names may lie behind a link by now: nothing is read or written through one.
+                    let (Some(from), Some(to)) = (inside(&repository, path), inside(&tree.root, path)) else {
+                        continue;
+                    };
+                    // A file that has become a directory: its own files are listed as well.
+                    let spelled_out = paths.get(index + 1).is_some_and(|next| next.starts_with(path));
+                    if !(spelled_out && from.is_dir() && !from.is_symlink()) {
+                        copy_entry(&from, &to)?;
+                    }
                 }
                 tree.clone_history(&repository)?;
             }
@@ -300,8 +308,8 @@ impl Entry {
 
 /// `root`/`path`, where that is a plain relative path that neither leaves `root`, nor goes through a symbolic link,
 /// nor enters `.git`.
-pub fn inside(root: &Path, path: &str) -> Option<PathBuf> {
-    let relative = Path::new(path);
+pub fn inside(root: &Path, path: impl AsRef<Path>) -> Option<PathBuf> {
+    let relative = path.as_ref();
     let mut full = root.to_owned();
     let mut parts = relative.components().peekable();
     parts.peek()?;
@@ -327,7 +335,7 @@ pub fn read_inside(root: &Path, path: &str) -> Option<Vec<u8>> {
 /// Copies a tree with its modes and symbolic links; directories that `skip` names (at any depth) are left out.
 ///
 /// # Errors
-/// When the disk refuses.
+/// When the disk refuses, or a file is there already.
 pub fn copy_tree(from: &Path, to: &Path, skip: impl Fn(&OsStr) -> bool) -> Result<()> {
     let walk = WalkDir::new(from).into_iter().filter_entry(|e| e.depth() == 0 || !skip(e.file_name()));
     for entry in walk {
@@ -342,6 +350,7 @@ pub fn copy_tree(from: &Path, to: &Path, skip: impl Fn(&OsStr) -> bool) -> Resul
     Ok(())
 }
 
+/// Copies a file, a symbolic link or a directory. Nothing that is there is overwritten.
 pub(crate) fn copy_entry(from: &Path, to: &Path) -> Result<()> {
     let Ok(meta) = from.symlink_metadata() else {
         return Ok(()); // listed by git, deleted in the working tree
@@ -354,9 +363,17 @@ pub(crate) fn copy_entry(from: &Path, to: &Path) -> Result<()> {
     } else if meta.is_dir() {
         copy_tree(from, to, |name| name == ".git")?; // a submodule's checkout
     } else if meta.is_file() {
-        fs::copy(from, to).with_context(|| format!("{} cannot be copied", from.display()))?;
+        copy_file(from, to, &meta).with_context(|| format!("{} cannot be copied", from.display()))?;
     }
     Ok(())
+}
+
+fn copy_file(from: &Path, to: &Path, meta: &fs::Metadata) -> std::io::Result<()> {
+    let mut source = File::open(from)?;
+    // Made new, it is no link to elsewhere.
+    let mut target = File::options().write(true).create_new(true).open(to)?;
+    std::io::copy(&mut source, &mut target)?;
+    target.set_permissions(meta.permissions())
 }
 
 fn files_below(root: &Path) -> Vec<String> {
@@ -491,5 +508,34 @@ mod tests {
         let tree = Tree::snapshot(directory.path()).unwrap();
         let escape = b"--- /dev/null\n+++ b/../../evil\n@@ -0,0 +1 @@\n+x\n";
         assert!(tree.patched(escape).is_err());
+    }
+
+    #[test]
+    fn a_snapshot_never_writes_through_a_link_of_the_repository() {
+        let directory = repository(&[("data/x", "tracked\n"), ("a.py", "1\n"), ("b", "file\n")]);
+        commit(directory.path());
+        let outside = repository(&[("x", "the user's own\n")]);
+        fs::remove_dir_all(directory.path().join("data")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), directory.path().join("data")).unwrap();
+        // And a file that has become a directory, with something that git ignores in it.
+        fs::remove_file(directory.path().join("b")).unwrap();
+        for (path, content) in [("b/new.py", "2\n"), ("b/x.log", "secret"), (".gitignore", "*.log\n")] {
+            fs::create_dir_all(directory.path().join("b")).unwrap();
+            fs::write(directory.path().join(path), content).unwrap();
+        }
+        let tree = Tree::snapshot(directory.path()).unwrap();
+        assert_eq!(fs::read_to_string(outside.path().join("x")).unwrap(), "the user's own\n");
+        assert_eq!(tree.paths(), [".gitignore", "a.py", "b/new.py", "data"]);
+        assert!(tree.root().join("data").is_symlink());
+    }
+
+    #[test]
+    fn a_copy_overwrites_nothing_that_is_there() {
+        let directory = repository(&[("from", "new\n"), ("to", "old\n")]);
+        let [from, to, link] = ["from", "to", "link"].map(|name| directory.path().join(name));
+        assert!(copy_entry(&from, &to).is_err());
+        std::os::unix::fs::symlink(&to, &link).unwrap();
+        assert!(copy_entry(&from, &link).is_err());
+        assert_eq!(fs::read_to_string(to).unwrap(), "old\n");
     }
 }

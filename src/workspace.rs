@@ -118,20 +118,7 @@ impl Tree {
     pub fn patched(&self, patch: &[u8]) -> Result<Change> {
         ensure!(!patch.iter().all(u8::is_ascii_whitespace), "the patch is empty");
         let copy = self.with(&Change::default())?;
-        let output = git(&copy.root)
-            .args(["apply", "--whitespace=nowarn", "-"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("git is needed and could not be started")
-            .and_then(|mut child| {
-                if let Some(mut stdin) = child.stdin.take() {
-                    // A patch that git gives up on early closes the pipe: its message says why.
-                    let _ = stdin.write_all(patch);
-                }
-                Ok(child.wait_with_output()?)
-            })?;
+        let output = with_input(git(&copy.root).args(["apply", "--whitespace=nowarn", "-"]), patch)?;
         if !output.status.success() {
             bail!(
                 "the patch does not apply to this tree: {}\nmake it with `git diff` against the tree that --repo names",
@@ -139,8 +126,43 @@ impl Tree {
             );
         }
         let change = Change::between(&self.root, &copy.root);
+        self.ensure_whole(patch, &copy, &change)?;
         ensure!(!change.files.is_empty(), "the patch changes nothing in this tree");
         Ok(change)
+    }
+
+    /// Is all that `patch` does in `change`? What is not seen is not judged.
+    fn ensure_whole(&self, patch: &[u8], after: &Tree, change: &Change) -> Result<()> {
+        if let Some(path) = unnamed(&self.root, &after.root) {
+            bail!("the patch changes {}, whose name is not UTF-8: such a file cannot be judged", path.display());
+        }
+        let gitlink = |line: &[u8]| {
+            let line = line.trim_ascii_end();
+            let header = [&b"new file mode "[..], b"deleted file mode ", b"old mode ", b"new mode ", b"index "];
+            line.ends_with(b" 160000") && header.iter().any(|h| line.starts_with(h))
+        };
+        ensure!(
+            !patch.split(|b| *b == b'\n').any(gitlink),
+            "the patch changes a submodule (mode 160000): what it then holds cannot be judged"
+        );
+        let listed = with_input(git(&self.root).args(["apply", "--numstat", "-z", "-"]), patch)?;
+        ensure!(
+            listed.status.success(),
+            "the patch cannot be listed: {}",
+            String::from_utf8_lossy(&listed.stderr).trim()
+        );
+        for entry in listed.stdout.split(|b| *b == 0).filter(|e| !e.is_empty()) {
+            let name = entry.splitn(3, |b| *b == b'\t').nth(2).unwrap_or(entry);
+            let name = String::from_utf8_lossy(name);
+            // A file that stays as it is may be named: both trees have it, or neither has anything there.
+            let at = |tree: &Tree| tree.root.join(&*name).symlink_metadata().ok().map(|meta| meta.is_dir());
+            let same = matches!((at(self), at(after)), (Some(false), Some(false)) | (None, None));
+            ensure!(
+                change.files.contains_key(&*name) || (same && inside(&self.root, &*name).is_some()),
+                "the patch names {name}, but what it does there cannot be seen in a tree of files, and so not be judged"
+            );
+        }
+        Ok(())
     }
 
     fn clone_history(&mut self, repository: &Path) -> Result<()> {
@@ -293,7 +315,7 @@ struct Entry {
 }
 
 impl Entry {
-    fn read(root: &Path, path: &str) -> Option<Entry> {
+    fn read(root: &Path, path: impl AsRef<Path>) -> Option<Entry> {
         use std::os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _};
         let full = root.join(path);
         let meta = full.symlink_metadata().ok()?;
@@ -377,11 +399,20 @@ fn copy_file(from: &Path, to: &Path, meta: &fs::Metadata) -> std::io::Result<()>
 }
 
 fn files_below(root: &Path) -> Vec<String> {
+    walk_below(root).filter_map(|path| Some(path.to_str()?.to_owned())).collect()
+}
+
+fn walk_below(root: &Path) -> impl Iterator<Item = PathBuf> {
     let walk = WalkDir::new(root).sort_by_file_name().into_iter().filter_entry(|e| e.file_name() != ".git");
     walk.filter_map(Result::ok)
         .filter(|e| !e.file_type().is_dir())
-        .filter_map(|e| Some(e.path().strip_prefix(root).ok()?.to_str()?.to_owned()))
-        .collect()
+        .filter_map(move |e| Some(e.path().strip_prefix(root).ok()?.to_owned()))
+}
+
+/// A file that differs between two trees, whose name no text can hold.
+fn unnamed(before: &Path, after: &Path) -> Option<PathBuf> {
+    let mut odd = walk_below(before).chain(walk_below(after)).filter(|path| path.to_str().is_none());
+    odd.find(|path| Entry::read(before, path) != Entry::read(after, path))
 }
 
 /// Tracked and untracked files that git does not ignore; `None` where `repository` is not the root of a git checkout.
@@ -417,6 +448,8 @@ pub fn git(directory: &Path) -> Command {
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("GIT_OPTIONAL_LOCKS", "0")
+        // A directory that is no checkout stays none, wherever it lies.
+        .env("GIT_CEILING_DIRECTORIES", directory.parent().unwrap_or(directory))
         .env("LC_ALL", "C")
         .env_remove("GIT_DIR")
         .env_remove("GIT_WORK_TREE")
@@ -427,6 +460,26 @@ pub fn git(directory: &Path) -> Command {
 
 fn run(command: &mut Command) -> Result<Output> {
     command.output().context("git is needed and could not be started: install it and try again")
+}
+
+fn with_input(command: &mut Command, input: &[u8]) -> Result<Output> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("git is needed and could not be started: install it and try again")?;
+    let stdin = child.stdin.take();
+    std::thread::scope(|scope| {
+        // Beside the reading: a long answer must not wait for the end of a long question.
+        scope.spawn(move || {
+            if let Some(mut stdin) = stdin {
+                // A patch that git gives up on early closes the pipe: its message says why.
+                let _ = stdin.write_all(input);
+            }
+        });
+        Ok(child.wait_with_output()?)
+    })
 }
 
 #[cfg(test)]
@@ -537,5 +590,39 @@ mod tests {
         std::os::unix::fs::symlink(&to, &link).unwrap();
         assert!(copy_entry(&from, &link).is_err());
         assert_eq!(fs::read_to_string(to).unwrap(), "old\n");
+    }
+
+    #[test]
+    fn a_patch_of_which_a_part_would_not_be_seen_is_not_judged() {
+        let directory = repository(&[("a.py", "one\n")]);
+        commit(directory.path());
+        let tree = Tree::snapshot(directory.path()).unwrap();
+        let seen = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-one\n+two\n";
+        let link = "diff --git a/sub b/sub\nnew file mode 160000\nindex 0000000..1111111\n--- /dev/null\n+++ b/sub\n\
+                    @@ -0,0 +1 @@\n+Subproject commit 1111111111111111111111111111111111111111\n";
+        let odd = "diff --git \"a/\\377.py\" \"b/\\377.py\"\nnew file mode 100644\n--- /dev/null\n+++ \"b/\\377.py\"\n\
+                   @@ -0,0 +1 @@\n+x\n";
+        for (hidden, why) in [(link, "submodule"), (odd, "not UTF-8")] {
+            let error = tree.patched(format!("{seen}{hidden}").as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+        assert_eq!(tree.patched(seen.as_bytes()).unwrap().files.len(), 1);
+    }
+
+    #[test]
+    fn a_hunk_that_changes_nothing_hides_nothing() {
+        let directory = repository(&[("a.py", "one\n"), ("b.py", "same\n")]);
+        let tree = Tree::snapshot(directory.path()).unwrap();
+        let patch =
+            b"--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-one\n+two\n--- a/b.py\n+++ b/b.py\n@@ -1 +1 @@\n-same\n+same\n";
+        assert_eq!(tree.patched(patch).unwrap().files.keys().collect::<Vec<_>>(), ["a.py"]);
+    }
+
+    #[test]
+    fn a_patch_is_of_the_tree_even_where_that_lies_in_another_checkout() {
+        let outer = repository(&[("inner/a.py", "one\n")]);
+        commit(outer.path());
+        let inner = outer.path().join("inner");
+        assert!(!run(git(&inner).args(["rev-parse", "--show-toplevel"])).unwrap().status.success());
     }
 }

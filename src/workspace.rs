@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use tempfile::NamedTempFile;
 use walkdir::WalkDir;
 
 use crate::scratch::Scratch;
@@ -242,31 +243,39 @@ impl Change {
         self.files.is_empty()
     }
 
-    /// Writes the new contents below `root`.
+    /// Writes the new contents below `root`: all of them beside their places first, so that what fails on the way
+    /// leaves the files as they were.
     ///
     /// # Errors
     /// When a path leaves the root, goes through a symbolic link or into `.git`, or the disk refuses.
     pub fn apply(&self, root: &Path) -> Result<()> {
+        let mut staged = Vec::new();
+        let mut deleted = Vec::new();
         for (path, change) in &self.files {
             let target =
                 inside(root, path).with_context(|| format!("{path}: a change may not leave the repository"))?;
-            if target.symlink_metadata().is_ok() {
-                fs::remove_file(&target).with_context(|| format!("{path} cannot be replaced"))?;
-            }
-            let Some(content) = &change.after else { continue };
+            let Some(content) = &change.after else {
+                deleted.push(target);
+                continue;
+            };
+            ensure!(!change.symlink, "{path}: a change may not write symbolic links");
+            let old = target.symlink_metadata().ok().filter(|meta| !meta.is_dir());
+            ensure!(change.before.is_some() || old.is_none(), "{path} cannot be written: it is there already");
+            let mode = mode(old.filter(fs::Metadata::is_file).as_ref(), change.executable);
+            let file = stage(root, &target, content, mode).with_context(|| format!("{path} cannot be written"))?;
+            staged.push((target, file));
+        }
+        // A file in whose place a directory comes, and the other way round, goes first; all others go last.
+        let (blocking, deleted): (Vec<_>, Vec<_>) =
+            deleted.into_iter().partition(|d| staged.iter().any(|(t, _)| t.starts_with(d) || d.starts_with(t)));
+        blocking.iter().try_for_each(|target| remove(root, target))?;
+        for (target, file) in staged {
             if let Some(parent) = target.parent() {
                 fs::create_dir_all(parent)?;
             }
-            if change.symlink && change.before.is_none() {
-                bail!("{path}: a change may not add symbolic links");
-            }
-            fs::write(&target, content).with_context(|| format!("{path} cannot be written"))?;
-            if change.executable {
-                use std::os::unix::fs::PermissionsExt as _;
-                fs::set_permissions(&target, fs::Permissions::from_mode(0o755))?;
-            }
+            file.persist(&target).with_context(|| format!("{} cannot be replaced", target.display()))?;
         }
-        Ok(())
+        deleted.iter().try_for_each(|target| remove(root, target))
     }
 
     /// A git diff that `git apply` takes on the tree before.
@@ -305,6 +314,41 @@ impl Change {
         ]))?;
         Ok(output.stdout)
     }
+}
+
+/// The mode of a file's new version: as it was, but for the executable bits.
+fn mode(old: Option<&fs::Metadata>, executable: bool) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    let old = old.map_or(0o644, |meta| meta.permissions().mode() & 0o777);
+    match (executable, old & 0o100 != 0) {
+        // Whoever may read it may run it.
+        (true, false) => old | (old & 0o444) >> 2,
+        (false, true) => old & !0o111,
+        _ => old,
+    }
+}
+
+/// A temporary file with the new content, in the nearest directory that there is.
+fn stage(root: &Path, target: &Path, content: &[u8], mode: u32) -> Result<NamedTempFile> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = target.ancestors().skip(1).find(|d| d.is_dir()).unwrap_or(root);
+    let mut file = tempfile::Builder::new().prefix(".test-repair-").tempfile_in(directory)?;
+    file.write_all(content)?;
+    file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
+    Ok(file)
+}
+
+/// Removes a file, and the directories that it leaves empty, as git does.
+fn remove(root: &Path, target: &Path) -> Result<()> {
+    if target.symlink_metadata().is_ok() {
+        fs::remove_file(target).with_context(|| format!("{} cannot be removed", target.display()))?;
+    }
+    for parent in target.ancestors().skip(1).take_while(|d| *d != root) {
+        if fs::remove_dir(parent).is_err() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 #[derive(PartialEq, Eq)]
@@ -624,5 +668,51 @@ mod tests {
         commit(outer.path());
         let inner = outer.path().join("inner");
         assert!(!run(git(&inner).args(["rev-parse", "--show-toplevel"])).unwrap().status.success());
+    }
+
+    fn changed(path: &str, before: Option<&str>, after: Option<&str>, executable: bool) -> (String, FileChange) {
+        let bytes = |text: &str| text.as_bytes().to_vec();
+        let change = FileChange { before: before.map(bytes), after: after.map(bytes), executable, symlink: false };
+        (path.to_owned(), change)
+    }
+
+    #[test]
+    fn a_change_keeps_the_mode_of_a_file_and_leaves_nothing_else() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory =
+            repository(&[("a.py", "1\n"), ("run", "1\n"), ("gone/only.py", "x\n"), ("d/x", "1\n"), ("f", "1\n")]);
+        let root = directory.path();
+        fs::set_permissions(root.join("a.py"), fs::Permissions::from_mode(0o600)).unwrap();
+        let files = [
+            changed("a.py", Some("1\n"), Some("2\n"), false),
+            changed("run", Some("1\n"), Some("2\n"), true),
+            changed("new/b.py", None, Some("n\n"), false),
+            changed("new/c", None, Some("n\n"), true),
+            changed("gone/only.py", Some("x\n"), None, false),
+            // A directory where a file was, and a file where a directory was.
+            changed("f", Some("1\n"), None, false),
+            changed("f/g", None, Some("n\n"), false),
+            changed("d/x", Some("1\n"), None, false),
+            changed("d", None, Some("n\n"), false),
+        ];
+        Change { files: files.into() }.apply(root).unwrap();
+        let mode = |path: &str| fs::metadata(root.join(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!([mode("a.py"), mode("new/b.py"), mode("new/c")], [0o600, 0o644, 0o755]);
+        assert_eq!(mode("run") & 0o100, 0o100);
+        assert_eq!(files_below(root), ["a.py", "d", "f/g", "new/b.py", "new/c", "run"]);
+        assert!(!root.join("gone").exists());
+    }
+
+    #[test]
+    fn a_change_that_cannot_be_written_as_a_whole_is_not_begun() {
+        let directory = repository(&[("a.py", "1\n"), ("taken", "the user's own\n")]);
+        for last in [changed("taken", None, Some("n\n"), false), changed("../z", None, Some("n\n"), false)] {
+            let files =
+                [changed("a.py", Some("1\n"), Some("2\n"), false), changed("b.py", None, Some("n\n"), false), last];
+            assert!(Change { files: files.into() }.apply(directory.path()).is_err());
+            assert_eq!(files_below(directory.path()), ["a.py", "taken"]);
+            assert_eq!(fs::read_to_string(directory.path().join("a.py")).unwrap(), "1\n");
+            assert_eq!(fs::read_to_string(directory.path().join("taken")).unwrap(), "the user's own\n");
+        }
     }
 }

@@ -22,7 +22,7 @@ pub fn fixed_text(repair: &Repair) -> String {
         _ => outcome.red(),
     };
     let _ = writeln!(text, "{outcome}\n");
-    targets(&mut text, &repair.targets);
+    targets(&mut text, &repair.learned.targets);
     if let Some(fix) = &repair.fix {
         heading(&mut text, "The fix");
         let _ = writeln!(text, "  {} ({}, {})", shown(&fix.description, 1000), fix.fix_type, fix.tier);
@@ -32,7 +32,7 @@ pub fn fixed_text(repair: &Repair) -> String {
         heading(&mut text, "The patch");
         text.push_str(&diff(&fix.diff));
     } else {
-        if let Some(diagnosis) = &repair.diagnosis {
+        if let Some(diagnosis) = &repair.learned.diagnosis {
             heading(&mut text, "The diagnosis");
             let _ = writeln!(text, "  {}", shown_line(&diagnosis.root_cause, 400));
             if let Some(place) = &diagnosis.place {
@@ -48,11 +48,11 @@ pub fn fixed_text(repair: &Repair) -> String {
             text.push_str(&diff(&attempt.diff));
         }
     }
-    let baseline_notes = repair.targets.iter().filter_map(|t| t.baseline.as_ref()).flat_map(|b| b.notes.clone());
+    let baseline_notes = repair.learned.targets.iter().filter_map(|t| t.baseline.as_ref()).flat_map(|b| b.notes.clone());
     list(&mut text, "Not checked", &repair.validation.not_checked);
-    let notes: Vec<String> = repair.notes.iter().cloned().chain(baseline_notes).collect();
+    let notes: Vec<String> = repair.learned.notes.iter().cloned().chain(baseline_notes).collect();
     list(&mut text, "Notes", &notes);
-    posture(&mut text, repair.sandbox.as_ref());
+    posture(&mut text, repair.learned.sandbox.as_ref());
     let total: f64 = repair.timings.iter().map(|t| t.seconds).sum();
     let _ = writeln!(text, "{}", style(format!("{total:.1} s in all")).dim());
     text

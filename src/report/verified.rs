@@ -46,16 +46,16 @@ pub fn verified_text(verification: &Verification) -> String {
         let hint = format!("`test-repair explain {}` says what the rule means and how it can be wrong", finding.rule);
         let _ = writeln!(text, "  {}", style(hint).dim());
     }
-    let from_findings = |r: &&String| !verification.findings.iter().any(|f| r.contains(&f.message));
-    let reasons: Vec<String> = verification.reasons.iter().filter(from_findings).cloned().collect();
+    let from_findings = |r: &String| !verification.findings.iter().any(|f| r.contains(&f.message));
+    let reasons: Vec<String> = verification.all_reasons().into_iter().filter(from_findings).collect();
     list(&mut text, "Why", &reasons);
-    targets(&mut text, &verification.targets);
+    targets(&mut text, &verification.learned.targets);
     proof(
         &mut text,
         &Validation { checks: verification.checks.clone(), collected: verification.collected, ..Validation::default() },
     );
     list(&mut text, "Not checked", &verification.not_checked);
-    posture(&mut text, verification.sandbox.as_ref());
+    posture(&mut text, verification.learned.sandbox.as_ref());
     let total: f64 = verification.timings.iter().map(|t| t.seconds).sum();
     let _ = writeln!(text, "{}", style(format!("{total:.1} s in all")).dim());
     text

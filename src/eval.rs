@@ -103,7 +103,7 @@ pub async fn eval(args: &EvalArgs) -> Result<u8> {
         report::complain(&format!(
             "[{}/{total}] {}: {} ({:.0} s)",
             done.len() + 1,
-            scored.case,
+            shown_line(&scored.case, 200),
             scored.ended,
             scored.seconds
         ));
@@ -304,10 +304,10 @@ fn table(scored: &[Scored]) -> String {
             (false, _) => "no".to_owned(),
         };
         let last =
-            if case.files.is_empty() { shown_line(&case.why, 90) } else { case.files.join(", ") };
+            if case.files.is_empty() { shown_line(&case.why, 90) } else { shown_line(&case.files.join(", "), 400) };
         table.row(vec![
-            case.case.clone(),
-            case.category.clone(),
+            shown_line(&case.case, 100),
+            shown_line(&case.category, 40),
             reproduced,
             ended.to_string(),
             format!("{:.0}", case.seconds),
@@ -321,4 +321,20 @@ fn table(scored: &[Scored]) -> String {
     let sums: Vec<String> = words.iter().map(|w| format!("{} {w}", count(w))).collect();
     let reproduced = scored.iter().filter(|s| s.reproduced).count();
     format!("{}\n{reproduced} of {} reproduced; {}\n", table.render(0), scored.len(), sums.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_of_a_case_or_file_reaches_the_terminal_with_an_escape_in_it() {
+        let evil = "a\u{1b}[2Jb";
+        let line = serde_json::json!({
+            "case": evil, "category": evil, "tool": evil, "ended": "fixed", "expected": null, "reproduced": true,
+            "tests_reproduced": null, "files": [evil], "seconds": 1.0, "why": evil,
+        });
+        let scored: Scored = serde_json::from_value(line).unwrap();
+        assert!(!table(&[scored]).contains("\u{1b}[2J"));
+    }
 }

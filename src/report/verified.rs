@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use console::style;
 
-use super::fixed::{heading, list, posture, proof, targets};
+use super::fixed::{folded, heading, list, posture, proof, targets};
 use crate::{
     integrity::Severity,
     outcome::{Verdict, Verification},
-    redact::{shown, shown_line},
+    redact::shown_line,
     repair::Validation,
 };
 
@@ -35,7 +35,7 @@ pub fn verified_text(verification: &Verification) -> String {
             None => format!("{file}: "),
         });
         let place = shown_line(&place.unwrap_or_default(), 200);
-        let _ = writeln!(text, "  {severity} {place} {} [{}]", shown(&finding.message, 600), finding.rule);
+        let _ = writeln!(text, "  {severity} {place} {} [{}]", folded(&finding.message, 600), finding.rule);
         for (sign, side) in [("-", &finding.before), ("+", &finding.after)] {
             for line in side.iter().flat_map(|s| s.lines()).take(6) {
                 let _ = writeln!(text, "    {sign} {}", shown_line(line, 160));

@@ -28,7 +28,7 @@ pub struct Cli {
 pub enum Command {
     /// Say what failed in CI logs. Exits with 0 (nothing found), 1 (failures found) or 2 (bad input)
     Detect(DetectArgs),
-    /// Repair a repository whose CI failed. The patch goes to stdout, --apply writes it to the repository
+    /// Repair a repository whose CI failed. Prints a report with the patch; --apply writes it to the repository
     Fix(FixArgs),
     /// Judge anyone's patch for a repository whose CI failed
     Verify(VerifyArgs),

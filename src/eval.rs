@@ -86,20 +86,24 @@ pub async fn eval(args: &EvalArgs) -> Result<u8> {
             one(&directory, &setting).await
         });
     }
-    let interrupted = tokio::signal::ctrl_c();
-    tokio::pin!(interrupted);
+    let ended = interrupted();
+    tokio::pin!(ended);
+    let mut interrupted = false;
     loop {
         let scored = tokio::select! {
             next = running.join_next() => match next {
                 Some(scored) => scored.context("a case panicked")?,
                 None => break,
             },
-            _ = &mut interrupted => return Ok(130),
+            () = &mut ended => {
+                interrupted = true;
+                break;
+            }
         };
         report::complain(&format!(
             "[{}/{total}] {}: {} ({:.0} s)",
             done.len() + 1,
-            scored.case,
+            shown_line(&scored.case, 200),
             scored.ended,
             scored.seconds
         ));
@@ -114,7 +118,25 @@ pub async fn eval(args: &EvalArgs) -> Result<u8> {
         Format::Text => table(&done),
         Format::Json => done.iter().map(report::json_line).collect(),
     });
+    if interrupted {
+        report::complain(&format!("interrupted: {} of {total} cases are done", done.len()));
+        return Ok(130);
+    }
     Ok(u8::from(done.iter().any(|s| s.ended == "error")))
+}
+
+/// Ctrl-C, or a polite end.
+async fn interrupted() {
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
 }
 
 fn cases(args: &EvalArgs) -> Result<Vec<PathBuf>> {
@@ -213,16 +235,16 @@ async fn replay(directory: &Path, setting: &Setting, case: &Case, scored: &mut S
         let patch = directory.join("fix.patch");
         verify::verify(&request, &patch, &VerifyOptions::default(), &progress, &mut verification).await?;
         scored.ended = word(&verification.verdict);
-        scored.score(case, &verification.targets);
+        scored.score(case, &verification.learned.targets);
         let good = matches!(verification.verdict, Verdict::Proven);
-        scored.why = if good { String::new() } else { verification.reasons.join("; ") };
+        scored.why = if good { String::new() } else { verification.all_reasons().join("; ") };
         (report::json_line(&verification), Vec::new())
     } else {
         let mut repair = Repair::new();
         fix::fix(&request, &FixOptions::default(), &progress, &mut repair).await?;
         repair.timings = progress.timings();
         scored.ended = word(&repair.outcome);
-        scored.score(case, &repair.targets);
+        scored.score(case, &repair.learned.targets);
         scored.files = repair.fix.iter().flat_map(|f| f.files.clone()).collect();
         scored.why = why(&repair);
         (report::json_line(&repair), repair.patch)
@@ -260,8 +282,8 @@ fn why(repair: &Repair) -> String {
     }
     let flags = repair.fix.iter().flat_map(|f| f.flags.clone());
     let attempts = repair.attempts.iter().flat_map(|a| a.reasons.clone());
-    let baselines = repair.targets.iter().filter_map(|t| t.baseline.as_ref()?.why.clone());
-    flags.chain(attempts).chain(baselines).chain(repair.notes.clone()).next().unwrap_or_default()
+    let baselines = repair.learned.targets.iter().filter_map(|t| t.baseline.as_ref()?.why.clone());
+    flags.chain(attempts).chain(baselines).chain(repair.learned.notes.clone()).next().unwrap_or_default()
 }
 
 fn word(value: &impl Serialize) -> String {
@@ -281,10 +303,11 @@ fn table(scored: &[Scored]) -> String {
             (true, None) => "yes".to_owned(),
             (false, _) => "no".to_owned(),
         };
-        let last = if case.files.is_empty() { shown_line(&case.why, 90) } else { case.files.join(", ") };
+        let last =
+            if case.files.is_empty() { shown_line(&case.why, 90) } else { shown_line(&case.files.join(", "), 400) };
         table.row(vec![
-            case.case.clone(),
-            case.category.clone(),
+            shown_line(&case.case, 100),
+            shown_line(&case.category, 40),
             reproduced,
             ended.to_string(),
             format!("{:.0}", case.seconds),
@@ -298,4 +321,20 @@ fn table(scored: &[Scored]) -> String {
     let sums: Vec<String> = words.iter().map(|w| format!("{} {w}", count(w))).collect();
     let reproduced = scored.iter().filter(|s| s.reproduced).count();
     format!("{}\n{reproduced} of {} reproduced; {}\n", table.render(0), scored.len(), sums.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_of_a_case_or_file_reaches_the_terminal_with_an_escape_in_it() {
+        let evil = "a\u{1b}[2Jb";
+        let line = serde_json::json!({
+            "case": evil, "category": evil, "tool": evil, "ended": "fixed", "expected": null, "reproduced": true,
+            "tests_reproduced": null, "files": [evil], "seconds": 1.0, "why": evil,
+        });
+        let scored: Scored = serde_json::from_value(line).unwrap();
+        assert!(!table(&[scored]).contains("\u{1b}[2J"));
+    }
 }

@@ -5,9 +5,12 @@ use anyhow::Result;
 use crate::{
     fix_type::FixType,
     outcome::{Attempt, Diagnosis, FixReport, Outcome, Repair},
-    pipeline::{self, Learned, Request, Stop},
+    pipeline::{self, Request, Stop},
     progress::Progress,
-    repair::mechanical::{self, Rejected},
+    repair::{
+        Validation,
+        mechanical::{self, Rejected, Task, Told},
+    },
     sandbox::SandboxError,
 };
 
@@ -18,27 +21,13 @@ pub struct FixOptions {
     pub fix_types: Vec<FixType>,
 }
 
-impl Repair {
-    fn take(&mut self, learned: &Learned) {
-        self.targets.clone_from(&learned.targets);
-        self.diagnosis.clone_from(&learned.diagnosis);
-        self.sandbox.clone_from(&learned.sandbox);
-        self.notes.clone_from(&learned.notes);
-    }
-}
-
 /// Repairs. What is learned is in `repair` at any moment, so that an interrupted run keeps it.
 ///
 /// # Errors
 /// [`crate::input::BadInput`] for what can't be used; everything else is unexpected.
 pub async fn fix(request: &Request, options: &FixOptions, progress: &Progress, repair: &mut Repair) -> Result<()> {
-    let mut learned = Learned::default();
-    let given = pipeline::read(request, progress, &mut learned);
-    repair.take(&learned);
-    let given = given?;
-    let reproduced = pipeline::reproduced(request, &given, progress, &mut learned).await;
-    repair.take(&learned);
-    let reproduced = match reproduced? {
+    let given = pipeline::read(request, progress, &mut repair.learned)?;
+    let reproduced = match pipeline::reproduced(request, &given, progress, &mut repair.learned).await? {
         Ok(reproduced) => reproduced,
         Err(stop) => {
             repair.outcome = match stop {
@@ -50,26 +39,33 @@ pub async fn fix(request: &Request, options: &FixOptions, progress: &Progress, r
             return Ok(());
         }
     };
-    let (tree, sandbox, baselines) = (&given.tree, &reproduced.sandbox, &reproduced.baselines);
-    let result =
-        match mechanical::repair(sandbox, tree, baselines, &given.failing(), &given.config.protected_paths, progress)
-            .await
-        {
-            Err(SandboxError::Lost(why)) => {
-                repair.notes.push(format!("the sandbox was lost: {why}"));
-                repair.outcome = Outcome::Infrastructure;
-                return Ok(());
-            }
-            other => other?,
-        };
-    repair.notes.extend(result.notes);
-    for rejected in &result.rejected {
-        repair.attempts.push(attempt(rejected)?);
-    }
-    let Some((fix, applied)) = result.fix else {
-        if let Some(rejected) = result.rejected.last() {
-            repair.validation = rejected.validation.clone();
+    let baselines = &reproduced.baselines;
+    let unseen = pipeline::not_reproduced(&given, baselines);
+    repair.validation.not_checked.clone_from(&unseen);
+    let configured = given.config.fix_types.clone().unwrap_or_else(|| FixType::ALL.to_vec());
+    let task = Task {
+        tree: &given.tree,
+        baselines,
+        logs: &given.failing(),
+        protected: &given.config.protected_paths,
+        enabled: if options.fix_types.is_empty() { &configured } else { &options.fix_types },
+    };
+    let mut tell = |told| match told {
+        Told::Note(note) => repair.learned.notes.push(note),
+        Told::Rejected(rejected) => {
+            repair.attempts.push(attempt(&rejected));
+            repair.validation = with_unseen(rejected.validation, &unseen);
         }
+    };
+    let result = match mechanical::repair(&reproduced.sandbox, task, progress, &mut tell).await {
+        Err(SandboxError::Lost(why)) => {
+            repair.learned.notes.push(format!("the sandbox was lost: {why}"));
+            repair.outcome = Outcome::Infrastructure;
+            return Ok(());
+        }
+        other => other?,
+    };
+    let Some((fix, applied)) = result else {
         repair.outcome = Outcome::NoFixFound;
         return Ok(());
     };
@@ -77,13 +73,6 @@ pub async fn fix(request: &Request, options: &FixOptions, progress: &Progress, r
         repair.outcome = Outcome::NoFixFound;
         return Ok(());
     };
-    let configured = given.config.fix_types.clone().unwrap_or_else(|| FixType::ALL.to_vec());
-    let enabled = if options.fix_types.is_empty() { configured } else { options.fix_types.clone() };
-    if let Some(disabled) = applied.iter().find(|a| !enabled.contains(&a.fix_type)) {
-        repair.notes.push(format!("a fix was found, but fix type {} is not enabled", disabled.fix_type));
-        repair.outcome = Outcome::NoFixFound;
-        return Ok(());
-    }
     let join = |texts: Vec<&str>| {
         let mut unique: Vec<&str> = Vec::new();
         texts.into_iter().for_each(|t| {
@@ -95,7 +84,7 @@ pub async fn fix(request: &Request, options: &FixOptions, progress: &Progress, r
     };
     repair.patch = fix.change().diff()?;
     repair.change = Some(fix.change().clone());
-    if let Some(diagnosis) = &mut repair.diagnosis {
+    if let Some(diagnosis) = &mut repair.learned.diagnosis {
         *diagnosis = Diagnosis { fix_type: Some(first.fix_type.word()), confidence: "high", ..diagnosis.clone() };
     }
     repair.fix = Some(FixReport {
@@ -107,21 +96,23 @@ pub async fn fix(request: &Request, options: &FixOptions, progress: &Progress, r
         diff: String::from_utf8_lossy(&repair.patch).into_owned(),
         flags: fix.flags().to_vec(),
     });
-    repair.validation = fix.validation().clone();
-    let whole = baselines.len() == repair.targets.len();
-    if !whole {
-        repair.validation.not_checked.push("jobs of other logs, whose failures were not reproduced".to_owned());
-    }
+    repair.validation = with_unseen(fix.validation().clone(), &unseen);
     repair.outcome = if fix.flags().is_empty() { Outcome::Fixed } else { Outcome::Flagged };
     Ok(())
 }
 
-fn attempt(rejected: &Rejected) -> Result<Attempt> {
-    Ok(Attempt {
+fn with_unseen(mut validation: Validation, unseen: &[String]) -> Validation {
+    validation.not_checked.splice(0..0, unseen.iter().cloned());
+    validation
+}
+
+fn attempt(rejected: &Rejected) -> Attempt {
+    let diff = rejected.change.diff().unwrap_or_else(|error| format!("{error:#}").into_bytes());
+    Attempt {
         tier: "rule",
         description: rejected.applied.iter().map(|a| a.description.as_str()).collect::<Vec<_>>().join(" "),
-        diff: String::from_utf8_lossy(&rejected.change.diff()?).into_owned(),
+        diff: String::from_utf8_lossy(&diff).into_owned(),
         verdict: if rejected.refused { "refused" } else { "failed" },
         reasons: rejected.reasons.clone(),
-    })
+    }
 }

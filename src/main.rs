@@ -12,6 +12,7 @@ use test_repair::{
     fix::{self, FixOptions},
     input::{self, BadInput},
     outcome::{Outcome, Repair, Verdict, Verification},
+    redact::{shown, shown_line},
     report,
     verify::{self, VerifyOptions},
     workspace::Change,
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            report::complain(&format!("error: {}", test_repair::redact::shown(&format!("{error:#}"), 4000)));
+            report::complain(&format!("error: {}", shown(&format!("{error:#}"), 4000)));
             ExitCode::from(if error.chain().any(|cause| cause.is::<BadInput>()) { 2 } else { 1 })
         }
     }
@@ -137,7 +138,7 @@ fn apply(change: &Change, repository: &Path) -> Result<()> {
     }
     change.apply(repository)?;
     let files: Vec<&str> = change.files.keys().map(String::as_str).collect();
-    report::complain(&format!("applied to {}", files.join(", ")));
+    report::complain(&shown_line(&format!("applied to {}", files.join(", ")), 4000));
     Ok(())
 }
 

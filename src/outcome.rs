@@ -214,22 +214,32 @@ pub struct Usage {
     pub cost_usd: f64,
 }
 
+/// What the pipeline learns on its way. The doors' reports own it, so that an interrupted run keeps it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Learned {
+    /// From the logs alone.
+    pub diagnosis: Option<Diagnosis>,
+    /// Each failing job.
+    pub targets: Vec<TargetReport>,
+    /// What the sandbox enforces.
+    pub sandbox: Option<Posture>,
+    /// What a reader should know besides.
+    pub notes: Vec<String>,
+}
+
 /// What a run of `fix` knows, filled as it goes: an interrupted run still reports what it learned.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub struct Repair {
     pub schema: u32,
     pub outcome: Outcome,
-    pub diagnosis: Option<Diagnosis>,
-    pub targets: Vec<TargetReport>,
+    #[serde(flatten)]
+    pub learned: Learned,
     pub fix: Option<FixReport>,
     pub validation: Validation,
     pub attempts: Vec<Attempt>,
-    pub sandbox: Option<Posture>,
     pub usage: Usage,
     pub timings: Vec<Timing>,
-    /// What a reader should know besides.
-    pub notes: Vec<String>,
     /// The patch's very bytes.
     #[serde(skip)]
     pub patch: Vec<u8>,
@@ -244,15 +254,12 @@ impl Repair {
         Repair {
             schema: 1,
             outcome: Outcome::Interrupted,
-            diagnosis: None,
-            targets: Vec::new(),
+            learned: Learned::default(),
             fix: None,
             validation: Validation::default(),
             attempts: Vec::new(),
-            sandbox: None,
             usage: Usage::default(),
             timings: Vec::new(),
-            notes: Vec::new(),
             patch: Vec::new(),
             change: None,
         }
@@ -265,8 +272,9 @@ impl Default for Repair {
     }
 }
 
-/// What a run of `verify` knows.
+/// What a run of `verify` knows, filled as it goes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(into = "Verified")]
 #[allow(missing_docs)]
 pub struct Verification {
     pub schema: u32,
@@ -275,11 +283,49 @@ pub struct Verification {
     pub checks: Vec<CheckResult>,
     pub collected: Collected,
     pub not_checked: Vec<String>,
-    pub sandbox: Option<Posture>,
     pub timings: Vec<Timing>,
     /// Why the verdict is not better.
     pub reasons: Vec<String>,
-    pub targets: Vec<TargetReport>,
+    pub learned: Learned,
+}
+
+impl Verification {
+    /// Why the verdict is not better, and what a reader should know besides.
+    pub fn all_reasons(&self) -> Vec<String> {
+        self.learned.notes.iter().chain(&self.reasons).cloned().collect()
+    }
+}
+
+/// What the outside sees of it.
+#[derive(Serialize)]
+struct Verified {
+    schema: u32,
+    verdict: Verdict,
+    findings: Vec<Finding>,
+    checks: Vec<CheckResult>,
+    collected: Collected,
+    not_checked: Vec<String>,
+    sandbox: Option<Posture>,
+    timings: Vec<Timing>,
+    reasons: Vec<String>,
+    targets: Vec<TargetReport>,
+}
+
+impl From<Verification> for Verified {
+    fn from(v: Verification) -> Verified {
+        Verified {
+            reasons: v.all_reasons(),
+            schema: v.schema,
+            verdict: v.verdict,
+            findings: v.findings,
+            checks: v.checks,
+            collected: v.collected,
+            not_checked: v.not_checked,
+            sandbox: v.learned.sandbox,
+            timings: v.timings,
+            targets: v.learned.targets,
+        }
+    }
 }
 
 impl PlanReport {

@@ -8,7 +8,7 @@ use crate::{
     config::Config,
     detect::{Category, Failure, JobLog, JobResult},
     input::{self, BadInput},
-    outcome::{BaselineReport, Diagnosis, PlanReport, TargetReport},
+    outcome::{BaselineReport, Diagnosis, Learned, PlanReport, TargetReport},
     plan::{self, Job, Overrides},
     progress::Progress,
     repair::{Baseline, Reproduction, reproduce},
@@ -46,19 +46,6 @@ pub enum Stop {
     Flaky,
     /// No run failed for the same reason.
     NotReproduced,
-}
-
-/// What the pipeline learns on its way: doors copy it into their reports, also when they are interrupted.
-#[derive(Debug, Default)]
-pub struct Learned {
-    /// Each failing job.
-    pub targets: Vec<TargetReport>,
-    /// From the logs alone.
-    pub diagnosis: Option<Diagnosis>,
-    /// What the sandbox enforces.
-    pub sandbox: Option<Posture>,
-    /// What a reader should know besides.
-    pub notes: Vec<String>,
 }
 
 /// The inputs, read.
@@ -194,6 +181,31 @@ pub async fn reproduced(
         return Ok(Err(stop));
     }
     Ok(Ok(Reproduced { sandbox, baselines }))
+}
+
+/// So many failures that were not seen again are listed.
+const UNSEEN: usize = 20;
+
+/// What the logs show and no baseline does: a fix is proven for the rest only.
+pub fn not_reproduced(given: &Given, baselines: &[Baseline]) -> Vec<String> {
+    let failing = given.failing();
+    let mut lines = Vec::new();
+    if baselines.len() < failing.len() {
+        lines.push("jobs of other logs, whose failures were not reproduced".to_owned());
+    }
+    let seen =
+        |failure: &Failure| baselines.iter().any(|b| b.claimed().contains(failure) || b.flaky().contains(&failure.key));
+    let of_code = |failure: &Failure| !matches!(failure.category, Category::Infra | Category::Aggregate);
+    let unseen: Vec<&Failure> =
+        failing.iter().flat_map(|log| &log.failures).filter(|f| of_code(f) && !seen(f)).collect();
+    lines.extend(unseen.iter().take(UNSEEN).map(|failure| {
+        let place = failure.test_id.as_ref().or(failure.file.as_ref()).map(|place| format!("{place}: "));
+        format!("not reproduced: {}{}", place.unwrap_or_default(), failure.message)
+    }));
+    if unseen.len() > UNSEEN {
+        lines.push(format!("… and {} more that were not reproduced", unseen.len() - UNSEEN));
+    }
+    lines
 }
 
 impl Learned {

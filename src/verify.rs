@@ -8,8 +8,8 @@ use crate::{
     fix_type::FixType,
     input::{self, BadInput},
     integrity::Finding,
-    outcome::{Verdict, Verification},
-    pipeline::{self, Learned, Request, Stop},
+    outcome::{Learned, Verdict, Verification},
+    pipeline::{self, Request, Stop},
     progress::Progress,
     registry::Registry,
     repair::{Judgement, Validation, dependencies, mechanical, validate, validate::refused},
@@ -33,10 +33,9 @@ impl Verification {
             checks: Vec::new(),
             collected: Default::default(),
             not_checked: Vec::new(),
-            sandbox: None,
             timings: Vec::new(),
             reasons: Vec::new(),
-            targets: Vec::new(),
+            learned: Learned::default(),
         }
     }
 
@@ -44,7 +43,7 @@ impl Verification {
         self.findings = validation.findings;
         self.checks = validation.checks;
         self.collected = validation.collected;
-        self.not_checked = validation.not_checked;
+        self.not_checked.extend(validation.not_checked);
     }
 }
 
@@ -66,10 +65,7 @@ pub async fn verify(
     verification: &mut Verification,
 ) -> Result<()> {
     let patch = input::read_patch(patch)?;
-    let mut learned = Learned::default();
-    let given = pipeline::read(request, progress, &mut learned)?;
-    verification.targets.clone_from(&learned.targets);
-    verification.reasons.clone_from(&learned.notes);
+    let given = pipeline::read(request, progress, &mut verification.learned)?;
     let tree = &given.tree;
     let change = tree.patched(&patch).map_err(|e| BadInput(format!("{e:#}")))?;
     // The texts are judged before anything runs: a patch that can't be accepted costs no installation, and is refused
@@ -78,6 +74,10 @@ pub async fn verify(
     let logs = given.failing();
     let mut findings = mechanical::judge(tree, &change, &logs, options.declared, &given.config.protected_paths);
     if !refused(&findings) {
+        if let Some((path, _)) = change.files.iter().find(|(_, file)| file.symlink && file.after.is_some()) {
+            let why = format!("the patch writes the symbolic link {path}: what lies behind it cannot be judged");
+            return Err(BadInput(why).into());
+        }
         findings.extend(dependencies::judge_added(tree, &change, &logs, &Registry::from_env()?).await?);
     }
     stage.end(&format!("{} finding(s)", findings.len()));
@@ -87,10 +87,7 @@ pub async fn verify(
         verification.reasons.extend(findings.iter().map(reason));
         return Ok(());
     }
-    let reproduced = pipeline::reproduced(request, &given, progress, &mut learned).await;
-    verification.targets = learned.targets;
-    verification.sandbox = learned.sandbox;
-    let reproduced = match reproduced? {
+    let reproduced = match pipeline::reproduced(request, &given, progress, &mut verification.learned).await? {
         Ok(reproduced) => reproduced,
         Err(stop) => {
             verification.verdict = match stop {
@@ -99,12 +96,13 @@ pub async fn verify(
                 Stop::Flaky => Verdict::Flaky,
                 Stop::NotReproduced => Verdict::NotReproduced,
             };
-            let why = verification.targets.iter().filter_map(|t| t.baseline.as_ref()?.why.clone());
+            let why = verification.learned.targets.iter().filter_map(|t| t.baseline.as_ref()?.why.clone());
             verification.reasons.extend(why.collect::<Vec<_>>());
             return Ok(());
         }
     };
     let (sandbox, baselines) = (&reproduced.sandbox, &reproduced.baselines);
+    verification.not_checked = pipeline::not_reproduced(&given, baselines);
     let judgement = match validate(sandbox, tree, baselines, &change, findings, progress).await {
         Err(SandboxError::Lost(why)) => {
             verification.reasons.push(format!("the sandbox was lost: {why}"));

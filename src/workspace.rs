@@ -3,13 +3,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
-    fs,
+    fs::{self, File},
     io::Write as _,
     path::{Component, Path, PathBuf},
     process::{Command, Output, Stdio},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use tempfile::NamedTempFile;
 use walkdir::WalkDir;
 
 use crate::scratch::Scratch;
@@ -59,8 +60,16 @@ impl Tree {
         let mut tree = Tree { _scratch: scratch, root, head: None, dirty: false };
         match tracked {
             Some(paths) => {
-                for path in &paths {
-                    copy_entry(&repository.join(path), &tree.root.join(path))?;
+                for (index, path) in paths.iter().enumerate() {
+                    // What the index names may lie behind a link by now: nothing is read or written through one.
+                    let (Some(from), Some(to)) = (inside(&repository, path), inside(&tree.root, path)) else {
+                        continue;
+                    };
+                    // A file that has become a directory: its own files are listed as well.
+                    let spelled_out = paths.get(index + 1).is_some_and(|next| next.starts_with(path));
+                    if !(spelled_out && from.is_dir() && !from.is_symlink()) {
+                        copy_entry(&from, &to)?;
+                    }
                 }
                 tree.clone_history(&repository)?;
             }
@@ -110,20 +119,7 @@ impl Tree {
     pub fn patched(&self, patch: &[u8]) -> Result<Change> {
         ensure!(!patch.iter().all(u8::is_ascii_whitespace), "the patch is empty");
         let copy = self.with(&Change::default())?;
-        let output = git(&copy.root)
-            .args(["apply", "--whitespace=nowarn", "-"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("git is needed and could not be started")
-            .and_then(|mut child| {
-                if let Some(mut stdin) = child.stdin.take() {
-                    // A patch that git gives up on early closes the pipe: its message says why.
-                    let _ = stdin.write_all(patch);
-                }
-                Ok(child.wait_with_output()?)
-            })?;
+        let output = with_input(git(&copy.root).args(["apply", "--whitespace=nowarn", "-"]), patch)?;
         if !output.status.success() {
             bail!(
                 "the patch does not apply to this tree: {}\nmake it with `git diff` against the tree that --repo names",
@@ -131,8 +127,43 @@ impl Tree {
             );
         }
         let change = Change::between(&self.root, &copy.root);
+        self.ensure_whole(patch, &copy, &change)?;
         ensure!(!change.files.is_empty(), "the patch changes nothing in this tree");
         Ok(change)
+    }
+
+    /// Is all that `patch` does in `change`? What is not seen is not judged.
+    fn ensure_whole(&self, patch: &[u8], after: &Tree, change: &Change) -> Result<()> {
+        if let Some(path) = unnamed(&self.root, &after.root) {
+            bail!("the patch changes {}, whose name is not UTF-8: such a file cannot be judged", path.display());
+        }
+        let gitlink = |line: &[u8]| {
+            let line = line.trim_ascii_end();
+            let header = [&b"new file mode "[..], b"deleted file mode ", b"old mode ", b"new mode ", b"index "];
+            line.ends_with(b" 160000") && header.iter().any(|h| line.starts_with(h))
+        };
+        ensure!(
+            !patch.split(|b| *b == b'\n').any(gitlink),
+            "the patch changes a submodule (mode 160000): what it then holds cannot be judged"
+        );
+        let listed = with_input(git(&self.root).args(["apply", "--numstat", "-z", "-"]), patch)?;
+        ensure!(
+            listed.status.success(),
+            "the patch cannot be listed: {}",
+            String::from_utf8_lossy(&listed.stderr).trim()
+        );
+        for entry in listed.stdout.split(|b| *b == 0).filter(|e| !e.is_empty()) {
+            let name = entry.splitn(3, |b| *b == b'\t').nth(2).unwrap_or(entry);
+            let name = String::from_utf8_lossy(name);
+            // A file that stays as it is may be named: both trees have it, or neither has anything there.
+            let at = |tree: &Tree| tree.root.join(&*name).symlink_metadata().ok().map(|meta| meta.is_dir());
+            let same = matches!((at(self), at(after)), (Some(false), Some(false)) | (None, None));
+            ensure!(
+                change.files.contains_key(&*name) || (same && inside(&self.root, &*name).is_some()),
+                "the patch names {name}, but what it does there cannot be seen in a tree of files, and so not be judged"
+            );
+        }
+        Ok(())
     }
 
     fn clone_history(&mut self, repository: &Path) -> Result<()> {
@@ -212,31 +243,39 @@ impl Change {
         self.files.is_empty()
     }
 
-    /// Writes the new contents below `root`.
+    /// Writes the new contents below `root`: all of them beside their places first, so that what fails on the way
+    /// leaves the files as they were.
     ///
     /// # Errors
     /// When a path leaves the root, goes through a symbolic link or into `.git`, or the disk refuses.
     pub fn apply(&self, root: &Path) -> Result<()> {
+        let mut staged = Vec::new();
+        let mut deleted = Vec::new();
         for (path, change) in &self.files {
             let target =
                 inside(root, path).with_context(|| format!("{path}: a change may not leave the repository"))?;
-            if target.symlink_metadata().is_ok() {
-                fs::remove_file(&target).with_context(|| format!("{path} cannot be replaced"))?;
-            }
-            let Some(content) = &change.after else { continue };
+            let Some(content) = &change.after else {
+                deleted.push(target);
+                continue;
+            };
+            ensure!(!change.symlink, "{path}: a change may not write symbolic links");
+            let old = target.symlink_metadata().ok().filter(|meta| !meta.is_dir());
+            ensure!(change.before.is_some() || old.is_none(), "{path} cannot be written: it is there already");
+            let mode = mode(old.filter(fs::Metadata::is_file).as_ref(), change.executable);
+            let file = stage(root, &target, content, mode).with_context(|| format!("{path} cannot be written"))?;
+            staged.push((target, file));
+        }
+        // A file in whose place a directory comes, and the other way round, goes first; all others go last.
+        let (blocking, deleted): (Vec<_>, Vec<_>) =
+            deleted.into_iter().partition(|d| staged.iter().any(|(t, _)| t.starts_with(d) || d.starts_with(t)));
+        blocking.iter().try_for_each(|target| remove(root, target))?;
+        for (target, file) in staged {
             if let Some(parent) = target.parent() {
                 fs::create_dir_all(parent)?;
             }
-            if change.symlink && change.before.is_none() {
-                bail!("{path}: a change may not add symbolic links");
-            }
-            fs::write(&target, content).with_context(|| format!("{path} cannot be written"))?;
-            if change.executable {
-                use std::os::unix::fs::PermissionsExt as _;
-                fs::set_permissions(&target, fs::Permissions::from_mode(0o755))?;
-            }
+            file.persist(&target).with_context(|| format!("{} cannot be replaced", target.display()))?;
         }
-        Ok(())
+        deleted.iter().try_for_each(|target| remove(root, target))
     }
 
     /// A git diff that `git apply` takes on the tree before.
@@ -277,6 +316,41 @@ impl Change {
     }
 }
 
+/// The mode of a file's new version: as it was, but for the executable bits.
+fn mode(old: Option<&fs::Metadata>, executable: bool) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    let old = old.map_or(0o644, |meta| meta.permissions().mode() & 0o777);
+    match (executable, old & 0o100 != 0) {
+        // Whoever may read it may run it.
+        (true, false) => old | (old & 0o444) >> 2,
+        (false, true) => old & !0o111,
+        _ => old,
+    }
+}
+
+/// A temporary file with the new content, in the nearest directory that there is.
+fn stage(root: &Path, target: &Path, content: &[u8], mode: u32) -> Result<NamedTempFile> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = target.ancestors().skip(1).find(|d| d.is_dir()).unwrap_or(root);
+    let mut file = tempfile::Builder::new().prefix(".test-repair-").tempfile_in(directory)?;
+    file.write_all(content)?;
+    file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
+    Ok(file)
+}
+
+/// Removes a file, and the directories that it leaves empty, as git does.
+fn remove(root: &Path, target: &Path) -> Result<()> {
+    if target.symlink_metadata().is_ok() {
+        fs::remove_file(target).with_context(|| format!("{} cannot be removed", target.display()))?;
+    }
+    for parent in target.ancestors().skip(1).take_while(|d| *d != root) {
+        if fs::remove_dir(parent).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
 #[derive(PartialEq, Eq)]
 struct Entry {
     content: Vec<u8>,
@@ -285,7 +359,7 @@ struct Entry {
 }
 
 impl Entry {
-    fn read(root: &Path, path: &str) -> Option<Entry> {
+    fn read(root: &Path, path: impl AsRef<Path>) -> Option<Entry> {
         use std::os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _};
         let full = root.join(path);
         let meta = full.symlink_metadata().ok()?;
@@ -300,8 +374,8 @@ impl Entry {
 
 /// `root`/`path`, where that is a plain relative path that neither leaves `root`, nor goes through a symbolic link,
 /// nor enters `.git`.
-pub fn inside(root: &Path, path: &str) -> Option<PathBuf> {
-    let relative = Path::new(path);
+pub fn inside(root: &Path, path: impl AsRef<Path>) -> Option<PathBuf> {
+    let relative = path.as_ref();
     let mut full = root.to_owned();
     let mut parts = relative.components().peekable();
     parts.peek()?;
@@ -327,7 +401,7 @@ pub fn read_inside(root: &Path, path: &str) -> Option<Vec<u8>> {
 /// Copies a tree with its modes and symbolic links; directories that `skip` names (at any depth) are left out.
 ///
 /// # Errors
-/// When the disk refuses.
+/// When the disk refuses, or a file is there already.
 pub fn copy_tree(from: &Path, to: &Path, skip: impl Fn(&OsStr) -> bool) -> Result<()> {
     let walk = WalkDir::new(from).into_iter().filter_entry(|e| e.depth() == 0 || !skip(e.file_name()));
     for entry in walk {
@@ -342,6 +416,7 @@ pub fn copy_tree(from: &Path, to: &Path, skip: impl Fn(&OsStr) -> bool) -> Resul
     Ok(())
 }
 
+/// Copies a file, a symbolic link or a directory. Nothing that is there is overwritten.
 pub(crate) fn copy_entry(from: &Path, to: &Path) -> Result<()> {
     let Ok(meta) = from.symlink_metadata() else {
         return Ok(()); // listed by git, deleted in the working tree
@@ -354,17 +429,34 @@ pub(crate) fn copy_entry(from: &Path, to: &Path) -> Result<()> {
     } else if meta.is_dir() {
         copy_tree(from, to, |name| name == ".git")?; // a submodule's checkout
     } else if meta.is_file() {
-        fs::copy(from, to).with_context(|| format!("{} cannot be copied", from.display()))?;
+        copy_file(from, to, &meta).with_context(|| format!("{} cannot be copied", from.display()))?;
     }
     Ok(())
 }
 
+fn copy_file(from: &Path, to: &Path, meta: &fs::Metadata) -> std::io::Result<()> {
+    let mut source = File::open(from)?;
+    // Made new, it is no link to elsewhere.
+    let mut target = File::options().write(true).create_new(true).open(to)?;
+    std::io::copy(&mut source, &mut target)?;
+    target.set_permissions(meta.permissions())
+}
+
 fn files_below(root: &Path) -> Vec<String> {
+    walk_below(root).filter_map(|path| Some(path.to_str()?.to_owned())).collect()
+}
+
+fn walk_below(root: &Path) -> impl Iterator<Item = PathBuf> {
     let walk = WalkDir::new(root).sort_by_file_name().into_iter().filter_entry(|e| e.file_name() != ".git");
     walk.filter_map(Result::ok)
         .filter(|e| !e.file_type().is_dir())
-        .filter_map(|e| Some(e.path().strip_prefix(root).ok()?.to_str()?.to_owned()))
-        .collect()
+        .filter_map(move |e| Some(e.path().strip_prefix(root).ok()?.to_owned()))
+}
+
+/// A file that differs between two trees, whose name no text can hold.
+fn unnamed(before: &Path, after: &Path) -> Option<PathBuf> {
+    let mut odd = walk_below(before).chain(walk_below(after)).filter(|path| path.to_str().is_none());
+    odd.find(|path| Entry::read(before, path) != Entry::read(after, path))
 }
 
 /// Tracked and untracked files that git does not ignore; `None` where `repository` is not the root of a git checkout.
@@ -400,6 +492,8 @@ pub fn git(directory: &Path) -> Command {
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("GIT_OPTIONAL_LOCKS", "0")
+        // A directory that is no checkout stays none, wherever it lies.
+        .env("GIT_CEILING_DIRECTORIES", directory.parent().unwrap_or(directory))
         .env("LC_ALL", "C")
         .env_remove("GIT_DIR")
         .env_remove("GIT_WORK_TREE")
@@ -410,6 +504,26 @@ pub fn git(directory: &Path) -> Command {
 
 fn run(command: &mut Command) -> Result<Output> {
     command.output().context("git is needed and could not be started: install it and try again")
+}
+
+fn with_input(command: &mut Command, input: &[u8]) -> Result<Output> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("git is needed and could not be started: install it and try again")?;
+    let stdin = child.stdin.take();
+    std::thread::scope(|scope| {
+        // Beside the reading: a long answer must not wait for the end of a long question.
+        scope.spawn(move || {
+            if let Some(mut stdin) = stdin {
+                // A patch that git gives up on early closes the pipe: its message says why.
+                let _ = stdin.write_all(input);
+            }
+        });
+        Ok(child.wait_with_output()?)
+    })
 }
 
 #[cfg(test)]
@@ -491,5 +605,114 @@ mod tests {
         let tree = Tree::snapshot(directory.path()).unwrap();
         let escape = b"--- /dev/null\n+++ b/../../evil\n@@ -0,0 +1 @@\n+x\n";
         assert!(tree.patched(escape).is_err());
+    }
+
+    #[test]
+    fn a_snapshot_never_writes_through_a_link_of_the_repository() {
+        let directory = repository(&[("data/x", "tracked\n"), ("a.py", "1\n"), ("b", "file\n")]);
+        commit(directory.path());
+        let outside = repository(&[("x", "the user's own\n")]);
+        fs::remove_dir_all(directory.path().join("data")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), directory.path().join("data")).unwrap();
+        // And a file that has become a directory, with something that git ignores in it.
+        fs::remove_file(directory.path().join("b")).unwrap();
+        for (path, content) in [("b/new.py", "2\n"), ("b/x.log", "secret"), (".gitignore", "*.log\n")] {
+            fs::create_dir_all(directory.path().join("b")).unwrap();
+            fs::write(directory.path().join(path), content).unwrap();
+        }
+        let tree = Tree::snapshot(directory.path()).unwrap();
+        assert_eq!(fs::read_to_string(outside.path().join("x")).unwrap(), "the user's own\n");
+        assert_eq!(tree.paths(), [".gitignore", "a.py", "b/new.py", "data"]);
+        assert!(tree.root().join("data").is_symlink());
+    }
+
+    #[test]
+    fn a_copy_overwrites_nothing_that_is_there() {
+        let directory = repository(&[("from", "new\n"), ("to", "old\n")]);
+        let [from, to, link] = ["from", "to", "link"].map(|name| directory.path().join(name));
+        assert!(copy_entry(&from, &to).is_err());
+        std::os::unix::fs::symlink(&to, &link).unwrap();
+        assert!(copy_entry(&from, &link).is_err());
+        assert_eq!(fs::read_to_string(to).unwrap(), "old\n");
+    }
+
+    #[test]
+    fn a_patch_of_which_a_part_would_not_be_seen_is_not_judged() {
+        let directory = repository(&[("a.py", "one\n")]);
+        commit(directory.path());
+        let tree = Tree::snapshot(directory.path()).unwrap();
+        let seen = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-one\n+two\n";
+        let link = "diff --git a/sub b/sub\nnew file mode 160000\nindex 0000000..1111111\n--- /dev/null\n+++ b/sub\n\
+                    @@ -0,0 +1 @@\n+Subproject commit 1111111111111111111111111111111111111111\n";
+        let odd = "diff --git \"a/\\377.py\" \"b/\\377.py\"\nnew file mode 100644\n--- /dev/null\n+++ \"b/\\377.py\"\n\
+                   @@ -0,0 +1 @@\n+x\n";
+        for (hidden, why) in [(link, "submodule"), (odd, "not UTF-8")] {
+            let error = tree.patched(format!("{seen}{hidden}").as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+        assert_eq!(tree.patched(seen.as_bytes()).unwrap().files.len(), 1);
+    }
+
+    #[test]
+    fn a_hunk_that_changes_nothing_hides_nothing() {
+        let directory = repository(&[("a.py", "one\n"), ("b.py", "same\n")]);
+        let tree = Tree::snapshot(directory.path()).unwrap();
+        let patch =
+            b"--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-one\n+two\n--- a/b.py\n+++ b/b.py\n@@ -1 +1 @@\n-same\n+same\n";
+        assert_eq!(tree.patched(patch).unwrap().files.keys().collect::<Vec<_>>(), ["a.py"]);
+    }
+
+    #[test]
+    fn a_patch_is_of_the_tree_even_where_that_lies_in_another_checkout() {
+        let outer = repository(&[("inner/a.py", "one\n")]);
+        commit(outer.path());
+        let inner = outer.path().join("inner");
+        assert!(!run(git(&inner).args(["rev-parse", "--show-toplevel"])).unwrap().status.success());
+    }
+
+    fn changed(path: &str, before: Option<&str>, after: Option<&str>, executable: bool) -> (String, FileChange) {
+        let bytes = |text: &str| text.as_bytes().to_vec();
+        let change = FileChange { before: before.map(bytes), after: after.map(bytes), executable, symlink: false };
+        (path.to_owned(), change)
+    }
+
+    #[test]
+    fn a_change_keeps_the_mode_of_a_file_and_leaves_nothing_else() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory =
+            repository(&[("a.py", "1\n"), ("run", "1\n"), ("gone/only.py", "x\n"), ("d/x", "1\n"), ("f", "1\n")]);
+        let root = directory.path();
+        fs::set_permissions(root.join("a.py"), fs::Permissions::from_mode(0o600)).unwrap();
+        let files = [
+            changed("a.py", Some("1\n"), Some("2\n"), false),
+            changed("run", Some("1\n"), Some("2\n"), true),
+            changed("new/b.py", None, Some("n\n"), false),
+            changed("new/c", None, Some("n\n"), true),
+            changed("gone/only.py", Some("x\n"), None, false),
+            // A directory where a file was, and a file where a directory was.
+            changed("f", Some("1\n"), None, false),
+            changed("f/g", None, Some("n\n"), false),
+            changed("d/x", Some("1\n"), None, false),
+            changed("d", None, Some("n\n"), false),
+        ];
+        Change { files: files.into() }.apply(root).unwrap();
+        let mode = |path: &str| fs::metadata(root.join(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!([mode("a.py"), mode("new/b.py"), mode("new/c")], [0o600, 0o644, 0o755]);
+        assert_eq!(mode("run") & 0o100, 0o100);
+        assert_eq!(files_below(root), ["a.py", "d", "f/g", "new/b.py", "new/c", "run"]);
+        assert!(!root.join("gone").exists());
+    }
+
+    #[test]
+    fn a_change_that_cannot_be_written_as_a_whole_is_not_begun() {
+        let directory = repository(&[("a.py", "1\n"), ("taken", "the user's own\n")]);
+        for last in [changed("taken", None, Some("n\n"), false), changed("../z", None, Some("n\n"), false)] {
+            let files =
+                [changed("a.py", Some("1\n"), Some("2\n"), false), changed("b.py", None, Some("n\n"), false), last];
+            assert!(Change { files: files.into() }.apply(directory.path()).is_err());
+            assert_eq!(files_below(directory.path()), ["a.py", "taken"]);
+            assert_eq!(fs::read_to_string(directory.path().join("a.py")).unwrap(), "1\n");
+            assert_eq!(fs::read_to_string(directory.path().join("taken")).unwrap(), "the user's own\n");
+        }
     }
 }

@@ -5,10 +5,11 @@ use std::{collections::BTreeSet, path::Path};
 use super::{
     reproduce::Baseline,
     rules::{self, Applied, RuleContext},
-    validate::{Judgement, ValidatedFix, Validation, validate},
+    validate::{Judgement, ValidatedFix, Validation, refused, validate},
 };
 use crate::{
     detect::{Failure, JobLog, Key},
+    fix_type::FixType,
     integrity,
     progress::Progress,
     registry::Registry,
@@ -34,33 +35,45 @@ pub struct Rejected {
     pub reasons: Vec<String>,
 }
 
-/// What the rules came to.
-#[derive(Debug, Default)]
-pub struct Mechanical {
-    /// The fix and what was done, where it passed.
-    pub fix: Option<(Box<ValidatedFix>, Vec<Applied>)>,
-    /// What did not pass, in order.
-    pub rejected: Vec<Rejected>,
-    /// Why rules that nearly applied did not.
-    pub notes: Vec<String>,
+/// What is told as it happens, so that an interrupted run keeps it.
+#[derive(Debug)]
+pub enum Told {
+    /// Why a rule that nearly applied did not.
+    Note(String),
+    /// What did not pass.
+    Rejected(Box<Rejected>),
 }
 
-/// Applies the rules to what was reproduced, and validates the result.
+/// What is to be repaired.
+#[derive(Clone, Copy)]
+pub struct Task<'a> {
+    /// The tree before any change.
+    pub tree: &'a Tree,
+    /// What was reproduced.
+    pub baselines: &'a [Baseline],
+    /// The logs that show a failure.
+    pub logs: &'a [&'a JobLog],
+    /// Paths that no change may touch.
+    pub protected: &'a [String],
+    /// The types whose rules are applied.
+    pub enabled: &'a [FixType],
+}
+
+/// Applies the rules to what was reproduced, and validates the result: the fix and what was done, where it passed.
 ///
 /// # Errors
 /// When the sandbox fails.
 pub async fn repair(
     sandbox: &dyn Sandbox,
-    tree: &Tree,
-    baselines: &[Baseline],
-    logs: &[&JobLog],
-    protected: &[String],
+    task: Task<'_>,
     progress: &Progress,
-) -> Result<Mechanical, SandboxError> {
-    let mut result = Mechanical::default();
+    tell: &mut (dyn FnMut(Told) + Send),
+) -> Result<Option<(Box<ValidatedFix>, Vec<Applied>)>, SandboxError> {
+    let Task { tree, baselines, logs, .. } = task;
     let registry = Registry::from_env().map_err(|e| SandboxError::Other(e.into()))?;
     let mut change = Change::default();
     let mut applied: Vec<Applied> = Vec::new();
+    let mut noted = BTreeSet::new();
     let mut remaining: Vec<Vec<Failure>> = baselines.iter().map(|b| b.claimed().to_vec()).collect();
     for _ in 0..ROUNDS {
         let before = change.clone();
@@ -68,10 +81,18 @@ pub async fn repair(
             if failures.is_empty() {
                 continue;
             }
-            let stage =
-                progress.begin("repair", format!("rules for {} failure(s) of {}", failures.len(), baseline.job().name));
+            let name = &baseline.job().name;
+            let stage = progress.begin("repair", format!("rules for {} failure(s) of {name}", failures.len()));
             let candidate = tree.with(&change)?;
-            let prepared = sandbox.prepare(baseline.recipe(), &candidate, !change.is_empty()).await?;
+            let prepared = match sandbox.prepare(baseline.recipe(), &candidate, !change.is_empty()).await {
+                Err(error @ SandboxError::Install { .. }) => {
+                    // A change that breaks the installation is rejected below, like any other that breaks something.
+                    stage.end("its environment cannot be built");
+                    tell(Told::Note(format!("{name}: no rule could be applied: {error}")));
+                    continue;
+                }
+                other => other?,
+            };
             let workspace = Workspace { prepared: &*prepared };
             let context = RuleContext {
                 workspace: &workspace,
@@ -80,9 +101,14 @@ pub async fn repair(
                 installed: prepared.installed(),
                 workdir: &baseline.recipe().directory,
                 registry: &registry,
+                enabled: task.enabled,
             };
             let repaired = rules::repair(&context).await.map_err(SandboxError::Other)?;
-            result.notes.extend(repaired.notes);
+            for note in repaired.notes {
+                if noted.insert(note.clone()) {
+                    tell(Told::Note(note));
+                }
+            }
             let files: BTreeSet<String> =
                 change.files.keys().cloned().chain(repaired.applied.iter().flat_map(|a| a.files.clone())).collect();
             change = Change::of(tree.root(), prepared.root(), files);
@@ -93,31 +119,30 @@ pub async fn repair(
         if change == before {
             break;
         }
-        let findings = judge(tree, &change, logs, None, protected);
-        match validate(sandbox, tree, baselines, &change, findings, progress).await? {
-            Judgement::Validated(fix) => {
-                result.fix = Some((fix, applied));
-                break;
-            }
+        let findings = judge(tree, &change, logs, None, task.protected);
+        let judgement = if refused(&findings) {
+            // It is refused whatever its check would say.
+            Judgement::Refused(Validation { findings, ..Validation::default() })
+        } else {
+            validate(sandbox, tree, baselines, &change, findings, progress).await?
+        };
+        let (refused, validation, reasons, left) = match judgement {
+            Judgement::Validated(fix) => return Ok(Some((fix, applied))),
             Judgement::Refused(validation) => {
                 let reasons = validation.findings.iter().map(|f| format!("{}: {}", f.rule, f.message)).collect();
-                result.rejected.push(Rejected { applied, change, refused: true, validation, reasons });
-                break;
+                // What still fails is not known here, so there is nothing to follow.
+                (true, validation, reasons, Vec::new())
             }
-            Judgement::Failed { validation, reasons, remaining: left } => {
-                result.rejected.push(Rejected {
-                    applied: applied.clone(),
-                    change: change.clone(),
-                    refused: false,
-                    validation,
-                    reasons,
-                });
-                remaining = left;
-            }
+            Judgement::Failed { validation, reasons, remaining } => (false, validation, reasons, remaining),
+        };
+        let (applied, change) = (applied.clone(), change.clone());
+        tell(Told::Rejected(Box::new(Rejected { applied, change, refused, validation, reasons })));
+        remaining = left;
+        if remaining.iter().all(Vec::is_empty) {
+            break;
         }
     }
-    result.notes.dedup();
-    Ok(result)
+    Ok(None)
 }
 
 /// What the static judge says of a change, knowing what the failing jobs reported.
@@ -125,7 +150,7 @@ pub fn judge(
     tree: &Tree,
     change: &Change,
     logs: &[&JobLog],
-    declared: Option<crate::fix_type::FixType>,
+    declared: Option<FixType>,
     protected: &[String],
 ) -> Vec<integrity::Finding> {
     let mut reported = Vec::new();

@@ -67,8 +67,12 @@ pub(super) fn causes(failures: &[Failure]) -> String {
         let group: Vec<&Failure> = failures.iter().filter(|f| f.fingerprint == first.fingerprint).collect();
         let total: u32 = group.iter().map(|f| f.count).sum();
         let times = if total > 1 { format!(" ({total} of one cause)") } else { String::new() };
-        let _ =
-            writeln!(text, "  {} {}{times}", style(&first.tool).cyan(), style(shown_line(&first.message, 160)).bold());
+        let _ = writeln!(
+            text,
+            "  {} {}{times}",
+            style(shown_line(&first.tool, 60)).cyan(),
+            style(shown_line(&first.message, 160)).bold()
+        );
         for failure in group.iter().take(LISTED) {
             let place = failure.file.as_ref().map(|file| match failure.line {
                 Some(line) => format!("{file}:{line}"),

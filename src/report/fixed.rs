@@ -12,7 +12,10 @@ use crate::{
     sandbox::Posture,
 };
 
-/// The whole report.
+/// More of a patch is nothing for a terminal.
+const LARGEST_PATCH: usize = 1 << 20;
+
+/// The whole report. Its patch stands at the line's beginning: `git apply` takes it from here.
 pub fn fixed_text(repair: &Repair) -> String {
     let mut text = String::new();
     let outcome = style(repair.outcome.words()).bold();
@@ -22,17 +25,22 @@ pub fn fixed_text(repair: &Repair) -> String {
         _ => outcome.red(),
     };
     let _ = writeln!(text, "{outcome}\n");
-    targets(&mut text, &repair.targets);
+    targets(&mut text, &repair.learned.targets);
     if let Some(fix) = &repair.fix {
         heading(&mut text, "The fix");
-        let _ = writeln!(text, "  {} ({}, {})", shown(&fix.description, 1000), fix.fix_type, fix.tier);
-        let _ = writeln!(text, "  {}", shown(&fix.impact, 1000));
+        let _ = writeln!(text, "  {} ({}, {})", folded(&fix.description, 1000), fix.fix_type, fix.tier);
+        let _ = writeln!(text, "  {}", folded(&fix.impact, 1000));
         list(&mut text, "Look at", &fix.flags);
         proof(&mut text, &repair.validation);
         heading(&mut text, "The patch");
-        text.push_str(&diff(&fix.diff));
+        text.push_str(&diff(&fix.diff, "", LARGEST_PATCH));
+        if shown(&fix.diff, LARGEST_PATCH) != fix.diff {
+            let why =
+                "shown without what a terminal must not get, or cut: --out, --apply and --format json have all of it";
+            let _ = writeln!(text, "  {}", style(why).yellow());
+        }
     } else {
-        if let Some(diagnosis) = &repair.diagnosis {
+        if let Some(diagnosis) = &repair.learned.diagnosis {
             heading(&mut text, "The diagnosis");
             let _ = writeln!(text, "  {}", shown_line(&diagnosis.root_cause, 400));
             if let Some(place) = &diagnosis.place {
@@ -41,18 +49,19 @@ pub fn fixed_text(repair: &Repair) -> String {
         }
         for (number, attempt) in repair.attempts.iter().enumerate() {
             heading(&mut text, &format!("Attempt {}: {}", number + 1, attempt.verdict));
-            let _ = writeln!(text, "  {}", shown(&attempt.description, 1000));
+            let _ = writeln!(text, "  {}", folded(&attempt.description, 1000));
             for reason in &attempt.reasons {
                 let _ = writeln!(text, "  - {}", shown_line(reason, 400));
             }
-            text.push_str(&diff(&attempt.diff));
+            text.push_str(&diff(&attempt.diff, "  ", 20_000));
         }
     }
-    let baseline_notes = repair.targets.iter().filter_map(|t| t.baseline.as_ref()).flat_map(|b| b.notes.clone());
+    let baseline_notes =
+        repair.learned.targets.iter().filter_map(|t| t.baseline.as_ref()).flat_map(|b| b.notes.clone());
     list(&mut text, "Not checked", &repair.validation.not_checked);
-    let notes: Vec<String> = repair.notes.iter().cloned().chain(baseline_notes).collect();
+    let notes: Vec<String> = repair.learned.notes.iter().cloned().chain(baseline_notes).collect();
     list(&mut text, "Notes", &notes);
-    posture(&mut text, repair.sandbox.as_ref());
+    posture(&mut text, repair.learned.sandbox.as_ref());
     let total: f64 = repair.timings.iter().map(|t| t.seconds).sum();
     let _ = writeln!(text, "{}", style(format!("{total:.1} s in all")).dim());
     text
@@ -83,7 +92,7 @@ pub(super) fn targets(text: &mut String, targets: &[TargetReport]) {
         if let Some(baseline) = &target.baseline {
             match &baseline.why {
                 Some(why) => {
-                    let _ = writeln!(text, "  not reproduced: {}", shown(why, 2000).replace('\n', "\n    "));
+                    let _ = writeln!(text, "  not reproduced: {}", folded(why, 2000));
                 }
                 None => {
                     let _ = writeln!(
@@ -97,7 +106,8 @@ pub(super) fn targets(text: &mut String, targets: &[TargetReport]) {
         }
         if let Some(plan) = &target.plan {
             for skipped in &plan.skipped {
-                let line = format!("  not rebuilt: {} ({})", shown_line(&skipped.what, 100), skipped.why);
+                let line =
+                    format!("  not rebuilt: {} ({})", shown_line(&skipped.what, 100), shown_line(&skipped.why, 200));
                 let _ = writeln!(text, "{}", style(line).dim());
             }
         }
@@ -138,16 +148,45 @@ pub(super) fn posture(text: &mut String, posture: Option<&Posture>) {
     }
 }
 
-fn diff(diff: &str) -> String {
+/// A foreign text in a report's own line: what follows its first line is indented, so that it can't pose as the report.
+pub(super) fn folded(text: &str, most: usize) -> String {
+    shown(text, most).replace('\n', "\n    ")
+}
+
+fn diff(diff: &str, indent: &str, most: usize) -> String {
     let mut text = String::new();
-    for line in shown(diff, 20_000).lines() {
+    for line in shown(diff, most).lines() {
         let styled = match line.as_bytes().first() {
             Some(b'+') if !line.starts_with("+++") => style(line).green(),
             Some(b'-') if !line.starts_with("---") => style(line).red(),
             Some(b'@') => style(line).cyan(),
             _ => style(line),
         };
-        let _ = writeln!(text, "  {styled}");
+        let _ = writeln!(text, "{indent}{styled}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::FixReport;
+
+    fn repaired(diff: String) -> String {
+        let (fix_type, description, impact) = ("import", "It is\nfixed\u{1b}[2J".to_owned(), String::new());
+        let fix = FixReport { tier: "rule", fix_type, description, impact, files: Vec::new(), diff, flags: Vec::new() };
+        fixed_text(&Repair { fix: Some(fix), ..Repair::new() })
+    }
+
+    #[test]
+    fn a_long_patch_stands_whole_and_unindented_and_says_when_it_does_not() {
+        let diff = format!("--- a/x\n+++ b/x\n@@ -0,0 +1,9000 @@\n{}", "+a line of some length\n".repeat(9000));
+        let text = repaired(diff.clone());
+        assert!(console::strip_ansi_codes(&text).contains(&diff));
+        assert!(!text.contains("or cut"));
+        let text = repaired("--- a/x\n+++ b/x\n@@ -0,0 +1 @@\n+a\u{1b}[2J\n".to_owned());
+        assert!(text.contains("or cut") && !text.contains("\u{1b}[2J"), "{text}");
+        // No text of the fix poses as a line of the report.
+        assert!(text.contains("It is\n    fixed"), "{text}");
+    }
 }

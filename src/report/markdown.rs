@@ -10,7 +10,7 @@ use crate::{
 /// The whole report. Foreign text stands only in code spans and fenced blocks, where it can mean nothing.
 pub fn markdown(repair: &Repair) -> String {
     let mut text = format!("# {}\n", repair.outcome.words());
-    for target in &repair.targets {
+    for target in &repair.learned.targets {
         let _ = writeln!(text, "\n## What failed in {}\n", code(&target.job));
         for failure in target.failures.iter().take(20) {
             let place = failure.test_id.as_ref().or(failure.file.as_ref()).map(|p| format!("{}: ", code(p)));
@@ -38,7 +38,7 @@ pub fn markdown(repair: &Repair) -> String {
         for flag in &fix.flags {
             let _ = writeln!(text, "- look at: {}", code(flag));
         }
-    } else if let Some(diagnosis) = &repair.diagnosis {
+    } else if let Some(diagnosis) = &repair.learned.diagnosis {
         let _ = writeln!(text, "\n## The diagnosis\n\n{}", code(&diagnosis.root_cause));
         if let Some(place) = &diagnosis.place {
             let _ = writeln!(text, "\nLook first at {}.", code(place));

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use console::style;
 
-use super::fixed::{heading, list, posture, proof, targets};
+use super::fixed::{folded, heading, list, posture, proof, targets};
 use crate::{
     integrity::Severity,
     outcome::{Verdict, Verification},
-    redact::{shown, shown_line},
+    redact::shown_line,
     repair::Validation,
 };
 
@@ -35,7 +35,7 @@ pub fn verified_text(verification: &Verification) -> String {
             None => format!("{file}: "),
         });
         let place = shown_line(&place.unwrap_or_default(), 200);
-        let _ = writeln!(text, "  {severity} {place} {} [{}]", shown(&finding.message, 600), finding.rule);
+        let _ = writeln!(text, "  {severity} {place} {} [{}]", folded(&finding.message, 600), finding.rule);
         for (sign, side) in [("-", &finding.before), ("+", &finding.after)] {
             for line in side.iter().flat_map(|s| s.lines()).take(6) {
                 let _ = writeln!(text, "    {sign} {}", shown_line(line, 160));
@@ -46,16 +46,16 @@ pub fn verified_text(verification: &Verification) -> String {
         let hint = format!("`test-repair explain {}` says what the rule means and how it can be wrong", finding.rule);
         let _ = writeln!(text, "  {}", style(hint).dim());
     }
-    let from_findings = |r: &&String| !verification.findings.iter().any(|f| r.contains(&f.message));
-    let reasons: Vec<String> = verification.reasons.iter().filter(from_findings).cloned().collect();
+    let from_findings = |r: &String| !verification.findings.iter().any(|f| r.contains(&f.message));
+    let reasons: Vec<String> = verification.all_reasons().into_iter().filter(from_findings).collect();
     list(&mut text, "Why", &reasons);
-    targets(&mut text, &verification.targets);
+    targets(&mut text, &verification.learned.targets);
     proof(
         &mut text,
         &Validation { checks: verification.checks.clone(), collected: verification.collected, ..Validation::default() },
     );
     list(&mut text, "Not checked", &verification.not_checked);
-    posture(&mut text, verification.sandbox.as_ref());
+    posture(&mut text, verification.learned.sandbox.as_ref());
     let total: f64 = verification.timings.iter().map(|t| t.seconds).sum();
     let _ = writeln!(text, "{}", style(format!("{total:.1} s in all")).dim());
     text

@@ -51,6 +51,16 @@ fn a_patch_that_cannot_be_applied_is_refused() {
     world.file("other.patch", "--- a/tiny.py\n+++ b/tiny.py\n@@ -1 +1 @@\n-y = 1\n+y = 2\n");
     world.file("out.patch", "--- a/../x.py\n+++ b/../x.py\n@@ -0,0 +1 @@\n+y = 2\n");
     world.file("blank.patch", "\n");
+    world.file(
+        "module.patch",
+        "diff --git a/sub b/sub\nnew file mode 160000\nindex 0000000..1111111\n--- /dev/null\n+++ b/sub\n\
+         @@ -0,0 +1 @@\n+Subproject commit 1111111111111111111111111111111111111111\n",
+    );
+    world.file(
+        "link.patch",
+        "diff --git a/doc b/doc\nnew file mode 120000\n--- /dev/null\n+++ b/doc\n@@ -0,0 +1 @@\n+tiny.py\n\
+         \\ No newline at end of file\n",
+    );
     world.file("prose.patch", "please make it work\n");
     for (patch, what) in [
         ("absent.patch", "the patch absent.patch cannot be read"),
@@ -58,6 +68,8 @@ fn a_patch_that_cannot_be_applied_is_refused() {
         ("other.patch", "make it with `git diff`"),
         ("out.patch", "does not apply"),
         ("blank.patch", "the patch is empty"),
+        ("module.patch", "the patch changes a submodule"),
+        ("link.patch", "the patch writes the symbolic link doc"),
         ("prose.patch", "the patch does not apply"),
     ] {
         let arguments = ["verify", "--repo", "tiny", "--log", "ci.log", "--patch", patch];

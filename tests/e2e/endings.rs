@@ -48,6 +48,30 @@ fn a_repaired_tree_is_fixed_and_the_right_patch_is_proven() {
 }
 
 #[test]
+fn the_patch_of_a_printed_report_can_be_applied_by_hand() {
+    let world = tiny();
+    let report = world.file("report.txt", fix(&world).exits_with(0).stdout);
+    let root = world.path("tiny");
+    world.may_change(&root);
+    world.git(&root, &["apply", report.to_str().unwrap()]);
+    assert_eq!(world.git(&root, &["status", "--porcelain"]), " M tiny.py\n");
+}
+
+#[test]
+fn what_a_second_log_shows_and_nobody_saw_again_is_said_not_to_be_checked() {
+    let world = tiny();
+    world.file("other.log", log(&[Step(UNITTEST, &unittest_failure("test_other", TEST, "KeyError: 'x'"), 1)]));
+    world.file("a.patch", RIGHT);
+    for door in [&["fix"][..], &["verify", "--patch", "a.patch"]] {
+        let said =
+            world.run(&[door, &GIVEN, &["--log", "other.log", "--format", "json"]].concat()).exits_with(0).json();
+        let list = if door[0] == "fix" { &said["validation"]["not_checked"] } else { &said["not_checked"] };
+        assert_eq!(list[0], "jobs of other logs, whose failures were not reproduced", "{said:#}");
+        assert!(list[1].as_str().unwrap().contains("test_other: KeyError: 'x'"), "{said:#}");
+    }
+}
+
+#[test]
 fn a_patch_that_leaves_the_check_failing_fails() {
     let world = tiny();
     verify(&world, USELESS).exits_with(3).prints("failed").prints("still fails");

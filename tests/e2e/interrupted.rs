@@ -47,6 +47,25 @@ fn a_termination_keeps_what_was_learned_and_leaves_nothing() {
     ended_by(Signal::SIGTERM, "e2e-marker-terminated");
 }
 
+#[test]
+fn what_was_learned_before_the_end_is_in_the_json_of_both_doors() {
+    let marker = "e2e-marker-learned";
+    let world = World::new();
+    hanging(&world, marker);
+    world.file("a.patch", "--- /dev/null\n+++ b/new.py\n@@ -0,0 +1 @@\n+X = 1\n");
+    let given = ["--repo", "tiny", "--log", "ci.log", "--format", "json"];
+    for door in [&["fix"][..], &["verify", "--patch", "a.patch"]] {
+        let running = world.start(&[door, &given].concat());
+        wait_for("the check to run", || !with_words(marker).is_empty());
+        running.signal(Signal::SIGINT);
+        let said = running.ended().exits_with(130).json();
+        assert_eq!(said["targets"][0]["plan"]["checks"][0], UNITTEST, "{said:#}");
+        assert_eq!(said["sandbox"]["kind"], "local", "{said:#}");
+        assert_eq!(said.get("notes").is_some(), door[0] == "fix", "{said:#}");
+        wait_for("the check to end", || with_words(marker).is_empty());
+    }
+}
+
 /// Kills a run while its check hangs, and starts another one.
 fn killed(marker: &str) -> World {
     let world = World::new();
@@ -79,9 +98,11 @@ fn a_corpus_that_is_interrupted_leaves_no_process() {
     let world = World::new();
     hanging(&world, marker);
     crate::eval::pack(&world, "corpus/hanging", "tiny", &std::fs::read(world.path("ci.log")).unwrap());
+    crate::eval::pack(&world, "corpus/an-empty-log", "tiny", b"\n");
     let running = world.start(&["eval", "corpus"]);
     wait_for("the check to run", || !with_words(marker).is_empty());
     running.signal(Signal::SIGINT);
-    running.ended().exits_with(130);
+    let ran = running.ended().exits_with(130).complains(&["interrupted: 1 of 2 cases are done"]);
+    ran.prints("an-empty-log").prints("0 of 1 reproduced; 1 error");
     wait_for("the check to end", || with_words(marker).is_empty());
 }

@@ -49,6 +49,8 @@ pub struct RuleContext<'a> {
     pub workdir: &'a str,
     /// Where packages are looked up.
     pub registry: &'a Registry,
+    /// Rules of other types are not applied.
+    pub enabled: &'a [FixType],
 }
 
 /// A rule that changed the workspace.
@@ -109,15 +111,30 @@ pub const CATALOGUE: &[RuleDoc] = &[
     tool_fixers::FORMAT_DOC,
 ];
 
+/// The types that rules repair.
+const RULE_TYPES: [FixType; 4] = [FixType::Build, FixType::Dependency, FixType::Import, FixType::Quality];
+
 /// Applies all rules that match to the workspace's files.
 pub async fn repair(context: &RuleContext<'_>) -> anyhow::Result<Repaired> {
     let mut repaired = Repaired::default();
-    metadata::apply(context, &mut repaired)?;
-    undeclared::apply(context, &mut repaired).await?;
-    missing_import::apply(context, &mut repaired).await?;
-    unused_ignore::apply(context, &mut repaired)?;
-    spelling::apply(context, &mut repaired)?;
-    tool_fixers::apply(context, &mut repaired).await?;
+    let enabled = |fix_type| context.enabled.contains(&fix_type);
+    if enabled(FixType::Build) {
+        metadata::apply(context, &mut repaired)?;
+    }
+    if enabled(FixType::Dependency) {
+        undeclared::apply(context, &mut repaired).await?;
+    }
+    if enabled(FixType::Import) {
+        missing_import::apply(context, &mut repaired).await?;
+    }
+    if enabled(FixType::Quality) {
+        unused_ignore::apply(context, &mut repaired)?;
+        spelling::apply(context, &mut repaired)?;
+        tool_fixers::apply(context, &mut repaired).await?;
+    }
+    for left_out in RULE_TYPES.iter().filter(|fix_type| !enabled(**fix_type)) {
+        repaired.notes.push(format!("fix type {left_out} is not enabled: its rules were not applied"));
+    }
     Ok(repaired)
 }
 #[cfg(test)]

@@ -44,6 +44,7 @@ struct Case {
     install: Vec<String>,
     installed: Vec<(String, String)>,
     path: String,
+    enabled: Vec<FixType>,
 }
 
 impl Case {
@@ -55,7 +56,14 @@ impl Case {
             std::fs::write(path, content).unwrap();
         }
         let path = std::env::var("PATH").unwrap();
-        Case { folder, failures: Vec::new(), install: Vec::new(), installed: Vec::new(), path }
+        Case {
+            folder,
+            failures: Vec::new(),
+            install: Vec::new(),
+            installed: Vec::new(),
+            path,
+            enabled: FixType::ALL.to_vec(),
+        }
     }
 
     fn fails(mut self, failure: Failure) -> Case {
@@ -86,6 +94,7 @@ impl Case {
             installed: &self.installed,
             workdir: ".",
             registry: &registry,
+            enabled: &self.enabled,
         };
         repair(&context).await.unwrap()
     }
@@ -464,8 +473,16 @@ async fn an_installed_package_or_an_unreachable_index_adds_nothing() {
     let workspace = Plain { root: case.folder.path().to_owned(), path: case.path.clone() };
     let registry = Registry::new("http://127.0.0.1:1/simple").unwrap();
     let (failures, install) = (&case.failures, &case.install);
-    let context =
-        RuleContext { workspace: &workspace, failures, install, installed: &[], workdir: "", registry: &registry };
+    let enabled = &FixType::ALL;
+    let context = RuleContext {
+        workspace: &workspace,
+        failures,
+        install,
+        installed: &[],
+        workdir: "",
+        registry: &registry,
+        enabled,
+    };
     let repaired = repair(&context).await.unwrap();
     assert_eq!(repaired.applied, []);
     assert!(repaired.notes[0].contains("can't be reached"), "{:?}", repaired.notes);
@@ -494,4 +511,14 @@ fn the_catalogue_names_each_rule_once() {
     let ids: std::collections::BTreeSet<&str> = CATALOGUE.iter().map(|doc| doc.id).collect();
     assert_eq!(ids.len(), CATALOGUE.len());
     assert!(CATALOGUE.iter().all(|doc| ![doc.repairs, doc.evidence, doc.example].contains(&"")));
+}
+
+#[tokio::test]
+async fn a_rule_of_a_type_that_is_not_enabled_is_not_applied() {
+    let mut case = Case::new(&[("pyproject.toml", PROJECT), ("p/a.py", "import yaml\n")]).fails(missing("yaml"));
+    case.enabled = vec![FixType::Import, FixType::Quality, FixType::Build];
+    let repaired = case.repair().await;
+    assert_eq!(repaired.applied, []);
+    assert_eq!(repaired.notes, ["fix type dependency is not enabled: its rules were not applied"]);
+    assert_eq!(case.read("pyproject.toml"), PROJECT);
 }

@@ -132,7 +132,9 @@ pub async fn reproduced(
     let stage = progress.begin("sandbox", "probing what this machine can enforce");
     let pythons: Vec<String> = jobs.iter().map(|(_, _, job)| job.python.clone()).collect();
     let sandbox = LocalSandbox::new(&request.cache, request.no_isolation, request.launcher.clone(), &pythons).await?;
-    stage.end(&sandbox.posture().enforced.join(", "));
+    let enforced = &sandbox.posture().enforced;
+    let first = enforced.first().map_or("nothing", String::as_str);
+    stage.end(&format!("{first}: {} protections hold", enforced.len()));
     learned.sandbox = Some(sandbox.posture().clone());
     let mut baselines = Vec::new();
     let mut stop = Stop::NotReproduced;

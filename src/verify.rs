@@ -117,7 +117,7 @@ pub async fn verify(
             verification.reasons.extend(fix.flags().to_vec());
             verification.take(fix.validation().clone());
         }
-        Judgement::Refused(validation) => {
+        Judgement::Refused { validation, .. } => {
             verification.verdict = Verdict::Refused;
             verification.reasons.extend(validation.findings.iter().map(reason));
             verification.take(validation);

@@ -122,16 +122,15 @@ pub async fn repair(
         let findings = judge(tree, &change, logs, None, task.protected);
         let judgement = if refused(&findings) {
             // It is refused whatever its check would say.
-            Judgement::Refused(Validation { findings, ..Validation::default() })
+            Judgement::Refused { validation: Validation { findings, ..Validation::default() }, remaining: Vec::new() }
         } else {
             validate(sandbox, tree, baselines, &change, findings, progress).await?
         };
         let (refused, validation, reasons, left) = match judgement {
             Judgement::Validated(fix) => return Ok(Some((fix, applied))),
-            Judgement::Refused(validation) => {
+            Judgement::Refused { validation, remaining } => {
                 let reasons = validation.findings.iter().map(|f| format!("{}: {}", f.rule, f.message)).collect();
-                // What still fails is not known here, so there is nothing to follow.
-                (true, validation, reasons, Vec::new())
+                (true, validation, reasons, remaining)
             }
             Judgement::Failed { validation, reasons, remaining } => (false, validation, reasons, remaining),
         };

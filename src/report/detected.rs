@@ -46,7 +46,9 @@ pub fn detected_text(logs: &[JobLog]) -> String {
             JobResult::Unknown => "unknown result".to_owned(),
         };
         let category = log.category.map(|c| format!(", {}", word(c))).unwrap_or_default();
-        let _ = writeln!(text, "{}: {result}{category}", style(shown_line(&job, 120)).bold());
+        let file =
+            if logs.len() > 1 && log.log != job { format!(" ({})", shown_line(&log.log, 120)) } else { String::new() };
+        let _ = writeln!(text, "{}{file}: {result}{category}", style(shown_line(&job, 120)).bold());
         text.push_str(&causes(&log.failures));
         if log.failures.is_empty() {
             let _ = writeln!(text, "  no failure found");

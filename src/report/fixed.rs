@@ -47,6 +47,10 @@ pub fn fixed_text(repair: &Repair) -> String {
                 let _ = writeln!(text, "  look first at {}", shown_line(place, 200));
             }
         }
+        if repair.outcome == Outcome::NoFixFound && repair.attempts.is_empty() {
+            let hint = "no rule covers this; `test-repair verify --patch FILE` judges a fix of your own";
+            let _ = writeln!(text, "  {}", style(hint).dim());
+        }
         for (number, attempt) in repair.attempts.iter().enumerate() {
             heading(&mut text, &format!("Attempt {}: {}", number + 1, attempt.verdict));
             let _ = writeln!(text, "  {}", folded(&attempt.description, 1000));

@@ -292,7 +292,7 @@ impl Judge {
     /// In JUDGEMENT.md's order: refused, failed, flagged, proven.
     pub(super) fn conclude(mut self, change: &Change) -> Judgement {
         if refused(&self.validation.findings) {
-            return Judgement::Refused(self.validation);
+            return Judgement::Refused { validation: self.validation, remaining: self.remaining };
         }
         if !self.reasons.is_empty() {
             return Judgement::Failed { validation: self.validation, reasons: self.reasons, remaining: self.remaining };

@@ -88,7 +88,12 @@ pub enum Judgement {
     /// Proven, or flagged for a person.
     Validated(Box<ValidatedFix>),
     /// It weakens a test or a check.
-    Refused(Validation),
+    Refused {
+        /// What was seen.
+        validation: Validation,
+        /// What still fails, by baseline.
+        remaining: Vec<Vec<Failure>>,
+    },
     /// The check still fails, or something else broke.
     Failed {
         /// What was seen.

@@ -83,5 +83,5 @@ fn a_check_sees_none_of_our_environment_files_processes_and_network() {
 #[test]
 fn doctor_says_what_the_sandbox_enforces() {
     let world = World::new();
-    world.run(&["doctor"]).exits_with(0).prints("network-namespace").prints("Python").prints("git version");
+    world.run(&["doctor"]).exits_with(0).prints("local: ").prints("network-").prints("Python").prints("git version");
 }

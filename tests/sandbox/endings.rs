@@ -185,7 +185,8 @@ async fn when_the_supervisor_is_killed_too_the_kernel_or_the_next_start_ends_the
     let mut supervisor = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(parent.stdout.take().unwrap()), &mut supervisor).unwrap();
     parent.kill().unwrap();
-    let kill = std::process::Command::new("kill").args(["-9", supervisor.trim()]).status().unwrap();
+    let kill = // bash's own: a bare machine has no `kill`.
+        std::process::Command::new("bash").args(["-c", "kill -9 $0", supervisor.trim()]).status().unwrap();
     parent.wait().unwrap();
     if kill.success() && !room.missing("process-list") {
         nothing_is_left(&name);

@@ -25,6 +25,7 @@ mod special;
 mod suite;
 mod suppress;
 mod units;
+mod unread;
 
 use crate::workspace::Change;
 use serde::Serialize;
@@ -123,6 +124,7 @@ pub fn judge(input: &Judged<'_>) -> Vec<Finding> {
 fn judge_here(input: &Judged<'_>) -> Vec<Finding> {
     let context = context::Context::new(input);
     let mut findings = Vec::new();
+    unread::judge(&context, &mut findings);
     protected::judge(&context, &mut findings);
     config::judge(&context, &mut findings);
     scope::judge(&context, &mut findings);

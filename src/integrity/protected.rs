@@ -18,6 +18,9 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
             findings.push(
                 Finding::refuse("protected-path", Some(path), format!("This file may not change: {why}.")).seen(path),
             );
+        } else if paths::is_git(path) {
+            let message = "This file decides what git itself reads, runs or writes.";
+            findings.push(Finding::refuse("protected-path", Some(path), message).seen(path));
         } else if paths::name(path) == ".pre-commit-config.yaml" {
             hooks(file, findings);
         } else if paths::is_runner(path) {

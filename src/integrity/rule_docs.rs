@@ -321,6 +321,12 @@ pub const RULES: &[RuleDoc] = &[
     ),
     doc("tool-pinned", "The version of what does the checking changed.", "ruff==0.1.0", "A new release may be broken."),
     doc(
+        "unread-code",
+        "A file that runs but that nobody reads: compiled code, an installation's metadata, an unusual encoding.",
+        "# -*- coding: raw_unicode_escape -*-",
+        "An old file may really be in another encoding; say so before the repair.",
+    ),
+    doc(
         "warnings-relaxed",
         "A test ignores warnings that it did not.",
         "@pytest.mark.filterwarnings(\"ignore\")",

@@ -6,6 +6,7 @@ mod properties;
 mod sources;
 mod suites;
 mod suppressions;
+mod unread;
 
 use super::*;
 use crate::workspace::FileChange;

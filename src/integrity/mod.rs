@@ -4,12 +4,15 @@
 //! `judge` looks at syntax trees and configuration before and after, never at diff text alone. It runs nothing and
 //! reads nothing but what it is given, so it is deterministic. One file holds one family of rules.
 
+mod aliases;
+mod building;
 mod compare;
 mod config;
 mod config_keys;
 mod context;
 mod data;
 mod doctests;
+mod effects;
 mod evidence;
 mod facts;
 mod literals;
@@ -130,6 +133,7 @@ fn judge_here(input: &Judged<'_>) -> Vec<Finding> {
     scope::judge(&context, &mut findings);
     suppress::judge(&context, &mut findings);
     suite::judge(&context, &mut findings);
+    building::judge(&context, &mut findings);
     data::judge(&context, &mut findings);
     doctests::judge(&context, &mut findings);
     loadable::judge(&context, &mut findings);

@@ -50,6 +50,12 @@ pub const RULES: &[RuleDoc] = &[
         "Two assertions may say together what one said before.",
     ),
     doc(
+        "build-changed",
+        "What runs while the project is installed is new or changed.",
+        "backend-path = [\"tools\"]",
+        "The build itself may be what was broken: then the failure's category says so.",
+    ),
+    doc(
         "check-command-changed",
         "A file that says what commands the checks run is changed.",
         "ignore_outcome = true in tox.ini",

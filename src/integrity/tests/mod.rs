@@ -1,5 +1,6 @@
 //! What is refused, what is flagged, and what passes.
 
+mod building;
 mod configuration;
 mod declared;
 mod properties;

@@ -1,7 +1,7 @@
 //! What loading a file does: every expression that is evaluated at module level, in class bodies, decorators and
 //! default values, and in functions of the same file that are called there.
 
-use super::context::{Context, File};
+use super::context::File;
 use super::python::{Py, canon, dotted, is_string_stmt, last, stmt_key, string_value};
 use super::{Finding, compare::lost, paths};
 use ruff_python_ast::visitor::{Visitor, walk_expr, walk_stmt};
@@ -9,7 +9,7 @@ use ruff_python_ast::{self as ast, Expr, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Statements that do something when the file is loaded.
-pub(crate) fn judge(_context: &Context<'_>, file: &File<'_>, after: &Py, findings: &mut Vec<Finding>) {
+pub(crate) fn judge(file: &File<'_>, after: &Py, findings: &mut Vec<Finding>) {
     let before = file.py_before.as_ref().map(|p| loaded(file, p)).unwrap_or_default();
     let mut seen: BTreeSet<(String, u32)> = BTreeSet::new();
     for (text, line) in lost(&loaded(file, after), &before, |e| e.0.clone()) {

@@ -5,70 +5,6 @@ use super::python::{Py, canon, dotted, last, stmt_key, string_value};
 use super::{Finding, compare::lost, paths};
 use ruff_python_ast::{Expr, Stmt};
 
-/// Names of modules that tests and checks import; a new file of that name would be imported instead.
-const SHADOWED: [&str; 60] = [
-    "pytest",
-    "_pytest",
-    "unittest",
-    "mypy",
-    "ruff",
-    "coverage",
-    "flake8",
-    "black",
-    "isort",
-    "bandit",
-    "pylint",
-    "sphinx",
-    "tox",
-    "nox",
-    "doctest",
-    "json",
-    "random",
-    "time",
-    "datetime",
-    "math",
-    "re",
-    "os",
-    "sys",
-    "typing",
-    "logging",
-    "subprocess",
-    "collections",
-    "functools",
-    "itertools",
-    "hypothesis",
-    "mock",
-    "numpy",
-    "pandas",
-    "requests",
-    "yaml",
-    "rich",
-    "click",
-    "attr",
-    "attrs",
-    "pydantic",
-    "django",
-    "flask",
-    "setuptools",
-    "pkg_resources",
-    "pip",
-    "six",
-    "toml",
-    "tomli",
-    "jinja2",
-    "httpx",
-    "aiohttp",
-    "sqlalchemy",
-    "dateutil",
-    "pluggy",
-    "importlib_metadata",
-    "typing_extensions",
-    "packaging",
-    "pytest_cov",
-    "pytest_mock",
-    "xdist",
-];
-
 pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for file in &context.files {
         let name = paths::name(file.path);
@@ -80,7 +16,6 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
             findings.push(Finding::refuse("loaded-by-itself", Some(file.path), message));
             continue;
         }
-        shadowing(context, file, findings);
         let Some(after) = &file.py_after else {
             if name == "conftest.py" && file.before.is_some() {
                 let message = "A `conftest.py` is deleted.";
@@ -94,45 +29,8 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
         }
         if matches!(name, "conftest.py" | "__init__.py" | "setup.py") || file.is_test || paths::is_docs_conf(file.path)
         {
-            super::effects::judge(context, file, after, findings);
+            super::effects::judge(file, after, findings);
         }
-    }
-}
-
-fn shadowing(context: &Context<'_>, file: &File<'_>, findings: &mut Vec<Finding>) {
-    if file.before.is_some() || !paths::is_python(file.path) {
-        return;
-    }
-    let parts = paths::parts(file.path.strip_prefix("src/").unwrap_or(file.path));
-    let module = match parts.as_slice() {
-        [one] => one.split('.').next().unwrap_or(""),
-        [dir, "__init__.py"] => dir,
-        [dir, one] if paths::in_test_dir(file.path) && *dir != "src" => one.split('.').next().unwrap_or(""),
-        _ => return,
-    };
-    if context.modules.contains(module) && parts.len() == 1 {
-        return;
-    }
-    let declared = || {
-        let manifests = ["pyproject.toml", "setup.cfg", "setup.py", "requirements.txt", "tox.ini"];
-        let wanted = module.to_ascii_lowercase().replace('_', "-");
-        manifests.iter().filter_map(|m| context.read(m)).any(|t| {
-            t.lines().any(|l| {
-                let low = l.trim().trim_start_matches(['"', '\'']).to_ascii_lowercase().replace('_', "-");
-                low.strip_prefix(&wanted).is_some_and(|r| {
-                    r.starts_with(['>', '=', '<', '~', '"', '\'', ' ', '[', '!']) && !r.trim_start().starts_with("= {")
-                })
-            })
-        })
-    };
-    let missing =
-        context.input.category == Some("import_dependency") && !context.modules.contains(module) && parts.len() <= 2;
-    if SHADOWED.contains(&module) || declared() {
-        let message = format!("This new file would be imported in place of `{module}`.");
-        findings.push(Finding::refuse("shadowing-module", Some(file.path), message));
-    } else if missing {
-        let message = format!("A new top-level module `{module}`, where an import failed.");
-        findings.push(Finding::flag("shadowing-module", Some(file.path), message));
     }
 }
 

@@ -13,6 +13,7 @@ mod context;
 mod data;
 mod doctests;
 mod effects;
+mod environment;
 mod evidence;
 mod facts;
 mod literals;
@@ -23,10 +24,13 @@ mod python;
 mod relations;
 mod rule_docs;
 mod scope;
+mod shadow;
+mod shape;
 mod source;
 mod special;
 mod suite;
 mod suppress;
+mod tamper;
 mod units;
 mod unread;
 
@@ -137,6 +141,8 @@ fn judge_here(input: &Judged<'_>) -> Vec<Finding> {
     data::judge(&context, &mut findings);
     doctests::judge(&context, &mut findings);
     loadable::judge(&context, &mut findings);
+    tamper::judge(&context, &mut findings);
+    shadow::judge(&context, &mut findings);
     source::judge(&context, &mut findings);
     special::judge(&context, &mut findings);
     findings.sort_by(|a, b| {

@@ -38,6 +38,12 @@ pub const RULES: &[RuleDoc] = &[
         "A condition that is always true changes nothing.",
     ),
     doc(
+        "assertion-overridden",
+        "A method by which tests assert or run is replaced, or comes from the change itself.",
+        "def assertEqual(self, first, second): pass",
+        "A test class may compare better than the standard one.",
+    ),
+    doc(
         "assertion-removed",
         "A test lost an assertion.",
         "the last `assert` of a test deleted",
@@ -122,6 +128,12 @@ pub const RULES: &[RuleDoc] = &[
         "The example may have moved to a file that was not changed.",
     ),
     doc("doctest-skipped", "An example is no longer run.", ">>> f()  # doctest: +SKIP", "It may need a network."),
+    doc(
+        "dynamic-code",
+        "The program executes code that is only known when it runs.",
+        "exec(urlopen(url).read())",
+        "An interpreter or a template engine must do so.",
+    ),
     doc(
         "exception-swallowed",
         "The program swallows every exception where it did not.",
@@ -210,6 +222,12 @@ pub const RULES: &[RuleDoc] = &[
         "A plugin for the runner must know it.",
     ),
     doc(
+        "stub-added",
+        "A new stub takes the place of the module that the type checker read.",
+        "pkg/mod.pyi beside pkg/mod.py",
+        "A stub may be how the project ships its types.",
+    ),
+    doc(
         "subject-mocked",
         "What a test tests, or a part of the project, is replaced in it.",
         "mocker.patch(\"pkg.mod.tested\")",
@@ -288,6 +306,12 @@ pub const RULES: &[RuleDoc] = &[
         "Tests moved where nothing shows that checks look.",
         "tests/test_a.py to attic/test_a.py",
         "The runner may collect everything.",
+    ),
+    doc(
+        "test-never-run",
+        "A test became a coroutine or a generator that nothing runs.",
+        "async def test_x(self) in a TestCase",
+        "A plugin that is not declared may run it.",
     ),
     doc(
         "test-selection",

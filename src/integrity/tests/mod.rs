@@ -7,6 +7,7 @@ mod properties;
 mod sources;
 mod suites;
 mod suppressions;
+mod tamper;
 mod unread;
 
 use super::*;

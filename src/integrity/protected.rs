@@ -142,7 +142,7 @@ fn ignored(context: &Context<'_>, file: &File<'_>, findings: &mut Vec<Finding>) 
         let Ok(pattern) = glob::Pattern::new(bare) else { continue };
         let hit = context.paths.iter().find(|p| {
             let parts = paths::parts(p);
-            !context.input.change.files.get(*p).is_some_and(|c| c.after.is_none())
+            context.input.change.files.get(*p).is_none_or(|c| c.after.is_some())
                 && (pattern.matches(p)
                     || parts.iter().any(|part| pattern.matches(part))
                     || p.starts_with(&format!("{bare}/")))

@@ -26,7 +26,7 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn deleted(context: &Context<'_>, file: &File<'_>, findings: &mut Vec<Finding>) {
-    let names = |py: &Option<Py>| py.as_ref().map_or_else(Vec::new, |p| top_level(p));
+    let names = |py: &Option<Py>| py.as_ref().map_or_else(Vec::new, top_level);
     let (held, mut elsewhere) = (names(&file.py_before), Vec::new());
     for other in context.files.iter().filter(|f| f.path != file.path && !f.is_test) {
         elsewhere.extend(lost(&names(&other.py_after), &names(&other.py_before), String::clone));

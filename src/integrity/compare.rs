@@ -163,6 +163,13 @@ impl Compared<'_> {
             let message = format!("`{name}` is now only defined under a condition.");
             findings.push(self.refuse("test-skipped", after.line, message).texts(None, Some(guard)));
         }
+        let generator =
+            after.yields && !before.yields && !after.decorators.iter().any(|d| d.contains("inlineCallbacks"));
+        let coroutine = after.is_async && !before.is_async && !self.awaits(before);
+        if before.kind == Kind::Test && (generator || coroutine) {
+            let message = format!("`{name}` became a coroutine or generator, which nothing here runs.");
+            findings.push(self.refuse("test-never-run", after.line, message));
+        }
         if after.returns > before.returns && before.kind == Kind::Test {
             let message = format!("`{name}` now returns before its end.");
             findings.push(self.refuse("test-early-exit", after.line, message));

@@ -1,73 +1,9 @@
 //! Files that run because they are there: `conftest`, plugins, `__init__`, `setup.py`, `sitecustomize`, shadowing modules.
 
 use super::context::{Context, File};
-use super::python::{Py, canon, dotted, is_string_stmt, last, stmt_key, string_value};
+use super::python::{Py, canon, dotted, last, stmt_key, string_value};
 use super::{Finding, compare::lost, paths};
-use ruff_python_ast::{self as ast, Expr, Stmt};
-
-/// Names of modules that tests and checks import; a new file of that name would be imported instead.
-const SHADOWED: [&str; 60] = [
-    "pytest",
-    "_pytest",
-    "unittest",
-    "mypy",
-    "ruff",
-    "coverage",
-    "flake8",
-    "black",
-    "isort",
-    "bandit",
-    "pylint",
-    "sphinx",
-    "tox",
-    "nox",
-    "doctest",
-    "json",
-    "random",
-    "time",
-    "datetime",
-    "math",
-    "re",
-    "os",
-    "sys",
-    "typing",
-    "logging",
-    "subprocess",
-    "collections",
-    "functools",
-    "itertools",
-    "hypothesis",
-    "mock",
-    "numpy",
-    "pandas",
-    "requests",
-    "yaml",
-    "rich",
-    "click",
-    "attr",
-    "attrs",
-    "pydantic",
-    "django",
-    "flask",
-    "setuptools",
-    "pkg_resources",
-    "pip",
-    "six",
-    "toml",
-    "tomli",
-    "jinja2",
-    "httpx",
-    "aiohttp",
-    "sqlalchemy",
-    "dateutil",
-    "pluggy",
-    "importlib_metadata",
-    "typing_extensions",
-    "packaging",
-    "pytest_cov",
-    "pytest_mock",
-    "xdist",
-];
+use ruff_python_ast::{Expr, Stmt};
 
 pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for file in &context.files {
@@ -80,7 +16,6 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
             findings.push(Finding::refuse("loaded-by-itself", Some(file.path), message));
             continue;
         }
-        shadowing(context, file, findings);
         let Some(after) = &file.py_after else {
             if name == "conftest.py" && file.before.is_some() {
                 let message = "A `conftest.py` is deleted.";
@@ -94,45 +29,8 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
         }
         if matches!(name, "conftest.py" | "__init__.py" | "setup.py") || file.is_test || paths::is_docs_conf(file.path)
         {
-            effects(file, after, findings);
+            super::effects::judge(file, after, findings);
         }
-    }
-}
-
-fn shadowing(context: &Context<'_>, file: &File<'_>, findings: &mut Vec<Finding>) {
-    if file.before.is_some() || !paths::is_python(file.path) {
-        return;
-    }
-    let parts = paths::parts(file.path.strip_prefix("src/").unwrap_or(file.path));
-    let module = match parts.as_slice() {
-        [one] => one.split('.').next().unwrap_or(""),
-        [dir, "__init__.py"] => dir,
-        [dir, one] if paths::in_test_dir(file.path) && *dir != "src" => one.split('.').next().unwrap_or(""),
-        _ => return,
-    };
-    if context.modules.contains(module) && parts.len() == 1 {
-        return;
-    }
-    let declared = || {
-        let manifests = ["pyproject.toml", "setup.cfg", "setup.py", "requirements.txt", "tox.ini"];
-        let wanted = module.to_ascii_lowercase().replace('_', "-");
-        manifests.iter().filter_map(|m| context.read(m)).any(|t| {
-            t.lines().any(|l| {
-                let low = l.trim().trim_start_matches(['"', '\'']).to_ascii_lowercase().replace('_', "-");
-                low.strip_prefix(&wanted).is_some_and(|r| {
-                    r.starts_with(['>', '=', '<', '~', '"', '\'', ' ', '[', '!']) && !r.trim_start().starts_with("= {")
-                })
-            })
-        })
-    };
-    let missing =
-        context.input.category == Some("import_dependency") && !context.modules.contains(module) && parts.len() <= 2;
-    if SHADOWED.contains(&module) || declared() {
-        let message = format!("This new file would be imported in place of `{module}`.");
-        findings.push(Finding::refuse("shadowing-module", Some(file.path), message));
-    } else if missing {
-        let message = format!("A new top-level module `{module}`, where an import failed.");
-        findings.push(Finding::flag("shadowing-module", Some(file.path), message));
     }
 }
 
@@ -197,7 +95,10 @@ fn dangerous(py: &Py) -> Vec<(&'static str, String, u32)> {
                 found.push(("install", text, line));
             } else if starts || matches!(name.as_str(), "exec" | "eval" | "os.execv") {
                 found.push(("process", text, line));
-            } else if matches!(name.as_str(), "os._exit" | "os.abort" | "os.kill" | "sys.exit" | "pytest.exit") {
+            } else if matches!(
+                name.as_str(),
+                "os._exit" | "posix._exit" | "nt._exit" | "os.abort" | "os.kill" | "sys.exit" | "pytest.exit"
+            ) {
                 found.push(("exit", text, line));
             } else if matches!(name.as_str(), "sys.modules.setdefault" | "sys.modules.update") {
                 found.push(("modules", text, line));
@@ -246,112 +147,4 @@ fn hooks(file: &File<'_>, after: &Py, findings: &mut Vec<Finding>) {
         let message = format!("The runner's hook `{name}` is gone.");
         findings.push(Finding::flag("runner-hook", Some(file.path), message));
     }
-}
-
-/// Statements that do something when the file is loaded.
-fn effects(file: &File<'_>, after: &Py, findings: &mut Vec<Finding>) {
-    let before = file.py_before.as_ref().map(|p| loaded(file, p)).unwrap_or_default();
-    for (text, line) in lost(&loaded(file, after), &before, |e| e.0.clone()) {
-        let message = "Loading this file now has an effect.";
-        findings.push(Finding::refuse("loadable-effect", Some(file.path), message).at(line).texts(None, Some(&text)));
-    }
-}
-
-fn loaded(file: &File<'_>, py: &Py) -> Vec<(String, u32)> {
-    let mut found = Vec::new();
-    let setup = paths::name(file.path) == "setup.py";
-    let strict = matches!(paths::name(file.path), "conftest.py" | "__init__.py" | "setup.py");
-    super::python::walk(py.body(), &mut |stmt| {
-        let line = py.line_of(stmt);
-        match stmt {
-            Stmt::FunctionDef(_) => return false,
-            Stmt::If(s) if canon(&s.test).contains("__main__") => return false,
-            Stmt::Expr(s) if !is_string_stmt(stmt) => {
-                if let Expr::Call(call) = &*s.value {
-                    let name = dotted(&call.func);
-                    if effect(&name, strict) && !(setup && last(&name) == "setup") {
-                        found.push((canon(&s.value), line));
-                    }
-                }
-            }
-            Stmt::Assign(s) => {
-                for target in &s.targets {
-                    let outside = match target {
-                        Expr::Attribute(a) => !matches!(dotted(&a.value).as_str(), "self" | "cls"),
-                        Expr::Subscript(sub) => {
-                            dotted(&sub.value).starts_with("os.environ") || dotted(&sub.value).starts_with("sys.")
-                        }
-                        _ => false,
-                    };
-                    if outside {
-                        found.push((format!("{} = {}", canon(target), canon(&s.value)), line));
-                    }
-                    if canon(target) == "pytest_plugins" {
-                        found.push((format!("pytest_plugins = {}", canon(&s.value)), line));
-                    }
-                }
-                if setup_class(&s.value) && setup {
-                    found.push((canon(&s.value), line));
-                }
-            }
-            Stmt::Raise(_) if strict => found.push(("raise".to_string(), line)),
-            Stmt::Delete(s) if s.targets.iter().any(|t| matches!(t, Expr::Attribute(_) | Expr::Subscript(_))) => {
-                found.push((stmt_key(stmt), line))
-            }
-            _ => {}
-        }
-        true
-    });
-    if setup {
-        for stmt in py.body() {
-            super::python::exprs(stmt, &mut |expr| {
-                if let Expr::Call(call) = expr
-                    && last(&dotted(&call.func)) == "setup"
-                {
-                    for keyword in &call.arguments.keywords {
-                        if keyword
-                            .arg
-                            .as_ref()
-                            .is_some_and(|a| matches!(a.as_str(), "cmdclass" | "test_suite" | "test_loader"))
-                            || pytest11(&keyword.value)
-                        {
-                            found.push((format!("setup {}", canon(&keyword.value)), py.line_of(keyword)));
-                        }
-                    }
-                }
-                true
-            });
-        }
-    }
-    found
-}
-
-fn pytest11(expr: &Expr) -> bool {
-    matches!(expr, Expr::Dict(d) if d.items.iter().any(|i: &ast::DictItem| i.key.as_ref().and_then(string_value).as_deref() == Some("pytest11")))
-}
-
-fn setup_class(expr: &Expr) -> bool {
-    matches!(expr, Expr::Call(c) if matches!(dotted(&c.func).as_str(), "exec" | "eval" | "subprocess.run" | "os.system"))
-}
-
-/// Does a bare call by this name at module level have an effect on others?
-fn effect(name: &str, strict: bool) -> bool {
-    let end = last(name);
-    if end == "addHandler"
-        || name.starts_with("__all__.")
-        || matches!(name, "print" | "pytest.register_assert_rewrite")
-        || name.is_empty()
-    {
-        return false;
-    }
-    let known = name.starts_with("os.")
-        || name.starts_with("sys.")
-        || name.starts_with("subprocess")
-        || name.starts_with("warnings.")
-        || name.starts_with("unittest.")
-        || name.starts_with("atexit")
-        || name.starts_with("signal")
-        || name.starts_with("logging.disable")
-        || matches!(name, "setattr" | "exec" | "eval" | "patch" | "pytest.skip" | "pytest.exit" | "importlib.reload");
-    strict || known
 }

@@ -4,12 +4,16 @@
 //! `judge` looks at syntax trees and configuration before and after, never at diff text alone. It runs nothing and
 //! reads nothing but what it is given, so it is deterministic. One file holds one family of rules.
 
+mod aliases;
+mod building;
 mod compare;
 mod config;
 mod config_keys;
 mod context;
 mod data;
 mod doctests;
+mod effects;
+mod environment;
 mod evidence;
 mod facts;
 mod literals;
@@ -20,11 +24,15 @@ mod python;
 mod relations;
 mod rule_docs;
 mod scope;
+mod shadow;
+mod shape;
 mod source;
 mod special;
 mod suite;
 mod suppress;
+mod tamper;
 mod units;
+mod unread;
 
 use crate::workspace::Change;
 use serde::Serialize;
@@ -123,14 +131,18 @@ pub fn judge(input: &Judged<'_>) -> Vec<Finding> {
 fn judge_here(input: &Judged<'_>) -> Vec<Finding> {
     let context = context::Context::new(input);
     let mut findings = Vec::new();
+    unread::judge(&context, &mut findings);
     protected::judge(&context, &mut findings);
     config::judge(&context, &mut findings);
     scope::judge(&context, &mut findings);
     suppress::judge(&context, &mut findings);
     suite::judge(&context, &mut findings);
+    building::judge(&context, &mut findings);
     data::judge(&context, &mut findings);
     doctests::judge(&context, &mut findings);
     loadable::judge(&context, &mut findings);
+    tamper::judge(&context, &mut findings);
+    shadow::judge(&context, &mut findings);
     source::judge(&context, &mut findings);
     special::judge(&context, &mut findings);
     findings.sort_by(|a, b| {

@@ -104,6 +104,12 @@ pub(crate) fn is_ci(path: &str) -> bool {
         || lower.starts_with("azure-pipelines")
 }
 
+/// What git reads to decide how files are checked out.
+pub(crate) fn is_git(path: &str) -> bool {
+    matches!(name(path).to_ascii_lowercase().as_str(), ".gitattributes" | ".gitmodules" | ".gitconfig" | ".lfsconfig")
+        || parts(path).iter().any(|p| p.eq_ignore_ascii_case(".git"))
+}
+
 /// A file that says what commands the checks run.
 pub(crate) fn is_runner(path: &str) -> bool {
     let lower = name(path).to_ascii_lowercase();

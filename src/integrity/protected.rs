@@ -18,6 +18,9 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
             findings.push(
                 Finding::refuse("protected-path", Some(path), format!("This file may not change: {why}.")).seen(path),
             );
+        } else if paths::is_git(path) {
+            let message = "This file decides what git itself reads, runs or writes.";
+            findings.push(Finding::refuse("protected-path", Some(path), message).seen(path));
         } else if paths::name(path) == ".pre-commit-config.yaml" {
             hooks(file, findings);
         } else if paths::is_runner(path) {
@@ -126,12 +129,20 @@ fn without_installs(py: &super::python::Py) -> Vec<String> {
 
 /// A pattern of `.gitignore` that hides tracked Python or documentation from tools that respect it.
 fn ignored(context: &Context<'_>, file: &File<'_>, findings: &mut Vec<Finding>) {
-    for line in super::compare::lost(&lines(&file.text_after()), &lines(&file.text_before()), String::clone) {
+    let (before, after) = (lines(&file.text_before()), lines(&file.text_after()));
+    let mut new = super::compare::lost(&after, &before, String::clone);
+    new.retain(|l| !l.starts_with('!'));
+    // An exception that is gone hides as a new pattern does.
+    let gone = super::compare::lost(&before, &after, String::clone);
+    new.extend(gone.iter().filter_map(|l| l.strip_prefix('!').map(ToString::to_string)));
+    for line in new {
+        let plain: String = line.replace('\\', "");
+        let line = plain.as_str();
         let bare = line.trim_start_matches('/').trim_end_matches('/').trim_end_matches("/*").trim_end_matches("/**");
         let Ok(pattern) = glob::Pattern::new(bare) else { continue };
         let hit = context.paths.iter().find(|p| {
             let parts = paths::parts(p);
-            (paths::is_python(p) || paths::is_docs(p))
+            context.input.change.files.get(*p).is_none_or(|c| c.after.is_some())
                 && (pattern.matches(p)
                     || parts.iter().any(|part| pattern.matches(part))
                     || p.starts_with(&format!("{bare}/")))

@@ -12,6 +12,7 @@ pub(crate) struct Py {
     pub(crate) text: String,
     pub(crate) parsed: Parsed<ast::ModModule>,
     pub(crate) ok: bool,
+    body: Vec<Stmt>,
     starts: Vec<usize>,
 }
 
@@ -30,11 +31,11 @@ impl Py {
         let parsed = parse_unchecked_source(&text, kind);
         let ok = parsed.errors().is_empty();
         let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Py { text, parsed, ok, starts }
+        Py { body: super::aliases::resolved(&parsed.syntax().body), text, parsed, ok, starts }
     }
 
     pub(crate) fn body(&self) -> &[Stmt] {
-        &self.parsed.syntax().body
+        &self.body
     }
 
     pub(crate) fn line_at(&self, offset: TextSize) -> u32 {

@@ -38,6 +38,12 @@ pub const RULES: &[RuleDoc] = &[
         "A condition that is always true changes nothing.",
     ),
     doc(
+        "assertion-overridden",
+        "A method by which tests assert or run is replaced, or comes from the change itself.",
+        "def assertEqual(self, first, second): pass",
+        "A test class may compare better than the standard one.",
+    ),
+    doc(
         "assertion-removed",
         "A test lost an assertion.",
         "the last `assert` of a test deleted",
@@ -48,6 +54,12 @@ pub const RULES: &[RuleDoc] = &[
         "An assertion accepts more than before.",
         "assert x == 3 became assert x is not None",
         "Two assertions may say together what one said before.",
+    ),
+    doc(
+        "build-changed",
+        "What runs while the project is installed is new or changed.",
+        "backend-path = [\"tools\"]",
+        "The build itself may be what was broken: then the failure's category says so.",
     ),
     doc(
         "check-command-changed",
@@ -116,6 +128,12 @@ pub const RULES: &[RuleDoc] = &[
         "The example may have moved to a file that was not changed.",
     ),
     doc("doctest-skipped", "An example is no longer run.", ">>> f()  # doctest: +SKIP", "It may need a network."),
+    doc(
+        "dynamic-code",
+        "The program executes code that is only known when it runs.",
+        "exec(urlopen(url).read())",
+        "An interpreter or a template engine must do so.",
+    ),
     doc(
         "exception-swallowed",
         "The program swallows every exception where it did not.",
@@ -204,6 +222,12 @@ pub const RULES: &[RuleDoc] = &[
         "A plugin for the runner must know it.",
     ),
     doc(
+        "stub-added",
+        "A new stub takes the place of the module that the type checker read.",
+        "pkg/mod.pyi beside pkg/mod.py",
+        "A stub may be how the project ships its types.",
+    ),
+    doc(
         "subject-mocked",
         "What a test tests, or a part of the project, is replaced in it.",
         "mocker.patch(\"pkg.mod.tested\")",
@@ -284,6 +308,12 @@ pub const RULES: &[RuleDoc] = &[
         "The runner may collect everything.",
     ),
     doc(
+        "test-never-run",
+        "A test became a coroutine or a generator that nothing runs.",
+        "async def test_x(self) in a TestCase",
+        "A plugin that is not declared may run it.",
+    ),
+    doc(
         "test-selection",
         "The runner's configuration leaves tests out or is milder.",
         "addopts = --deselect tests/test_a.py",
@@ -320,6 +350,12 @@ pub const RULES: &[RuleDoc] = &[
         "None: thresholds are the project's to lower.",
     ),
     doc("tool-pinned", "The version of what does the checking changed.", "ruff==0.1.0", "A new release may be broken."),
+    doc(
+        "unread-code",
+        "A file that runs but that nobody reads: compiled code, an installation's metadata, an unusual encoding.",
+        "# -*- coding: raw_unicode_escape -*-",
+        "An old file may really be in another encoding; say so before the repair.",
+    ),
     doc(
         "warnings-relaxed",
         "A test ignores warnings that it did not.",

@@ -26,6 +26,14 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn deleted(context: &Context<'_>, file: &File<'_>, findings: &mut Vec<Finding>) {
+    let names = |py: &Option<Py>| py.as_ref().map_or_else(Vec::new, top_level);
+    let (held, mut elsewhere) = (names(&file.py_before), Vec::new());
+    for other in context.files.iter().filter(|f| f.path != file.path && !f.is_test) {
+        elsewhere.extend(lost(&names(&other.py_after), &names(&other.py_before), String::clone));
+    }
+    if !held.is_empty() && held.iter().all(|n| elsewhere.contains(n)) {
+        return;
+    }
     if !context
         .files
         .iter()
@@ -36,91 +44,36 @@ fn deleted(context: &Context<'_>, file: &File<'_>, findings: &mut Vec<Finding>) 
     }
 }
 
-const ENVIRONMENT: [&str; 16] = [
-    "CI",
-    "GITHUB_ACTIONS",
-    "GITLAB_CI",
-    "TRAVIS",
-    "TOX_ENV_NAME",
-    "TOX_ENV_DIR",
-    "COVERAGE_RUN",
-    "TESTING",
-    "TEST_MODE",
-    "IN_TEST",
-    "UNIT_TEST",
-    "RUNNING_TESTS",
-    "IS_TEST",
-    "NOX_SESSION",
-    "BUILD_NUMBER",
-    "JENKINS_URL",
-];
+/// Functions, classes and variables of a module.
+fn top_level(py: &Py) -> Vec<String> {
+    let mut found = Vec::new();
+    for stmt in py.body() {
+        match stmt {
+            Stmt::FunctionDef(f) => found.push(f.name.to_string()),
+            Stmt::ClassDef(c) => found.push(c.name.to_string()),
+            Stmt::Assign(s) => found.extend(s.targets.iter().map(dotted)),
+            Stmt::AnnAssign(s) => found.push(dotted(&s.target)),
+            _ => {}
+        }
+    }
+    found
+}
 
 /// Signs in a file that its code asks whether it is being tested.
 fn signs(py: &Py) -> Vec<(String, u32, bool)> {
-    let mut found = Vec::new();
-    let mut docstrings = std::collections::BTreeSet::new();
-    super::python::walk(py.body(), &mut |stmt| {
-        if super::python::is_string_stmt(stmt) {
-            docstrings.insert(py.line_of(stmt));
-        }
-        true
-    });
+    let mut found = super::environment::questions(py);
     for stmt in py.body() {
         super::python::exprs(stmt, &mut |expr| {
-            let line = py.line_of(expr);
-            match expr {
-                Expr::StringLiteral(_) if !docstrings.contains(&line) => {
-                    let text = string_value(expr).unwrap_or_default();
-                    let low = text.to_ascii_lowercase();
-                    let runner =
-                        low.contains("pytest") || matches!(low.as_str(), "unittest" | "_pytest" | "nose" | "py.test");
-                    if runner && text.len() < 60 && !text.contains(' ') || ENVIRONMENT.contains(&text.as_str()) {
-                        found.push((format!("{text:?}"), line, true));
-                    }
+            if let Expr::Compare(_) = expr {
+                let text = canon(expr);
+                let about = ["sys.argv", "sys.modules", "getcwd", "__name__", "__file__"];
+                if about.iter().any(|a| text.contains(a)) && text.contains("test") {
+                    found.push((text, py.line_of(expr), true));
                 }
-                Expr::Attribute(_) => {
-                    let name = dotted(expr);
-                    if matches!(name.as_str(), "sys._called_from_test" | "sys._getframe" | "sys.gettrace") {
-                        found.push((name, line, true));
-                    }
-                }
-                Expr::Call(call) => {
-                    let name = dotted(&call.func);
-                    if matches!(
-                        name.as_str(),
-                        "inspect.stack"
-                            | "inspect.currentframe"
-                            | "traceback.extract_stack"
-                            | "inspect.getouterframes"
-                            | "traceback.format_stack"
-                    ) {
-                        found.push((name, line, true));
-                    }
-                }
-                Expr::Compare(c) => {
-                    let text = canon(expr);
-                    let about = text.contains("sys.argv")
-                        || text.contains("sys.modules")
-                        || text.contains("getcwd")
-                        || text.contains("__name__")
-                        || text.contains("__file__");
-                    if about && (text.contains("test")) && !c.ops.is_empty() {
-                        found.push((text, line, true));
-                    }
-                }
-                _ => {}
             }
             true
         });
     }
-    super::python::walk(py.body(), &mut |stmt| {
-        if let Stmt::Import(s) = stmt
-            && s.names.iter().any(|n| matches!(n.name.as_str(), "pytest" | "_pytest"))
-        {
-            found.push(("import pytest".to_string(), py.line_of(stmt), false));
-        }
-        true
-    });
     found
 }
 
@@ -277,8 +230,9 @@ fn annotations(py: &Py) -> (Annotated, Vec<(String, u32)>) {
         });
         super::python::walk(std::slice::from_ref(stmt), &mut |inner| {
             if let Stmt::If(s) = inner
-                && canon(&s.test).starts_with("not ")
-                && canon(&s.test).ends_with("TYPE_CHECKING")
+                && matches!(last(canon(&s.test).trim_start_matches("not ")), "TYPE_CHECKING" | "MYPY")
+                && (canon(&s.test).starts_with("not ")
+                    || s.elif_else_clauses.iter().any(|c| !c.body.iter().all(declares)))
             {
                 casts.push((canon(&s.test), py.line_of(inner)));
             }
@@ -286,6 +240,11 @@ fn annotations(py: &Py) -> (Annotated, Vec<(String, u32)>) {
         });
     }
     (found, casts)
+}
+
+/// Is it an import, a name or a definition, as programs have them for their types?
+fn declares(stmt: &Stmt) -> bool {
+    matches!(stmt, Stmt::Import(_) | Stmt::ImportFrom(_) | Stmt::Assign(_) | Stmt::Pass(_) | Stmt::ClassDef(_))
 }
 
 fn is_any(text: &str) -> bool {

@@ -43,7 +43,7 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
     [
         ("type: ignore", r"(?i)#\s*type:\s*ignore(?:\s*\[([^\]]*)\])?", Reach::Coded),
         ("ruff: noqa", r"(?i)#\s*(?:ruff|flake8)\s*[:=]\s*noqa", Reach::Wide),
-        ("ruff: disable", r"(?i)#\s*ruff\s*:\s*(?:disable|ignore|isort)", Reach::Wide),
+        ("ruff: disable", r"(?i)#\s*ruff\s*:\s*(?:[a-mo-z]|n[a-np-z])", Reach::Wide),
         ("noqa", r"(?i)#\s*noqa(?:\s*:\s*([A-Z]+[0-9]+(?:[,\s]+[A-Z]+[0-9]+)*))?", Reach::Coded),
         ("mypy:", r"(?i)#\s*mypy\s*:", Reach::Wide),
         ("pyright: ignore", r"(?i)#\s*pyright\s*:\s*ignore(?:\s*\[([^\]]*)\])?", Reach::Coded),
@@ -121,12 +121,21 @@ fn known_bandit(code: &str) -> bool {
 
 fn of_python(py: &Py) -> Vec<Directive> {
     let mut all: Vec<Directive> = py.comments().iter().flat_map(directives).collect();
-    for (index, line) in py.text.lines().enumerate() {
-        if line.trim_start().starts_with('@') && line.contains("no_type_check") {
-            let line_number = u32::try_from(index + 1).unwrap_or(0);
-            all.extend(directives(&Comment { line: line_number, text: line.to_string(), code: "@".to_string() }));
+    super::python::walk(py.body(), &mut |stmt| {
+        let decorators = match stmt {
+            Stmt::FunctionDef(f) => &f.decorator_list,
+            Stmt::ClassDef(c) => &c.decorator_list,
+            _ => return true,
+        };
+        for decorator in decorators {
+            let name = super::python::dotted(&decorator.expression);
+            if super::python::last(&name).starts_with("no_type_check") {
+                let line = py.line_of(decorator);
+                all.extend(directives(&Comment { line, text: "@no_type_check".to_string(), code: "@".to_string() }));
+            }
         }
-    }
+        true
+    });
     all
 }
 

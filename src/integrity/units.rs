@@ -45,6 +45,8 @@ pub(crate) struct Unit {
     pub(crate) guards: Vec<String>,
     pub(crate) fixture: Option<bool>,
     pub(crate) statements: usize,
+    pub(crate) is_async: bool,
+    pub(crate) yields: bool,
 }
 
 /// What is collected as a test.
@@ -244,7 +246,10 @@ impl Reader<'_> {
             }
         }
         unit.locals.extend(parameters.iter().cloned());
-        unit.whole = format!("{:?}{:?}{}", unit.decorators, parameters, unit.key);
+        unit.is_async = f.is_async;
+        unit.yields = super::tamper::yields(body);
+        let kind_of = if f.is_async { "async" } else { "" };
+        unit.whole = format!("{kind_of}{:?}{:?}{}", unit.decorators, parameters, unit.key);
         unit.guards = guards.to_vec();
         self.suite.units.push(unit);
     }
@@ -271,6 +276,8 @@ impl Reader<'_> {
             guards: Vec::new(),
             fixture: None,
             statements: 0,
+            is_async: false,
+            yields: false,
         };
         super::python::walk(body, &mut |stmt| {
             unit.statements += 1;

@@ -1,11 +1,14 @@
 //! What is refused, what is flagged, and what passes.
 
+mod building;
 mod configuration;
 mod declared;
 mod properties;
 mod sources;
 mod suites;
 mod suppressions;
+mod tamper;
+mod unread;
 
 use super::*;
 use crate::workspace::FileChange;

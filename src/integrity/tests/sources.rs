@@ -145,3 +145,61 @@ fn an_import_that_may_now_fail_is_refused() {
     edit("try:\n    import rich\nexcept ImportError:\n    rich = None\n").is_refused_by("module-faked");
     edit("try:\n    import rich\nexcept ImportError:\n    from pkg import poor as rich\n").passes();
 }
+
+#[test]
+fn a_question_about_the_surroundings_is_refused_and_a_word_is_not() {
+    for code in [
+        "if 'GITHUB_WORKSPACE' in os.environ:\n        return 1",
+        "if os.environ['PYTE' 'ST_VERSION']:\n        return 1",
+        "if os.environ.get('PYTE' + 'ST_VERSION'):\n        return 1",
+        "env = os.environ\n    if env.get('CI'):\n        return 1",
+        "try:\n        raise KeyError\n    except KeyError as e:\n        return e.__traceback__.tb_frame.f_back",
+        "if sys._current_frames():\n        return 1",
+    ] {
+        line(code).is_refused_by("source-knows-tests");
+    }
+    edit(&format!("{SOURCE}\n\nUNITS = {{'CI': 'curie', 'runner': 'unittest'}}\n")).passes();
+}
+
+#[test]
+fn a_module_that_moved_with_all_its_names_is_not_deleted() {
+    let moved = SOURCE.replace("return x", "return x + 1");
+    let tried = || Tried::new().with("pkg/other.py", SOURCE).delete("pkg/other.py");
+    tried().add("pkg/better.py", &moved).passes();
+    tried().add("pkg/better.py", &moved.replace("def f", "def g")).is_flagged_by("source-deleted");
+}
+
+#[test]
+fn a_module_that_takes_the_place_of_the_projects_own_is_refused() {
+    Tried::new().add("tests/pkg.py", "X = 1\n").is_refused_by("shadowing-module");
+    Tried::new().with("src/acme/__init__.py", "").add("acme/__init__.py", "").is_refused_by("shadowing-module");
+    Tried::new().add("tests/statistics.py", "X = 1\n").is_refused_by("shadowing-module");
+    Tried::new().add("tests/helpers.py", "X = 1\n").passes();
+    Tried::new().add("pkg/pkg.py", "X = 1\n").passes();
+    Tried::new().with("tests/__init__.py", "").add("tests/pkg/__init__.py", "").is_flagged_by("shadowing-module");
+}
+
+#[test]
+fn a_stub_beside_a_module_and_code_for_the_type_checker_alone_are_refused() {
+    Tried::new().add("pkg/mod.pyi", "def total(items: list) -> int: ...\n").is_refused_by("stub-added");
+    Tried::new().add("pkg/fast.pyi", "X: int\n").passes();
+    line("if TYPE_CHECKING:\n        return 1\n    else:\n        return x").is_refused_by("any-widened");
+    edit(&format!(
+        "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from a import B\nelse:\n    B = object\n\n{SOURCE}"
+    ))
+    .passes();
+}
+
+#[test]
+fn an_ignore_file_may_not_hide_what_is_tracked() {
+    Tried::new().add(".gitignore", "mod\\.py\n").is_refused_by("check-excluded");
+    Tried::new().edit(".gitignore", "*.py\n!mod.py\n", "*.py\n").is_refused_by("check-excluded");
+    Tried::new().add(".gitignore", "build/\n*.log\n").passes();
+}
+
+#[test]
+fn every_directive_of_ruff_beyond_a_line_is_wide() {
+    edit(&format!("# ruff: file-ignore[F841]\n{SOURCE}")).is_refused_by("suppression-wide");
+    edit(&format!("from typing import no_type_check as plain\n{}", SOURCE.replace("def f", "@plain\ndef f")))
+        .is_refused_by("suppression-wide");
+}

@@ -3,14 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     env, fs,
-    io::Read as _,
     path::{Path, PathBuf},
-    sync::{Arc, LazyLock, Mutex},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use anyhow::Context as _;
-use regex::{NoExpand, Regex};
 use serde::Deserialize;
 
 use super::{
@@ -18,6 +16,7 @@ use super::{
     cache::{self, Ready, Slot},
     local::{Isolation, IsolationOptions},
     python::{self, Python},
+    reports::{index_environment, quote, read_report, report_to},
 };
 use crate::{
     scratch,
@@ -40,28 +39,6 @@ impl Drop for LocalSandbox {
         }
     }
 }
-
-/// Variables that say how this machine reaches its package index. No other variable of ours is ever inside.
-const INDEX_VARIABLES: &[&str] = &[
-    "PIP_INDEX_URL",
-    "PIP_EXTRA_INDEX_URL",
-    "PIP_TRUSTED_HOST",
-    "PIP_FIND_LINKS",
-    "PIP_CERT",
-    "PIP_DEFAULT_TIMEOUT",
-    "UV_INDEX_URL",
-    "UV_DEFAULT_INDEX",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-];
 
 impl LocalSandbox {
     /// An environment that unconfined code could write to is never one of the confined.
@@ -467,44 +444,4 @@ impl Prepared for LocalPrepared {
         let finished = self.execute(script, env, network, limits, false).await?;
         Ok(CheckRun { finished, junit: read_report(&junit) })
     }
-}
-
-/// No report is larger.
-const LARGEST_REPORT: u64 = 256 << 20;
-
-/// A report that code under test could have replaced by anything: only a regular file is read, and not without end.
-fn read_report(path: &Path) -> Option<Vec<u8>> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
-    let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
-    let meta = file.metadata().ok()?;
-    if !meta.is_file() || meta.len() > LARGEST_REPORT {
-        return None;
-    }
-    let mut report = Vec::new();
-    file.take(LARGEST_REPORT).read_to_end(&mut report).ok()?;
-    Some(report)
-}
-
-/// The script with its own JUnit report, if it asks for one, written to `junit`: a command line wins over
-/// `PYTEST_ADDOPTS`.
-fn report_to(script: &str, junit: &Path) -> String {
-    static OWN: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r#"--junit-?xml(?:=|\s+)("[^"]*"|'[^']*'|\S+)"#).ok());
-    let option = format!("--junitxml={}", quote(junit));
-    match &*OWN {
-        Some(own) => own.replace_all(script, NoExpand(&option)).into_owned(),
-        None => script.to_owned(),
-    }
-}
-
-/// How this machine reaches its index, without credentials.
-fn index_environment() -> BTreeMap<String, String> {
-    let known = INDEX_VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), env::var(name).ok()?)));
-    // `https://user:secret@host` is a secret, wherever it stands.
-    known.filter(|(_, value)| !value.contains('@')).collect()
-}
-
-fn quote(path: &Path) -> String {
-    shell_words::quote(&path.display().to_string()).into_owned()
 }

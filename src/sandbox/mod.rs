@@ -7,6 +7,7 @@ mod cache;
 mod environment;
 pub mod local;
 mod python;
+mod reports;
 
 use std::{
     collections::BTreeMap,

@@ -204,7 +204,10 @@ pub(super) fn sweep(cache: &Path) {
         let ready = slot.join("ready.json");
         let age = ready.metadata().and_then(|m| m.modified()).ok().and_then(|m| m.elapsed().ok());
         let unfinished = !ready.exists();
-        if unfinished || age.is_some_and(|age| age > KEPT) {
+        // A candidate's environment is of no use to a later run.
+        let key = slot.parent().and_then(Path::file_name).and_then(|n| n.to_str()).unwrap_or_default();
+        let temporary = key.ends_with("-candidate") || key.ends_with("-once");
+        if unfinished || temporary || age.is_some_and(|age| age > KEPT) {
             let _ = remove(&slot);
             let _ = slot.parent().map(fs::remove_dir); // only when it is empty
             continue;
@@ -344,12 +347,16 @@ mod tests {
         let root = whole.root().to_owned();
         drop(whole);
         fs::create_dir_all(root.join("w/leftover")).unwrap();
+        let tried = Slot::take(cache.path(), "k-candidate", false).unwrap();
+        tried.set_ready(&Ready { installed: Vec::new(), notes: Vec::new() }).unwrap();
+        let candidate = tried.root().to_owned();
+        drop(tried);
         let used = Slot::take(cache.path(), "used", false).unwrap();
         let killed = Slot::take(cache.path(), "killed", false).unwrap().root().to_owned();
         fs::create_dir_all(killed.join("venv")).unwrap();
         sweep(cache.path());
         assert!(root.join("ready.json").exists() && !root.join("w").exists());
         assert!(used.root().exists());
-        assert!(!killed.exists());
+        assert!(!killed.exists() && !candidate.exists());
     }
 }

@@ -55,6 +55,8 @@ pub enum Later {
         what: String,
         /// Why.
         why: String,
+        /// Its script, where it has one.
+        run: Option<String>,
     },
 }
 
@@ -113,7 +115,7 @@ fn later(step: &WorkflowStep, same_directory: bool) -> Option<Later> {
     let title = |text: &str| step.name.clone().unwrap_or_else(|| text.lines().next().unwrap_or_default().to_owned());
     if let Some(action) = &step.uses {
         let why = "a later step of the workflow: actions are not run by the local sandbox".to_owned();
-        return Some(Later::Unknown { what: title(action), why });
+        return Some(Later::Unknown { what: title(action), why, run: None });
     }
     let run = step.run.as_ref()?;
     let why = if step.r#if.is_some() {
@@ -125,11 +127,11 @@ fn later(step: &WorkflowStep, same_directory: bool) -> Option<Later> {
     } else {
         return Some(Later::Run(run.clone()));
     };
-    Some(Later::Unknown { what: title(run), why: why.to_owned() })
+    Some(Later::Unknown { what: title(run), why: why.to_owned(), run: Some(run.clone()) })
 }
 
 /// Is `logged` what `written` becomes when its expressions are evaluated?
-fn same_script(written: &str, logged: &str) -> bool {
+pub fn same_script(written: &str, logged: &str) -> bool {
     let fold = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let (written, logged) = (fold(written), fold(logged));
     if !written.contains("${{") {

@@ -74,7 +74,7 @@ pub async fn repair(
     let mut change = Change::default();
     let mut applied: Vec<Applied> = Vec::new();
     let mut noted = BTreeSet::new();
-    let mut remaining: Vec<Vec<Failure>> = baselines.iter().map(|b| b.claimed().to_vec()).collect();
+    let mut remaining: Vec<Vec<Failure>> = baselines.iter().map(|b| b.to_repair()).collect();
     for _ in 0..ROUNDS {
         let before = change.clone();
         for (baseline, failures) in baselines.iter().zip(&remaining) {

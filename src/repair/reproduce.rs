@@ -46,6 +46,15 @@ impl Baseline {
         &self.claimed
     }
 
+    /// What is claimed, as our own run reported it: its output is whole where a log may be cut.
+    pub fn to_repair(&self) -> Vec<Failure> {
+        let ours = |claimed: &Failure| {
+            let mut seen = self.runs.iter().flat_map(|[first, _]| &first.failures);
+            seen.find(|f| same(&claimed.key, &f.key) && f.test_id == claimed.test_id && f.line == claimed.line).cloned()
+        };
+        self.claimed.iter().map(|claimed| ours(claimed).unwrap_or_else(|| claimed.clone())).collect()
+    }
+
     /// The log's failures that one run showed and the other did not.
     pub fn flaky(&self) -> &[Key] {
         &self.flaky

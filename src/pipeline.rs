@@ -215,6 +215,14 @@ impl Learned {
         if tree.dirty {
             self.notes.push("the working tree has uncommitted changes, which are part of what is judged".to_owned());
         }
+        let paths = tree.paths();
+        let folder = |path: &String| path.split_once('/').map(|(folder, _)| folder.to_owned());
+        if tree.head.is_none()
+            && let Some(Some(first)) = paths.first().map(folder)
+            && paths.iter().all(|path| folder(path).as_ref() == Some(&first))
+        {
+            self.notes.push(format!("the tree holds one folder and no file: should --repo name `{first}` in it?"));
+        }
         let tested = logs.iter().find_map(|log| log.sha.as_deref());
         if let (Some(tested), Some(head)) = (tested, &tree.head)
             && tested != head

@@ -85,7 +85,7 @@ print('main ended')
     let begun = Instant::now();
     let finished = room.run(&room.exec(&format!("exec {} {name}.py", PYTHON.1.display()))).await;
     assert_eq!(text(&finished), "main ended");
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < Duration::from_secs(15));
     assert_eq!(alive(&name), Vec::<i32>::new());
 }
 
@@ -143,7 +143,7 @@ fn parent(spec: &Path) -> std::process::Child {
 fn wait_for(marker: &str, count: usize) {
     let begun = Instant::now();
     while alive(marker).len() < count {
-        assert!(begun.elapsed() < Duration::from_secs(5), "{marker} did not start: {:?}", alive(marker));
+        assert!(begun.elapsed() < Duration::from_secs(30), "{marker} did not start: {:?}", alive(marker));
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -168,7 +168,7 @@ async fn when_test_repair_is_killed_nothing_is_left() {
     nothing_is_left(&name);
     let begun = Instant::now();
     while room.dir.path().join("state/runs/0").exists() {
-        assert!(begun.elapsed() < Duration::from_secs(5), "the record is left");
+        assert!(begun.elapsed() < Duration::from_secs(30), "the record is left");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -195,7 +195,7 @@ async fn when_the_supervisor_is_killed_too_the_kernel_or_the_next_start_ends_the
     let begun = Instant::now();
     while state.join("runs/0").exists() {
         Isolation::sweep(&state).unwrap();
-        assert!(begun.elapsed() < Duration::from_secs(5), "the record is left");
+        assert!(begun.elapsed() < Duration::from_secs(30), "the record is left");
     }
     nothing_is_left(&name);
     assert_eq!(Isolation::sweep(&state).unwrap().runs, 0);

@@ -185,7 +185,9 @@ async fn attempt(
     stage.end(&summary(&second));
     let reused = prepared.reused();
     let runs: Vec<[Observed; 2]> = first.into_iter().zip(second).map(|(a, b)| [a, b]).collect();
-    Ok((compare(log, job, recipe, runs, &*prepared), reused))
+    // A candidate installs what the baseline ran with.
+    let recipe = Recipe { hold: held(prepared.installed(), tree), ..recipe.clone() };
+    Ok((compare(log, job, &recipe, runs, &*prepared), reused))
 }
 
 fn folded(job: &Job) -> String {
@@ -268,6 +270,27 @@ fn install_failed(command: &str, output: &[u8], ended: Ended) -> Reproduction {
         return Reproduction::Infrastructure { why };
     }
     Reproduction::NotReproduced { why }
+}
+
+/// The versions that a candidate's installation is held to: what the baseline ran with, the project itself left out.
+fn held(installed: &[(String, String)], tree: &Tree) -> Vec<(String, String)> {
+    let own = crate::registry::normalise(&project_name(tree).unwrap_or_default());
+    let installed = installed.iter().filter(|(name, version)| {
+        crate::registry::normalise(name) != own && !version.contains(['+', ' ']) && !version.contains("dev")
+    });
+    installed.cloned().collect()
+}
+
+/// The name that the tree's manifest gives the project.
+fn project_name(tree: &Tree) -> Option<String> {
+    ["pyproject.toml", "setup.cfg", "setup.py"].iter().find_map(|manifest| {
+        let text = String::from_utf8(tree.read(manifest)?).ok()?;
+        text.lines().find_map(|line| {
+            let (key, value) = line.split_once('=')?;
+            let value = value.trim().trim_end_matches(',').trim_matches(['"', '\'']);
+            (key.trim() == "name" && !value.is_empty()).then(|| value.to_owned())
+        })
+    })
 }
 
 fn compare(

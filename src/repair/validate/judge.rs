@@ -10,7 +10,7 @@ use crate::{
     plan::Check,
     progress::Progress,
     repair::reproduce::{Baseline, Watch, run_check, same},
-    sandbox::{Ended, Limits, Prepared, Recipe, Sandbox, SandboxError, describe, tail},
+    sandbox::{Ended, Limits, Prepared, Sandbox, SandboxError, describe, tail},
     workspace::{Change, Tree},
 };
 
@@ -53,17 +53,16 @@ impl Judge {
         progress: &Progress,
     ) -> Result<(), SandboxError> {
         let job = baseline.job();
-        // A candidate installs what the baseline ran with.
-        let recipe = Recipe { hold: held(baseline, tree), ..baseline.recipe().clone() };
+        let recipe = baseline.recipe();
         let stage = progress.begin("environment", format!("for the changed tree, Python {}", recipe.python));
-        let mut prepared = match sandbox.prepare(&recipe, candidate, true).await {
+        let mut prepared = match sandbox.prepare(recipe, candidate, true).await {
             Err(error @ SandboxError::Install { .. }) => {
                 stage.end("failed");
                 self.reasons.push(format!("{}: with the change, {error}", job.name));
                 self.remaining.push(Vec::new());
                 return Ok(());
             }
-            Err(SandboxError::Lost(_)) => sandbox.prepare(&recipe, candidate, true).await?,
+            Err(SandboxError::Lost(_)) => sandbox.prepare(recipe, candidate, true).await?,
             other => other?,
         };
         stage.end(if prepared.reused() { "reused" } else { "built" });
@@ -81,8 +80,7 @@ impl Judge {
         self.list_unchecked(baseline);
         drop(prepared);
         if self.reasons.is_empty() && !refused(&self.validation.findings) {
-            let compared =
-                suite::compare(sandbox, [tree, candidate], &recipe, baseline, &mut self.left, progress).await?;
+            let compared = suite::compare(sandbox, [tree, candidate], baseline, &mut self.left, progress).await?;
             self.weigh_suite(compared, change);
         }
         Ok(())
@@ -301,27 +299,6 @@ impl Judge {
         let fix = ValidatedFix { change: change.clone(), validation: self.validation, flags: self.flags };
         Judgement::Validated(Box::new(fix))
     }
-}
-
-/// The versions that a candidate's installation is held to: what the baseline ran with, the project itself left out.
-fn held(baseline: &Baseline, tree: &Tree) -> Vec<(String, String)> {
-    let own = crate::registry::normalise(&project_name(tree).unwrap_or_default());
-    let installed = baseline.installed().iter().filter(|(name, version)| {
-        crate::registry::normalise(name) != own && !version.contains(['+', ' ']) && !version.contains("dev")
-    });
-    installed.cloned().collect()
-}
-
-/// The name that the tree's manifest gives the project.
-fn project_name(tree: &Tree) -> Option<String> {
-    ["pyproject.toml", "setup.cfg", "setup.py"].iter().find_map(|manifest| {
-        let text = String::from_utf8(tree.read(manifest)?).ok()?;
-        text.lines().find_map(|line| {
-            let (key, value) = line.split_once('=')?;
-            let value = value.trim().trim_end_matches(',').trim_matches(['"', '\'']);
-            (key.trim() == "name" && !value.is_empty()).then(|| value.to_owned())
-        })
-    })
 }
 
 pub(super) fn last_line(script: &str) -> &str {

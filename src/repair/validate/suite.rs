@@ -8,7 +8,7 @@ use crate::{
     plan::{Check, Origin, shell},
     progress::Progress,
     repair::reproduce::{Baseline, run_check},
-    sandbox::{Limits, Network, Prepared, Recipe, Sandbox, SandboxError, describe},
+    sandbox::{Limits, Network, Prepared, Sandbox, SandboxError, describe},
     workspace::Tree,
 };
 
@@ -32,7 +32,6 @@ pub(super) enum Compared {
 pub(super) async fn compare(
     sandbox: &dyn Sandbox,
     [tree, candidate]: [&Tree; 2],
-    recipe: &Recipe,
     baseline: &Baseline,
     left: &mut Duration,
     progress: &Progress,
@@ -54,9 +53,9 @@ pub(super) async fn compare(
     let unfinished = |run: &Observed| {
         Compared::NotFinished(format!("the whole suite: `{}` {}", last_line(&check.script), describe(run.ended)))
     };
-    let before = run(&*sandbox.prepare(recipe, tree, false).await?, "before").await?;
+    let before = run(&*sandbox.prepare(baseline.recipe(), tree, false).await?, "before").await?;
     let Some(was) = before.tests.clone() else { return Ok(unfinished(&before)) };
-    let mut prepared = sandbox.prepare(recipe, candidate, true).await?;
+    let mut prepared = sandbox.prepare(baseline.recipe(), candidate, true).await?;
     let after = run(&*prepared, "after").await?;
     let Some(mut is) = after.tests.clone() else { return Ok(unfinished(&after)) };
     let broken = |is: &Tests| -> Vec<String> {

@@ -12,6 +12,7 @@ pub mod fix;
 pub mod fix_type;
 pub mod input;
 pub mod integrity;
+pub mod llm;
 pub mod observe;
 pub mod outcome;
 pub mod pipeline;

@@ -1,5 +1,6 @@
 //! repair: the heart. Reproduce, repair, validate.
 
+pub mod answer;
 pub mod dependencies;
 pub mod mechanical;
 pub mod reproduce;

@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
+    config::ModelFlags,
     fix_type::FixType,
     input::{self, BadInput},
     pipeline::Request,
     plan::Overrides,
+    repair::ladder::Steps,
     sandbox,
 };
 
@@ -36,6 +38,8 @@ pub enum Command {
     Eval(EvalArgs),
     /// Say what a rule means, with an example and how it can be wrong; without one, list them all
     Explain(ExplainArgs),
+    /// Make the transcript of a run readable: what the model was asked, what it said, what came of it
+    Transcript(TranscriptArgs),
     /// Say what this machine can do, and what is missing
     Doctor(DoctorArgs),
 }
@@ -85,17 +89,19 @@ pub struct FixArgs {
     /// The enabled fix types
     #[arg(long, value_name = "TYPE", value_delimiter = ',')]
     pub fix_types: Vec<FixType>,
-    /// Also write fix.patch, outcome.json and report.md here
+    /// Also write fix.patch, outcome.json, report.md and transcript.jsonl here
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
-    /// Rules only, no model (the only way there is so far)
-    #[arg(long)]
-    pub rules_only: bool,
+    /// Go on with the run that wrote this transcript: what it paid for is not paid again
+    #[arg(long, value_name = "FILE")]
+    pub resume: Option<PathBuf>,
     #[command(flatten)]
     pub plan: PlanArgs,
+    #[command(flatten)]
+    pub model: ModelArgs,
     #[command(flatten)]
     pub sandbox: SandboxArgs,
 }
@@ -148,6 +154,8 @@ pub struct EvalArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub timeout: u64,
     #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
     pub sandbox: SandboxArgs,
 }
 
@@ -159,12 +167,22 @@ pub struct ExplainArgs {
     pub rule: Option<String>,
 }
 
+/// `transcript`
+#[derive(Debug, Args)]
+pub struct TranscriptArgs {
+    /// A transcript.jsonl; `-` for standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
 /// `doctor`
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     /// Also say what this repository configures
     #[arg(long, value_name = "DIR")]
     pub repo: Option<PathBuf>,
+    #[command(flatten)]
+    pub model: ModelArgs,
     #[command(flatten)]
     pub sandbox: SandboxArgs,
 }
@@ -202,6 +220,71 @@ pub struct PlanArgs {
     /// Limit on the whole run
     #[arg(long, value_name = "SECONDS")]
     pub deadline: Option<u64>,
+}
+
+/// The model, and the steps of the ladder.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Model (the key is read from DEEPSEEK_API_KEY)")]
+pub struct ModelArgs {
+    /// Rules only: no model is asked
+    #[arg(long, conflicts_with_all = ["no_rules", "model_url", "cassette"])]
+    pub rules_only: bool,
+    /// No rules: the model is asked at once
+    #[arg(long)]
+    pub no_rules: bool,
+    /// Not the one question: the dialogue with tools at once
+    #[arg(long)]
+    pub no_question: bool,
+    /// No dialogue with tools
+    #[arg(long)]
+    pub no_loop: bool,
+    /// The model [default: deepseek-flash]
+    #[arg(long = "model", value_name = "NAME", env = "DEEPSEEK_MODEL")]
+    pub model_name: Option<String>,
+    /// Any endpoint that speaks the OpenAI chat format [default: https://api.deepseek.com]
+    #[arg(long, value_name = "URL", env = "DEEPSEEK_BASE_URL")]
+    pub model_url: Option<String>,
+    /// What the run may cost, in dollars at the highest rate [default: 0.25]
+    #[arg(long, value_name = "N")]
+    pub max_cost_usd: Option<f64>,
+    /// Requests that the run may send [default: 60]
+    #[arg(long, value_name = "N")]
+    pub max_calls: Option<u32>,
+    /// Tokens that the run may use, in and out [default: 1000000]
+    #[arg(long, value_name = "N")]
+    pub max_tokens: Option<u64>,
+    /// Ask again what was asked before
+    #[arg(long)]
+    pub no_cache: bool,
+    /// A recording of the endpoint: replayed where the file exists, made where it does not
+    #[arg(long, value_name = "FILE")]
+    pub cassette: Option<PathBuf>,
+}
+
+impl ModelArgs {
+    /// The steps that are taken.
+    pub fn steps(&self) -> Steps {
+        let asks = !self.rules_only;
+        Steps { rules: !self.no_rules, question: asks && !self.no_question, dialogue: asks && !self.no_loop }
+    }
+
+    /// What is said of the model here and in the environment.
+    ///
+    /// # Errors
+    /// As [`SandboxArgs::cache`].
+    pub fn flags(&self, sandbox: &SandboxArgs) -> Result<ModelFlags, BadInput> {
+        let filled = |value: Option<String>| value.filter(|v| !v.trim().is_empty());
+        Ok(ModelFlags {
+            key: filled(std::env::var("DEEPSEEK_API_KEY").ok()).map(|key| key.trim().to_owned()),
+            url: filled(self.model_url.clone()),
+            name: filled(self.model_name.clone()),
+            max_cost_usd: self.max_cost_usd,
+            max_calls: self.max_calls,
+            max_tokens: self.max_tokens,
+            cache: if self.no_cache { None } else { Some(sandbox.cache()?.join("completions")) },
+            cassette: self.cassette.clone(),
+        })
+    }
 }
 
 /// The sandboxes.

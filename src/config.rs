@@ -6,7 +6,12 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{fix_type::FixType, input::BadInput, workspace::Tree};
+use crate::{
+    fix_type::FixType,
+    input::BadInput,
+    llm::options::{BudgetLimits, ModelOptions, Price},
+    workspace::Tree,
+};
 
 /// Where the file stands in a repository.
 pub const PATH: &str = ".github/test-repair.yml";
@@ -15,10 +20,22 @@ pub const PATH: &str = ".github/test-repair.yml";
 pub const TIMEOUT: u64 = 1200;
 
 /// Every key, for the error that names the nearest.
-const KEYS: &[&str] = &["deadline_seconds", "fix_types", "protected_paths", "timeout_seconds"];
+const KEYS: &[&str] = &[
+    "budget",
+    "concurrency",
+    "deadline_seconds",
+    "fix_types",
+    "model",
+    "protected_paths",
+    "redact",
+    "timeout_seconds",
+];
+
+/// So many causes are repaired side by side where nobody says another number.
+const CONCURRENCY: usize = 4;
 
 /// What a repository configures.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Only fixes of these types are proposed; all when it is left out.
@@ -29,6 +46,76 @@ pub struct Config {
     pub timeout_seconds: Option<u64>,
     /// Limit on the whole run.
     pub deadline_seconds: Option<u64>,
+    /// Which model, and how it is asked.
+    pub model: ModelConfig,
+    /// What a run may spend on the model.
+    pub budget: BudgetConfig,
+    /// Regular expressions of secrets, besides those that are known everywhere.
+    pub redact: Vec<String>,
+    /// Causes that are repaired side by side.
+    pub concurrency: Option<usize>,
+}
+
+/// `model:`. No address stands here: a repository must not say where the key is sent.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// `deepseek-flash`.
+    pub name: Option<String>,
+    /// `low`, `high`, `max`, or `none`.
+    pub effort: Option<String>,
+    /// Dollars per million tokens, for a model that the price list does not know.
+    pub price: Option<PriceConfig>,
+}
+
+/// `model.price:`, in dollars per million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct PriceConfig {
+    #[serde(default)]
+    pub cached: Option<f64>,
+    pub prompt: f64,
+    pub completion: f64,
+}
+
+/// `budget:`, for one run.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct BudgetConfig {
+    pub max_cost_usd: Option<f64>,
+    pub max_calls: Option<u32>,
+    pub max_tokens: Option<u64>,
+    pub max_seconds: Option<u64>,
+}
+
+/// What the command line and the environment say of the model.
+#[derive(Clone, Default)]
+pub struct ModelFlags {
+    /// `DEEPSEEK_API_KEY`. Never a flag: other processes can read those.
+    pub key: Option<String>,
+    /// `--model-url`, `DEEPSEEK_BASE_URL`.
+    pub url: Option<String>,
+    /// `--model`, `DEEPSEEK_MODEL`.
+    pub name: Option<String>,
+    /// `--max-cost-usd`.
+    pub max_cost_usd: Option<f64>,
+    /// `--max-calls`.
+    pub max_calls: Option<u32>,
+    /// `--max-tokens`.
+    pub max_tokens: Option<u64>,
+    /// Where completions are kept; `None` for `--no-cache`.
+    pub cache: Option<std::path::PathBuf>,
+    /// `--cassette`.
+    pub cassette: Option<std::path::PathBuf>,
+}
+
+impl std::fmt::Debug for ModelFlags {
+    /// Without the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ModelFlags").field("url", &self.url).field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl Config {
@@ -74,9 +161,47 @@ impl Config {
         flag.or(self.deadline_seconds).map(Duration::from_secs)
     }
 
+    /// Causes that are repaired side by side: the file, the default; never none.
+    pub fn concurrency(&self) -> usize {
+        self.concurrency.unwrap_or(CONCURRENCY).clamp(1, 32)
+    }
+
+    /// The model's options: the flag or the environment, the file, the default. `None` where DeepSeek itself is meant
+    /// and there is no key.
+    pub fn model(&self, flags: &ModelFlags) -> Option<ModelOptions> {
+        let default = ModelOptions::default();
+        if flags.key.is_none() && flags.url.is_none() && flags.cassette.is_none() {
+            return None;
+        }
+        let limits = BudgetLimits {
+            cost_usd: flags.max_cost_usd.or(self.budget.max_cost_usd).unwrap_or(default.limits.cost_usd),
+            tokens: flags.max_tokens.or(self.budget.max_tokens).unwrap_or(default.limits.tokens),
+            calls: flags.max_calls.or(self.budget.max_calls).unwrap_or(default.limits.calls),
+            wall: self.budget.max_seconds.map(Duration::from_secs),
+        };
+        let price = |p: PriceConfig| Price {
+            cached: p.cached.unwrap_or(p.prompt),
+            prompt: p.prompt,
+            completion: p.completion,
+        };
+        Some(ModelOptions {
+            base_url: flags.url.clone().unwrap_or(default.base_url.clone()),
+            key: flags.key.clone(),
+            model: flags.name.clone().or_else(|| self.model.name.clone()).unwrap_or(default.model.clone()),
+            effort: self.model.effort.clone(),
+            price: self.model.price.map(price),
+            limits,
+            cache: flags.cache.clone(),
+            cassette: flags.cassette.clone(),
+            ..default
+        })
+    }
+
     /// Each value and where it comes from, for `doctor`.
-    pub fn origins(&self) -> Vec<(&'static str, String, &'static str)> {
+    pub fn origins(&self, flags: &ModelFlags) -> Vec<(&'static str, String, &'static str)> {
         let from = |set: bool| if set { PATH } else { "default" };
+        let limits = BudgetLimits::default();
+        let model = |flag: bool, set: bool| if flag { "environment" } else { from(set) };
         let types = |types: &Vec<FixType>| types.iter().map(|t| t.word()).collect::<Vec<_>>().join(", ");
         vec![
             (
@@ -91,6 +216,43 @@ impl Config {
                 self.deadline_seconds.map_or_else(|| "none".to_owned(), |s| s.to_string()),
                 from(self.deadline_seconds.is_some()),
             ),
+            (
+                "model",
+                flags.name.clone().or_else(|| self.model.name.clone()).unwrap_or(ModelOptions::default().model),
+                model(flags.name.is_some(), self.model.name.is_some()),
+            ),
+            (
+                "model endpoint",
+                flags.url.clone().unwrap_or(ModelOptions::default().base_url),
+                model(flags.url.is_some(), false),
+            ),
+            (
+                "model key",
+                if flags.key.is_some() { "set" } else { "not set: rules and diagnosis only" }.to_owned(),
+                model(flags.key.is_some(), false),
+            ),
+            (
+                "budget.max_cost_usd",
+                self.budget.max_cost_usd.unwrap_or(limits.cost_usd).to_string(),
+                from(self.budget.max_cost_usd.is_some()),
+            ),
+            (
+                "budget.max_calls",
+                self.budget.max_calls.unwrap_or(limits.calls).to_string(),
+                from(self.budget.max_calls.is_some()),
+            ),
+            (
+                "budget.max_tokens",
+                self.budget.max_tokens.unwrap_or(limits.tokens).to_string(),
+                from(self.budget.max_tokens.is_some()),
+            ),
+            (
+                "budget.max_seconds",
+                self.budget.max_seconds.map_or_else(|| "none".to_owned(), |s| s.to_string()),
+                from(self.budget.max_seconds.is_some()),
+            ),
+            ("concurrency", self.concurrency().to_string(), from(self.concurrency.is_some())),
+            ("redact", format!("{} of its own", self.redact.len()), from(!self.redact.is_empty())),
         ]
     }
 }
@@ -123,6 +285,19 @@ mod tests {
         assert_eq!(config.fix_types, Some(vec![FixType::Quality, FixType::Import]));
         assert_eq!(Config::parse("# nothing\n").unwrap(), Config::default());
         assert!(Config::parse("fix_types: [magic]\n").is_err());
+    }
+
+    #[test]
+    fn without_a_key_there_is_no_model_and_a_flag_wins_over_the_file() {
+        let config = Config::parse("model: {name: deepseek-v4-pro}\nbudget: {max_calls: 3, max_cost_usd: 0.5}\n").unwrap();
+        assert!(config.model(&ModelFlags::default()).is_none());
+        let flags = ModelFlags { key: Some("k".to_owned()), max_calls: Some(7), ..ModelFlags::default() };
+        let options = config.model(&flags).unwrap();
+        assert_eq!((options.model.as_str(), options.limits.calls), ("deepseek-v4-pro", 7));
+        assert_eq!(options.limits.cost_usd, 0.5);
+        assert!(!format!("{flags:?}{options:?}").contains("\"k\""));
+        // A repository must not say where the key is sent.
+        assert!(Config::parse("model: {url: 'https://evil.example'}\n").is_err());
     }
 
     proptest! {

@@ -60,7 +60,7 @@ pub async fn doctor(args: &DoctorArgs) -> Result<u8> {
     if let Some(repository) = &args.repo {
         let mut table = Table::new(&["configuration", "value", "from"]);
         let config = Config::of(&input::read_repository(repository)?)?;
-        for (name, value, origin) in config.origins() {
+        for (name, value, origin) in config.origins(&args.model.flags(&args.sandbox)?) {
             table.row(vec![name.to_owned(), value, origin.to_owned()]);
         }
         report::print(&format!("\n{}", table.render(0)));

@@ -19,13 +19,16 @@ use tokio::sync::Semaphore;
 
 use crate::{
     cli::{self, EvalArgs, Format},
-    fix::{self, FixOptions},
+    config::ModelFlags,
+    fix::{self, FixOptions, TranscriptFile},
     input::BadInput,
+    llm::Usage,
     outcome::{Outcome, Repair, TargetReport, Verdict, Verification},
     pipeline::Request,
     plan::Overrides,
     progress::Progress,
     redact::shown_line,
+    repair::ladder::Steps,
     report::{self, Table},
     scratch::Scratch,
     verify::{self, VerifyOptions},
@@ -56,6 +59,12 @@ struct Scored {
     tests_reproduced: Option<(usize, usize)>,
     files: Vec<String>,
     seconds: f64,
+    /// Of those, the seconds that the model took.
+    #[serde(default)]
+    model_seconds: f64,
+    /// What the model cost.
+    #[serde(default)]
+    usage: Usage,
     /// The first reason why it is not better.
     why: String,
 }
@@ -173,6 +182,8 @@ struct Setting {
     cache: PathBuf,
     no_isolation: bool,
     launcher: PathBuf,
+    steps: Steps,
+    model: ModelFlags,
 }
 
 impl Setting {
@@ -184,7 +195,18 @@ impl Setting {
             cache: args.sandbox.cache()?,
             no_isolation: args.sandbox.no_isolation,
             launcher: cli::launcher()?,
+            steps: args.model.steps(),
+            model: args.model.flags(&args.sandbox)?,
         })
+    }
+
+    /// Of one case: its transcript lies beside its outcome.
+    fn options(&self, case: &str) -> FixOptions {
+        let transcript = match &self.out {
+            Some(out) => TranscriptFile::New(out.join(case).join("transcript.jsonl")),
+            None => TranscriptFile::Kept(self.cache.join("transcripts")),
+        };
+        FixOptions { fix_types: Vec::new(), steps: self.steps, model: self.model.clone(), transcript }
     }
 }
 
@@ -204,6 +226,8 @@ async fn one(directory: &Path, setting: &Setting) -> Scored {
         tests_reproduced: None,
         files: Vec::new(),
         seconds: 0.0,
+        model_seconds: 0.0,
+        usage: Usage::default(),
         why: String::new(),
     };
     if let Err(error) = replay(directory, setting, &case, &mut scored).await {
@@ -241,12 +265,14 @@ async fn replay(directory: &Path, setting: &Setting, case: &Case, scored: &mut S
         (report::json_line(&verification), Vec::new())
     } else {
         let mut repair = Repair::new();
-        fix::fix(&request, &FixOptions::default(), &progress, &mut repair).await?;
+        fix::fix(&request, &setting.options(&scored.case), &progress, &mut repair).await?;
         repair.timings = progress.timings();
         scored.ended = word(&repair.outcome);
         scored.score(case, &repair.learned.targets);
         scored.files = repair.fix.iter().flat_map(|f| f.files.clone()).collect();
         scored.why = why(&repair);
+        scored.usage = repair.usage;
+        scored.model_seconds = repair.timings.iter().filter(|t| t.stage == "model").map(|t| t.seconds).sum();
         (report::json_line(&repair), repair.patch)
     };
     if let Some(out) = &setting.out {
@@ -291,7 +317,13 @@ fn word(value: &impl Serialize) -> String {
 }
 
 fn table(scored: &[Scored]) -> String {
-    let mut table = Table::new(&["case", "category", "reproduced", "ended", "seconds", "files, or why not"]);
+    let asked = scored.iter().any(|s| s.usage.calls > 0);
+    let mut head = vec!["case", "category", "reproduced", "ended", "seconds"];
+    if asked {
+        head.extend(["model s", "calls", "tokens in", "cached", "out", "dollars"]);
+    }
+    head.push("files, or why not");
+    let mut table = Table::new(&head);
     for case in scored {
         let ended = match case.ended.as_str() {
             "fixed" | "proven" => style(&case.ended).green(),
@@ -305,14 +337,21 @@ fn table(scored: &[Scored]) -> String {
         };
         let last =
             if case.files.is_empty() { shown_line(&case.why, 90) } else { shown_line(&case.files.join(", "), 400) };
-        table.row(vec![
+        let mut row = vec![
             shown_line(&case.case, 100),
             shown_line(&case.category, 40),
             reproduced,
             ended.to_string(),
             format!("{:.0}", case.seconds),
-            last,
-        ]);
+        ];
+        if asked {
+            let Usage { calls, prompt_tokens, cached_tokens, completion_tokens, cost_usd } = case.usage;
+            row.extend([format!("{:.0}", case.model_seconds), calls.to_string()]);
+            row.extend([prompt_tokens, cached_tokens, completion_tokens].map(|n| n.to_string()));
+            row.push(format!("{cost_usd:.5}"));
+        }
+        row.push(last);
+        table.row(row);
     }
     let count = |word: &str| scored.iter().filter(|s| s.ended == word).count();
     let mut words: Vec<&str> = scored.iter().map(|s| s.ended.as_str()).collect();
@@ -320,7 +359,35 @@ fn table(scored: &[Scored]) -> String {
     words.dedup();
     let sums: Vec<String> = words.iter().map(|w| format!("{} {w}", count(w))).collect();
     let reproduced = scored.iter().filter(|s| s.reproduced).count();
-    format!("{}\n{reproduced} of {} reproduced; {}\n", table.render(0), scored.len(), sums.join(", "))
+    let mut text = format!("{}\n{reproduced} of {} reproduced; {}\n", table.render(0), scored.len(), sums.join(", "));
+    if asked {
+        text.push_str(&costs(scored));
+    }
+    text
+}
+
+/// What the model cost, in all and at the median of the cases that asked it.
+fn costs(scored: &[Scored]) -> String {
+    let asked: Vec<&Scored> = scored.iter().filter(|s| s.usage.calls > 0).collect();
+    let median = |of: &dyn Fn(&Scored) -> f64| {
+        let mut values: Vec<f64> = asked.iter().map(|s| of(s)).collect();
+        values.sort_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+    };
+    let mut all = Usage::default();
+    asked.iter().for_each(|s| all += s.usage);
+    format!(
+        "the model was asked in {} case(s): {} calls, ${:.4}; at the median {} call(s), {:.0} prompt tokens of which {:.0} uncached, {:.0} completion tokens, ${:.5}\n",
+        asked.len(),
+        all.calls,
+        all.cost_usd,
+        median(&|s| f64::from(s.usage.calls)),
+        median(&|s| s.usage.prompt_tokens as f64),
+        median(&|s| (s.usage.prompt_tokens - s.usage.cached_tokens) as f64),
+        median(&|s| s.usage.completion_tokens as f64),
+        median(&|s| s.usage.cost_usd),
+    )
 }
 
 #[cfg(test)]

@@ -1,15 +1,23 @@
 //! fix: a repository and a failing log in; a proven patch out, or the diagnosis.
 
+use std::sync::Mutex;
+
 use anyhow::Result;
 
 use crate::{
+    cli::FixArgs,
+    input::BadInput,
+    llm::LlmError,
+    mind::{Mind, TranscriptFile},
+    config::ModelFlags,
     fix_type::FixType,
     outcome::{Attempt, Diagnosis, FixReport, Outcome, Repair},
     pipeline::{self, Request, Stop},
     progress::Progress,
+    registry::Registry,
     repair::{
-        Validation,
-        mechanical::{self, Rejected, Task, Told},
+        Rejected, Task, Told, Validation,
+        ladder::{self, Ended, Found, Steps},
     },
     sandbox::SandboxError,
 };
@@ -19,6 +27,28 @@ use crate::{
 pub struct FixOptions {
     /// `--fix-types`: the enabled fix types; empty for what the repository configures.
     pub fix_types: Vec<FixType>,
+    /// The steps of the ladder.
+    pub steps: Steps,
+    /// The model.
+    pub model: ModelFlags,
+    /// Where the transcript goes.
+    pub transcript: TranscriptFile,
+}
+
+impl FixOptions {
+    /// What the command line says.
+    ///
+    /// # Errors
+    /// [`crate::input::BadInput`] for a sandbox that this version has not.
+    pub fn of(args: &FixArgs) -> Result<FixOptions> {
+        let transcript = match (&args.resume, &args.out) {
+            (Some(file), _) => TranscriptFile::Resumed(file.clone()),
+            (None, Some(out)) => TranscriptFile::New(out.join("transcript.jsonl")),
+            (None, None) => TranscriptFile::Kept(args.sandbox.cache()?.join("transcripts")),
+        };
+        let (steps, model) = (args.model.steps(), args.model.flags(&args.sandbox)?);
+        Ok(FixOptions { fix_types: args.fix_types.clone(), steps, model, transcript })
+    }
 }
 
 /// Repairs. What is learned is in `repair` at any moment, so that an interrupted run keeps it.
@@ -27,7 +57,39 @@ pub struct FixOptions {
 /// [`crate::input::BadInput`] for what can't be used; everything else is unexpected.
 pub async fn fix(request: &Request, options: &FixOptions, progress: &Progress, repair: &mut Repair) -> Result<()> {
     let given = pipeline::read(request, progress, &mut repair.learned)?;
-    let reproduced = match pipeline::reproduced(request, &given, progress, &mut repair.learned).await? {
+    // What can't be used is said before anything runs.
+    let mind = match options.steps.asks_nobody() {
+        true => None,
+        false => Mind::of(&options.model, &options.transcript, &given, progress)?,
+    };
+    let account = Account { mind, repair };
+    repaired(request, options, &given, account.mind.as_ref(), progress, account.repair).await
+}
+
+/// Enters what was spent into the report when the run ends, however it ends.
+struct Account<'a> {
+    mind: Option<Mind>,
+    repair: &'a mut Repair,
+}
+
+impl Drop for Account<'_> {
+    fn drop(&mut self) {
+        let Some(mind) = &self.mind else { return };
+        self.repair.usage = mind.usage();
+        let notes = mind.end(self.repair.outcome.words());
+        self.repair.learned.notes.extend(notes);
+    }
+}
+
+async fn repaired(
+    request: &Request,
+    options: &FixOptions,
+    given: &Given,
+    mind: Option<&Mind>,
+    progress: &Progress,
+    repair: &mut Repair,
+) -> Result<()> {
+    let reproduced = match pipeline::reproduced(request, given, progress, &mut repair.learned).await? {
         Ok(reproduced) => reproduced,
         Err(stop) => {
             repair.outcome = match stop {
@@ -40,63 +102,93 @@ pub async fn fix(request: &Request, options: &FixOptions, progress: &Progress, r
         }
     };
     let baselines = &reproduced.baselines;
-    let unseen = pipeline::not_reproduced(&given, baselines);
+    let unseen = pipeline::not_reproduced(given, baselines);
     repair.validation.not_checked.clone_from(&unseen);
     let configured = given.config.fix_types.clone().unwrap_or_else(|| FixType::ALL.to_vec());
+    let registry = Registry::from_env()?;
     let task = Task {
+        sandbox: &reproduced.sandbox,
         tree: &given.tree,
         baselines,
         logs: &given.failing(),
         protected: &given.config.protected_paths,
         enabled: if options.fix_types.is_empty() { &configured } else { &options.fix_types },
+        registry: &registry,
+        progress,
     };
-    let mut tell = |told| match told {
-        Told::Note(note) => repair.learned.notes.push(note),
-        Told::Rejected(rejected) => {
-            repair.attempts.push(attempt(&rejected));
-            repair.validation = with_unseen(rejected.validation, &unseen);
+    let known = Mutex::new(repair);
+    let tell = |told| {
+        let Ok(mut repair) = known.lock() else { return };
+        match told {
+            Told::Note(note) => repair.learned.notes.push(note),
+            Told::Diagnosed(answer) => {
+                let place = repair.learned.diagnosis.as_ref().and_then(|d| d.place.clone());
+                repair.learned.diagnosis = Some(Diagnosis::by_model(&answer, place));
+            }
+            Told::Rejected(rejected) => {
+                repair.attempts.push(attempt(&rejected));
+                repair.validation = with_unseen(rejected.validation, &unseen);
+            }
         }
     };
-    let result = match mechanical::repair(&reproduced.sandbox, task, progress, &mut tell).await {
+    let asker = mind.map(|mind| mind.asker(given.config.concurrency()));
+    let ended = ladder::climb(&task, options.steps, asker, &tell).await;
+    let Ok(repair) = known.into_inner() else { anyhow::bail!("a step of the repair panicked") };
+    match ended {
         Err(SandboxError::Lost(why)) => {
             repair.learned.notes.push(format!("the sandbox was lost: {why}"));
             repair.outcome = Outcome::Infrastructure;
-            return Ok(());
         }
-        other => other?,
-    };
-    let Some((fix, applied)) = result else {
-        repair.outcome = Outcome::NoFixFound;
-        return Ok(());
-    };
-    let Some(first) = applied.first() else {
-        repair.outcome = Outcome::NoFixFound;
-        return Ok(());
-    };
-    let join = |texts: Vec<&str>| {
-        let mut unique: Vec<&str> = Vec::new();
-        texts.into_iter().for_each(|t| {
-            if !unique.contains(&t) {
-                unique.push(t)
+        Err(error) => return Err(error.into()),
+        Ok(Ended::Nothing) => {
+            if mind.is_none() && !options.steps.asks_nobody() {
+                repair.learned.notes.push(NO_MODEL.to_owned());
             }
-        });
-        unique.join(" ")
-    };
+            repair.outcome = Outcome::NoFixFound;
+        }
+        Ok(Ended::Stopped(error)) => repair.outcome = stopped(error, &mut repair.learned.notes)?,
+        Ok(Ended::Found(found)) => take(repair, *found, &unseen)?,
+    }
+    Ok(())
+}
+
+/// What a run without a model says.
+const NO_MODEL: &str = "no model was asked: DEEPSEEK_API_KEY is not set (or name an endpoint with --model-url), so only \
+                        rules were tried";
+
+/// How a run ends that the model can't go on with.
+fn stopped(error: LlmError, notes: &mut Vec<String>) -> Result<Outcome> {
+    match error {
+        LlmError::Options(why) | LlmError::Cassette(why) => Err(BadInput(why).into()),
+        LlmError::Record(_) => Err(error.into()),
+        LlmError::BudgetSpent(_) => {
+            notes.push(error.to_string());
+            Ok(Outcome::BudgetSpent)
+        }
+        LlmError::Refused { .. } | LlmError::Unavailable(_) => {
+            notes.push(error.to_string());
+            Ok(Outcome::NoFixFound)
+        }
+    }
+}
+
+fn take(repair: &mut Repair, found: Found, unseen: &[String]) -> Result<()> {
+    let Found { fix, tier, fix_type, description, impact } = found;
     repair.patch = fix.change().diff()?;
     repair.change = Some(fix.change().clone());
-    if let Some(diagnosis) = &mut repair.learned.diagnosis {
-        *diagnosis = Diagnosis { fix_type: Some(first.fix_type.word()), confidence: "high", ..diagnosis.clone() };
+    if let Some(diagnosis) = repair.learned.diagnosis.as_mut().filter(|_| tier == "rule") {
+        *diagnosis = Diagnosis { fix_type: Some(fix_type.word()), confidence: "high", ..diagnosis.clone() };
     }
     repair.fix = Some(FixReport {
-        tier: "rule",
-        fix_type: first.fix_type.word(),
-        description: join(applied.iter().map(|a| a.description.as_str()).collect()),
-        impact: join(applied.iter().map(|a| a.impact.as_str()).collect()),
+        tier,
+        fix_type: fix_type.word(),
+        description,
+        impact,
         files: fix.change().files.keys().cloned().collect(),
         diff: String::from_utf8_lossy(&repair.patch).into_owned(),
         flags: fix.flags().to_vec(),
     });
-    repair.validation = with_unseen(fix.validation().clone(), &unseen);
+    repair.validation = with_unseen(fix.validation().clone(), unseen);
     repair.outcome = if fix.flags().is_empty() { Outcome::Fixed } else { Outcome::Flagged };
     Ok(())
 }
@@ -109,10 +201,10 @@ fn with_unseen(mut validation: Validation, unseen: &[String]) -> Validation {
 fn attempt(rejected: &Rejected) -> Attempt {
     let diff = rejected.change.diff().unwrap_or_else(|error| format!("{error:#}").into_bytes());
     Attempt {
-        tier: "rule",
-        description: rejected.applied.iter().map(|a| a.description.as_str()).collect::<Vec<_>>().join(" "),
+        tier: rejected.tier,
+        description: rejected.description.clone(),
         diff: String::from_utf8_lossy(&diff).into_owned(),
-        verdict: if rejected.refused { "refused" } else { "failed" },
+        verdict: rejected.verdict,
         reasons: rejected.reasons.clone(),
     }
 }

@@ -49,6 +49,27 @@ pub fn read_log(path: &Path) -> Result<Vec<JobLog>, BadInput> {
     read_stream(&name, file)
 }
 
+/// No transcript is longer.
+const LARGEST_TRANSCRIPT: u64 = 256 << 20;
+
+/// Reads a transcript, or standard input for `-`.
+///
+/// # Errors
+/// [`BadInput`] when it is missing, unreadable or too long.
+pub fn read_transcript(path: &Path) -> Result<String, BadInput> {
+    let bad = |why: String| BadInput(format!("the transcript {} cannot be read: {why}", path.display()));
+    let source: Box<dyn Read> = match path == Path::new("-") {
+        true => Box::new(io::stdin().lock()),
+        false => Box::new(File::open(path).map_err(|e| bad(e.to_string()))?),
+    };
+    let mut bytes = Vec::new();
+    source.take(LARGEST_TRANSCRIPT + 1).read_to_end(&mut bytes).map_err(|e| bad(e.to_string()))?;
+    if bytes.len() as u64 > LARGEST_TRANSCRIPT {
+        return Err(bad(format!("it is longer than {} MiB", LARGEST_TRANSCRIPT >> 20)));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// Reads the job logs of a run's archive: `N_job.txt` at its top (facts of the layout: cli/cli, pkg/cmd/run/view). Nothing
 /// is written anywhere, so no name in it can do harm.
 fn read_archive(name: &str, file: File) -> Result<Vec<JobLog>, BadInput> {

@@ -50,6 +50,10 @@ async fn run(command: Command) -> Result<u8> {
         Command::Verify(args) => verify(&args).await,
         Command::Eval(args) => eval::eval(&args).await,
         Command::Explain(args) => Ok(explain::explain(args.rule.as_deref())?),
+        Command::Transcript(args) => {
+            report::print(&report::transcript(&input::read_transcript(&args.file)?)?);
+            Ok(0)
+        }
         Command::Doctor(args) => doctor::doctor(&args).await,
     }
 }
@@ -104,7 +108,7 @@ async fn until(deadline: Option<Duration>, work: impl Future<Output = Result<()>
 
 async fn fix(args: &FixArgs) -> Result<u8> {
     let request = args.given.request(&args.plan, &args.sandbox)?;
-    let options = FixOptions { fix_types: args.fix_types.clone() };
+    let options = FixOptions::of(args)?;
     let progress = report::watch();
     let mut repair = Repair::new();
     match until(deadline(&args.plan, &args.given)?, fix::fix(&request, &options, &progress, &mut repair)).await {

@@ -5,10 +5,12 @@ use serde::Serialize;
 use crate::{
     detect::Failure,
     integrity::Finding,
+    llm::Usage,
     plan::{Check, Skipped},
     progress::Timing,
     repair::{
         Baseline,
+        answer::Answer,
         validate::{CheckResult, Collected, Validation},
     },
     sandbox::{Posture, describe},
@@ -56,7 +58,7 @@ impl Outcome {
             Outcome::NotReproduced => "not reproduced",
             Outcome::Infrastructure => "not the code's fault: infrastructure",
             Outcome::Flaky => "not the code's fault: flaky",
-            Outcome::BudgetSpent => "deadline spent",
+            Outcome::BudgetSpent => "budget or deadline spent",
             Outcome::Skipped => "skipped",
             Outcome::NothingDetected => "nothing detected",
             Outcome::Interrupted => "interrupted",
@@ -121,11 +123,29 @@ pub struct Diagnosis {
     pub root_cause: String,
     /// What kind of fix it takes.
     pub fix_type: Option<&'static str>,
-    /// `high` where a rule recognised it, `low` where only the log speaks.
+    /// `high` where a rule recognised it, `low` where only the log speaks; else what the model says.
     pub confidence: &'static str,
+    /// Whether the code or the test is wrong, where a model says it.
+    pub fault: Option<&'static str>,
+    /// What the repair means to the project, where a model says it.
+    pub impact: Option<String>,
     /// Where to look first: `file:line`.
     #[serde(rename = "where")]
     pub place: Option<String>,
+}
+
+impl Diagnosis {
+    /// What a model says, and where the log says to look first.
+    pub fn by_model(answer: &Answer, place: Option<String>) -> Diagnosis {
+        Diagnosis {
+            root_cause: answer.root_cause.clone(),
+            fix_type: Some(answer.fix_type.word()),
+            confidence: answer.confidence.word(),
+            fault: Some(answer.fault.word()),
+            impact: Some(answer.impact.clone()).filter(|impact| !impact.is_empty()),
+            place,
+        }
+    }
 }
 
 /// How the job was rebuilt.
@@ -180,7 +200,7 @@ pub struct TargetReport {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub struct FixReport {
-    /// `rule`, later `model`.
+    /// `rule`, or `model` where a model made any of it.
     pub tier: &'static str,
     pub fix_type: &'static str,
     pub description: String,
@@ -198,20 +218,9 @@ pub struct Attempt {
     pub tier: &'static str,
     pub description: String,
     pub diff: String,
-    /// `refused` or `failed`.
+    /// `refused`, `failed`, or `unusable` for an answer that is no change at all.
     pub verdict: &'static str,
     pub reasons: Vec<String>,
-}
-
-/// What the model cost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-#[allow(missing_docs)]
-pub struct Usage {
-    pub calls: u32,
-    pub prompt_tokens: u64,
-    pub cached_tokens: u64,
-    pub completion_tokens: u64,
-    pub cost_usd: f64,
 }
 
 /// What the pipeline learns on its way. The doors' reports own it, so that an interrupted run keeps it.

@@ -17,10 +17,12 @@ pub enum Event<'a> {
         /// What exactly.
         detail: &'a str,
     },
-    /// The stage that began last ends.
+    /// A stage ends; others may be under way beside it.
     End {
         /// Its name again.
         stage: &'static str,
+        /// What it was exactly, again.
+        begun: &'a str,
         /// What came of it.
         detail: &'a str,
         /// How long it took.
@@ -92,7 +94,7 @@ impl Stage {
             return;
         }
         let seconds = self.since.elapsed().as_secs_f64();
-        (self.progress.watcher)(&Event::End { stage: self.stage, detail, seconds });
+        (self.progress.watcher)(&Event::End { stage: self.stage, begun: &self.detail, detail, seconds });
         if let Ok(mut timings) = self.progress.timings.lock() {
             timings.push(Timing { stage: self.stage, detail: self.detail.clone(), seconds });
         }

@@ -12,7 +12,7 @@ use crate::{
     pipeline::{self, Request, Stop},
     progress::Progress,
     registry::Registry,
-    repair::{Judgement, Validation, dependencies, mechanical, validate, validate::refused},
+    repair::{Judgement, Validation, dependencies, trial, validate, validate::refused},
     sandbox::SandboxError,
 };
 
@@ -72,7 +72,7 @@ pub async fn verify(
     // whatever its check would say.
     let stage = progress.begin("integrity", format!("{} changed file(s)", change.files.len()));
     let logs = given.failing();
-    let mut findings = mechanical::judge(tree, &change, &logs, options.declared, &given.config.protected_paths);
+    let mut findings = trial::statically(tree, &change, &logs, options.declared, &given.config.protected_paths);
     if !refused(&findings) {
         if let Some((path, _)) = change.files.iter().find(|(_, file)| file.symlink && file.after.is_some()) {
             let why = format!("the patch writes the symbolic link {path}: what lies behind it cannot be judged");

@@ -14,6 +14,17 @@ pub enum Confidence {
     High,
 }
 
+impl Confidence {
+    /// The outside's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Confidence::Low => "low",
+            Confidence::Medium => "medium",
+            Confidence::High => "high",
+        }
+    }
+}
+
 /// What is wrong: the code, or the test that judges it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -21,6 +32,16 @@ pub enum Confidence {
 pub enum Fault {
     Code,
     Test,
+}
+
+impl Fault {
+    /// The outside's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Fault::Code => "code",
+            Fault::Test => "test",
+        }
+    }
 }
 
 /// One edit of one file, by its repository-relative path.

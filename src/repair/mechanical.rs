@@ -5,76 +5,49 @@ use std::{collections::BTreeSet, path::Path};
 use super::{
     reproduce::Baseline,
     rules::{self, Applied, RuleContext},
-    validate::{Judgement, ValidatedFix, Validation, refused, validate},
+    trial::{Rejected, Task, Told},
+    validate::ValidatedFix,
 };
 use crate::{
-    detect::{Failure, JobLog, Key},
-    fix_type::FixType,
-    integrity,
-    progress::Progress,
-    registry::Registry,
-    sandbox::{Finished, Limits, Network, Prepared, Sandbox, SandboxError},
-    workspace::{Change, Tree},
+    detect::Failure,
+    sandbox::{Finished, Limits, Network, Prepared, SandboxError},
+    workspace::Change,
 };
 
 /// One failure may hide the next (a missing module behind a missing module): so many are followed.
 const ROUNDS: usize = 5;
 
-/// A repair that did not pass.
-#[derive(Debug, Clone)]
-pub struct Rejected {
-    /// What it was.
-    pub applied: Vec<Applied>,
-    /// The change.
-    pub change: Change,
-    /// Was it refused, or did it fail?
-    pub refused: bool,
-    /// What was seen.
-    pub validation: Validation,
-    /// Why.
-    pub reasons: Vec<String>,
-}
-
-/// What is told as it happens, so that an interrupted run keeps it.
+/// What the rules came to.
 #[derive(Debug)]
-pub enum Told {
-    /// Why a rule that nearly applied did not.
-    Note(String),
-    /// What did not pass.
-    Rejected(Box<Rejected>),
+pub enum Repaired {
+    /// It passed.
+    Fixed(Box<ValidatedFix>, Vec<Applied>),
+    /// It did not; what the rules did is kept where it helped.
+    Partly {
+        /// To go on with; empty where no rule helped.
+        change: Change,
+        /// What was done.
+        applied: Vec<Applied>,
+        /// What still fails, by baseline.
+        remaining: Vec<Vec<Failure>>,
+    },
 }
 
-/// What is to be repaired.
-#[derive(Clone, Copy)]
-pub struct Task<'a> {
-    /// The tree before any change.
-    pub tree: &'a Tree,
-    /// What was reproduced.
-    pub baselines: &'a [Baseline],
-    /// The logs that show a failure.
-    pub logs: &'a [&'a JobLog],
-    /// Paths that no change may touch.
-    pub protected: &'a [String],
-    /// The types whose rules are applied.
-    pub enabled: &'a [FixType],
-}
-
-/// Applies the rules to what was reproduced, and validates the result: the fix and what was done, where it passed.
+/// Applies the rules to what was reproduced, and validates the result.
 ///
 /// # Errors
 /// When the sandbox fails.
 pub async fn repair(
-    sandbox: &dyn Sandbox,
-    task: Task<'_>,
-    progress: &Progress,
-    tell: &mut (dyn FnMut(Told) + Send),
-) -> Result<Option<(Box<ValidatedFix>, Vec<Applied>)>, SandboxError> {
-    let Task { tree, baselines, logs, .. } = task;
-    let registry = Registry::from_env().map_err(|e| SandboxError::Other(e.into()))?;
+    task: &Task<'_>,
+    tell: &(dyn Fn(Told) + Send + Sync),
+) -> Result<Repaired, SandboxError> {
+    let Task { sandbox, tree, baselines, progress, .. } = *task;
     let mut change = Change::default();
     let mut applied: Vec<Applied> = Vec::new();
     let mut noted = BTreeSet::new();
-    let mut remaining: Vec<Vec<Failure>> = baselines.iter().map(|b| b.to_repair()).collect();
+    let all: Vec<Vec<Failure>> = baselines.iter().map(|b| b.to_repair()).collect();
+    let mut remaining = all.clone();
+    let mut best = (Change::default(), Vec::new(), all.clone());
     for _ in 0..ROUNDS {
         let before = change.clone();
         for (baseline, failures) in baselines.iter().zip(&remaining) {
@@ -100,7 +73,7 @@ pub async fn repair(
                 install: &all_installs(baseline),
                 installed: prepared.installed(),
                 workdir: &baseline.recipe().directory,
-                registry: &registry,
+                registry: task.registry,
                 enabled: task.enabled,
             };
             let repaired = rules::repair(&context).await.map_err(SandboxError::Other)?;
@@ -119,62 +92,41 @@ pub async fn repair(
         if change == before {
             break;
         }
-        let findings = judge(tree, &change, logs, None, task.protected);
-        let judgement = if refused(&findings) {
-            // It is refused whatever its check would say.
-            Judgement::Refused { validation: Validation { findings, ..Validation::default() }, remaining: Vec::new() }
-        } else {
-            validate(sandbox, tree, baselines, &change, findings, progress).await?
+        let judgement = task.judge(&change, None).await?;
+        let rejected = match Rejected::of("rule", describe(&applied), change.clone(), judgement) {
+            Ok(fix) => return Ok(Repaired::Fixed(fix, applied)),
+            Err(rejected) => rejected,
         };
-        let (refused, validation, reasons, left) = match judgement {
-            Judgement::Validated(fix) => return Ok(Some((fix, applied))),
-            Judgement::Refused { validation, remaining } => {
-                let reasons = validation.findings.iter().map(|f| format!("{}: {}", f.rule, f.message)).collect();
-                (true, validation, reasons, remaining)
-            }
-            Judgement::Failed { validation, reasons, remaining } => (false, validation, reasons, remaining),
-        };
-        let (applied, change) = (applied.clone(), change.clone());
-        tell(Told::Rejected(Box::new(Rejected { applied, change, refused, validation, reasons })));
-        remaining = left;
+        remaining.clone_from(&rejected.remaining);
+        if rejected.verdict == "failed" && helped(&all, &remaining) {
+            best = (change.clone(), applied.clone(), remaining.clone());
+        }
+        tell(Told::Rejected(rejected));
         if remaining.iter().all(Vec::is_empty) {
             break;
         }
     }
-    Ok(None)
+    let (change, applied, remaining) = best;
+    Ok(Repaired::Partly { change, applied, remaining })
 }
 
-/// What the static judge says of a change, knowing what the failing jobs reported.
-pub fn judge(
-    tree: &Tree,
-    change: &Change,
-    logs: &[&JobLog],
-    declared: Option<FixType>,
-    protected: &[String],
-) -> Vec<integrity::Finding> {
-    let mut reported = Vec::new();
-    for log in logs {
-        let installed: Vec<&(String, String)> = log.steps.iter().flat_map(|step| &step.installed).collect();
-        for failure in &log.failures {
-            let version = installed.iter().rev().find(|(name, _)| *name == failure.tool).map(|(_, v)| v.clone());
-            let code = match &failure.key {
-                Key::Finding { rule, .. } => Some(rule.clone()),
-                _ => None,
-            };
-            reported.push(integrity::Reported {
-                tool: failure.tool.clone(),
-                tool_version: version,
-                file: failure.file.clone(),
-                line: failure.line,
-                code,
-                fixable_by_tool: None,
-            });
+/// What was done, in a sentence each.
+pub fn describe(applied: &[Applied]) -> String {
+    let mut unique: Vec<&str> = Vec::new();
+    for Applied { description, .. } in applied {
+        if !unique.contains(&description.as_str()) {
+            unique.push(description);
         }
     }
-    let category = logs.iter().find_map(|log| log.category).and_then(|c| serde_json::to_value(c).ok());
-    let category = category.as_ref().and_then(|c| c.as_str());
-    let judged = integrity::Judged { change, before: tree, reported: &reported, declared, category, protected };
-    integrity::judge(&judged)
+    unique.join(" ")
+}
+
+/// Is something that failed gone, and can it be seen what is left?
+fn helped(before: &[Vec<Failure>], after: &[Vec<Failure>]) -> bool {
+    let left = |index: usize, failure: &Failure| after[index].iter().any(|f| f.key == failure.key);
+    before.len() == after.len()
+        && after.iter().any(|failures| !failures.is_empty())
+        && before.iter().enumerate().any(|(index, failures)| failures.iter().any(|f| !left(index, f)))
 }
 
 fn all_installs(baseline: &Baseline) -> Vec<String> {
@@ -194,15 +146,5 @@ impl rules::Workspace for Workspace<'_> {
 
     async fn run(&self, script: &str) -> anyhow::Result<Finished> {
         Ok(self.prepared.run(script, Network::None, Limits::default()).await?.finished)
-    }
-}
-
-impl integrity::TreeRead for Tree {
-    fn read(&self, path: &str) -> Option<Vec<u8>> {
-        Tree::read(self, path)
-    }
-
-    fn paths(&self) -> Vec<String> {
-        Tree::paths(self)
     }
 }

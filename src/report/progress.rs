@@ -1,12 +1,13 @@
 //! Progress on standard error: a live line with the time on a terminal, plain lines elsewhere.
 
 use std::{
+    collections::HashMap,
     io::{IsTerminal as _, Write as _},
     sync::Mutex,
     time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::{
     progress::{Event, Progress},
@@ -19,39 +20,38 @@ pub fn watch() -> Progress {
 }
 
 fn live() -> Progress {
-    let bar: Mutex<Option<ProgressBar>> = Mutex::new(None);
+    let all = MultiProgress::new();
+    let bars: Mutex<HashMap<(&'static str, String), ProgressBar>> = Mutex::default();
     Progress::new(move |event| {
-        let Ok(mut bar) = bar.lock() else { return };
-        match event {
+        let Ok(mut bars) = bars.lock() else { return };
+        match *event {
             Event::Begin { stage, detail } => {
-                let line = ProgressBar::new_spinner();
+                let line = all.add(ProgressBar::new_spinner());
                 if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix:12} {msg}  {elapsed}") {
                     line.set_style(style);
                 }
-                line.set_prefix(*stage);
+                line.set_prefix(stage);
                 line.set_message(shown_line(detail, 70));
                 line.enable_steady_tick(Duration::from_millis(120));
-                *bar = Some(line);
+                bars.insert((stage, detail.to_owned()), line);
             }
-            Event::End { stage, detail, seconds } => {
-                let Some(line) = bar.take() else { return };
-                let begun = line.message();
-                line.finish_and_clear();
-                let _ = writeln!(std::io::stderr().lock(), "  {stage:12} {begun}  {}", ended(detail, *seconds));
+            Event::End { stage, begun, detail, seconds } => {
+                if let Some(line) = bars.remove(&(stage, begun.to_owned())) {
+                    line.finish_and_clear();
+                    all.remove(&line);
+                }
+                let line = format!("  {stage:12} {}  {}", shown_line(begun, 70), ended(detail, seconds));
+                let _ = all.println(line);
             }
         }
     })
 }
 
 fn plain() -> Progress {
-    let begun: Mutex<String> = Mutex::new(String::new());
-    Progress::new(move |event| {
-        let Ok(mut begun) = begun.lock() else { return };
-        match event {
-            Event::Begin { detail, .. } => *begun = shown_line(detail, 120),
-            Event::End { stage, detail, seconds } => {
-                let _ = writeln!(std::io::stderr().lock(), "{stage}: {begun}: {}", ended(detail, *seconds));
-            }
+    Progress::new(|event| {
+        if let Event::End { stage, begun, detail, seconds } = *event {
+            let line = format!("{stage}: {}: {}", shown_line(begun, 120), ended(detail, seconds));
+            let _ = writeln!(std::io::stderr().lock(), "{line}");
         }
     })
 }

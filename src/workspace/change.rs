@@ -98,6 +98,37 @@ impl Change {
         deleted.iter().try_for_each(|target| remove(root, target))
     }
 
+    /// Both changes together, line by line where they touch the same file, as `git merge-file` does. Both must be
+    /// changes of one tree, with `base` in both.
+    ///
+    /// # Errors
+    /// When git is missing; `Ok(Err(path))` names the file in which they contradict each other.
+    pub fn merge(&self, other: &Change, base: &Change) -> Result<Result<Change, String>> {
+        let mut merged = self.clone();
+        for (path, theirs) in &other.files {
+            let Some(ours) = self.files.get(path) else {
+                // What `base` did there and `self` took back stays taken back.
+                if base.files.get(path) != Some(theirs) {
+                    merged.files.insert(path.clone(), theirs.clone());
+                }
+                continue;
+            };
+            let common = base.files.get(path);
+            if ours == theirs || common == Some(theirs) {
+                continue;
+            }
+            if common == Some(ours) {
+                merged.files.insert(path.clone(), theirs.clone());
+                continue;
+            }
+            let before = common.map_or(&ours.before, |c| &c.after);
+            let (Some(a), Some(o), Some(b)) = (&ours.after, before, &theirs.after) else { return Ok(Err(path.clone())) };
+            let Some(content) = merge_text(a, o, b)? else { return Ok(Err(path.clone())) };
+            merged.files.insert(path.clone(), FileChange { after: Some(content), ..ours.clone() });
+        }
+        Ok(Ok(merged))
+    }
+
     /// A git diff that `git apply` takes on the tree before.
     ///
     /// # Errors
@@ -134,6 +165,16 @@ impl Change {
         ]))?;
         Ok(output.stdout)
     }
+}
+
+/// Three versions of a text made one; `None` where they contradict each other.
+fn merge_text(ours: &[u8], base: &[u8], theirs: &[u8]) -> Result<Option<Vec<u8>>> {
+    let directory = Scratch::new()?;
+    for (name, content) in [("ours", ours), ("base", base), ("theirs", theirs)] {
+        fs::write(directory.path().join(name), content)?;
+    }
+    let output = run(git(directory.path()).args(["merge-file", "--stdout", "--quiet", "ours", "base", "theirs"]))?;
+    Ok(output.status.success().then_some(output.stdout))
 }
 
 /// The mode of a file's new version: as it was, but for the executable bits.

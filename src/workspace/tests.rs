@@ -183,3 +183,29 @@ fn a_change_that_cannot_be_written_as_a_whole_is_not_begun() {
         assert_eq!(fs::read_to_string(directory.path().join("taken")).unwrap(), "the user's own\n");
     }
 }
+
+#[test]
+fn changes_of_one_tree_become_one_unless_they_contradict_each_other() {
+    let file = |before: &str, after: &str| FileChange {
+        before: Some(before.into()),
+        after: Some(after.into()),
+        executable: false,
+        symlink: false,
+    };
+    let change = |files: &[(&str, &str, &str)]| Change {
+        files: files.iter().map(|(path, before, after)| ((*path).to_owned(), file(before, after))).collect(),
+    };
+    let before = "one\n2\n3\n4\n5\n6\n7\neight\n";
+    let top = before.replace("one", "1");
+    let end = before.replace("eight", "8");
+    let base = change(&[("c", "c", "base")]);
+    let a = change(&[("c", "c", "base"), ("x", before, &top), ("a", "a", "A")]);
+    let b = change(&[("c", "c", "theirs"), ("x", before, &end)]);
+    let both = change(&[("a", "a", "A"), ("c", "c", "theirs"), ("x", before, &top.replace("eight", "8"))]);
+    assert_eq!(a.merge(&b, &base).unwrap(), Ok(both.clone()));
+    assert_eq!(b.merge(&a, &base).unwrap(), Ok(both));
+    let against = change(&[("x", before, &before.replace("one", "uno"))]);
+    assert_eq!(a.merge(&against, &base).unwrap(), Err("x".to_owned()));
+    // What one took back stays taken back.
+    assert_eq!(Change::default().merge(&base, &base).unwrap(), Ok(Change::default()));
+}

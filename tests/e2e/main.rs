@@ -5,9 +5,13 @@
 
 mod bad_input;
 mod endings;
+#[path = "../support/endpoint.rs"]
+mod endpoint;
 mod eval;
 mod examples;
 mod interrupted;
 mod isolation;
+mod model;
 mod readme;
+mod resume;
 mod world;

@@ -90,7 +90,7 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    fn of(output: &Output) -> Ran {
+    pub(crate) fn of(output: &Output) -> Ran {
         Ran {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -133,6 +133,11 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
         nix::sys::signal::kill(self.pid(), signal).unwrap();
+    }
+
+    /// Has it ended by itself?
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     pub(crate) fn ended(self) -> Ran {
@@ -225,7 +230,7 @@ impl World {
         let mut command = Command::new(env!("CARGO_BIN_EXE_test-repair"));
         for (name, _) in env::vars_os() {
             let name = name.to_string_lossy().into_owned();
-            if ["GITHUB_", "RUNNER_", "ACTIONS_", "TEST_REPAIR_"].iter().any(|p| name.starts_with(p)) {
+            if ["GITHUB_", "RUNNER_", "ACTIONS_", "TEST_REPAIR_", "DEEPSEEK_"].iter().any(|p| name.starts_with(p)) {
                 command.env_remove(name);
             }
         }
@@ -244,6 +249,10 @@ impl World {
 
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         Running { child: start(self.command().args(arguments)) }
+    }
+
+    pub(crate) fn start_command(&self, command: &mut Command) -> Running {
+        Running { child: start(command) }
     }
 }
 
@@ -300,7 +309,7 @@ fn processes() -> Vec<(i32, String, bool, String)> {
 
 /// Waits, at most a minute.
 #[track_caller]
-pub(crate) fn wait_for(what: &str, done: impl Fn() -> bool) {
+pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
         assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain for {what}; processes: {:?}", strangers());

@@ -1,0 +1,149 @@
+//! trial: one way to judge a change, whoever made it. The texts first, then what it adds to the manifests, then the runs.
+
+use super::{
+    dependencies,
+    reproduce::Baseline,
+    validate::{Judgement, Validation, refused, validate},
+};
+use crate::{
+    detect::{Failure, JobLog, Key},
+    fix_type::FixType,
+    integrity::{self, Finding},
+    progress::Progress,
+    registry::Registry,
+    sandbox::{Sandbox, SandboxError},
+    workspace::{Change, Tree},
+};
+
+/// What is to be repaired.
+#[derive(Clone, Copy)]
+pub struct Task<'a> {
+    /// Where commands run.
+    pub sandbox: &'a dyn Sandbox,
+    /// The tree before any change.
+    pub tree: &'a Tree,
+    /// What was reproduced.
+    pub baselines: &'a [Baseline],
+    /// The logs that show a failure.
+    pub logs: &'a [&'a JobLog],
+    /// Paths that no change may touch.
+    pub protected: &'a [String],
+    /// The types that may be proposed.
+    pub enabled: &'a [FixType],
+    /// Where packages are looked up.
+    pub registry: &'a Registry,
+    /// Who watches.
+    pub progress: &'a Progress,
+}
+
+impl Task<'_> {
+    /// Judges a change that anybody made: refused by its text it costs no run.
+    ///
+    /// # Errors
+    /// When the sandbox fails twice.
+    pub async fn judge(&self, change: &Change, declared: Option<FixType>) -> Result<Judgement, SandboxError> {
+        let mut findings = statically(self.tree, change, self.logs, declared, self.protected);
+        if !refused(&findings) {
+            findings.extend(dependencies::judge_added(self.tree, change, self.logs, self.registry).await?);
+        }
+        if refused(&findings) {
+            let validation = Validation { findings, ..Validation::default() };
+            return Ok(Judgement::Refused { validation, remaining: Vec::new() });
+        }
+        validate(self.sandbox, self.tree, self.baselines, change, findings, self.progress).await
+    }
+}
+
+/// What the static judge says of a change, knowing what the failing jobs reported.
+pub fn statically(
+    tree: &Tree,
+    change: &Change,
+    logs: &[&JobLog],
+    declared: Option<FixType>,
+    protected: &[String],
+) -> Vec<Finding> {
+    let mut reported = Vec::new();
+    for log in logs {
+        let installed: Vec<&(String, String)> = log.steps.iter().flat_map(|step| &step.installed).collect();
+        for failure in &log.failures {
+            let version = installed.iter().rev().find(|(name, _)| *name == failure.tool).map(|(_, v)| v.clone());
+            let code = match &failure.key {
+                Key::Finding { rule, .. } => Some(rule.clone()),
+                _ => None,
+            };
+            reported.push(integrity::Reported {
+                tool: failure.tool.clone(),
+                tool_version: version,
+                file: failure.file.clone(),
+                line: failure.line,
+                code,
+                fixable_by_tool: None,
+            });
+        }
+    }
+    let category = logs.iter().find_map(|log| log.category).and_then(|c| serde_json::to_value(c).ok());
+    let category = category.as_ref().and_then(|c| c.as_str());
+    let judged = integrity::Judged { change, before: tree, reported: &reported, declared, category, protected };
+    integrity::judge(&judged)
+}
+
+impl integrity::TreeRead for Tree {
+    fn read(&self, path: &str) -> Option<Vec<u8>> {
+        Tree::read(self, path)
+    }
+
+    fn paths(&self) -> Vec<String> {
+        Tree::paths(self)
+    }
+}
+
+/// A change that did not pass.
+#[derive(Debug, Clone)]
+pub struct Rejected {
+    /// `rule` or `model`.
+    pub tier: &'static str,
+    /// What it was.
+    pub description: String,
+    /// The change.
+    pub change: Change,
+    /// `refused`, `failed`, or `unusable` for what is no change at all.
+    pub verdict: &'static str,
+    /// What was seen.
+    pub validation: Validation,
+    /// Why.
+    pub reasons: Vec<String>,
+    /// What still fails, by baseline; empty where nothing ran.
+    pub remaining: Vec<Vec<Failure>>,
+}
+
+impl Rejected {
+    /// The change's ending, where it did not pass.
+    pub fn of(
+        tier: &'static str,
+        description: String,
+        change: Change,
+        judgement: Judgement,
+    ) -> Result<Box<super::ValidatedFix>, Box<Rejected>> {
+        let (verdict, validation, reasons, remaining) = match judgement {
+            Judgement::Validated(fix) => return Ok(fix),
+            Judgement::Refused { validation, remaining } => {
+                let refusing = validation.findings.iter().filter(|f| f.severity == integrity::Severity::Refuse);
+                let reasons = refusing.map(|f| format!("{}: {}", f.rule, f.message)).collect();
+                ("refused", validation, reasons, remaining)
+            }
+            Judgement::Failed { validation, reasons, remaining } => ("failed", validation, reasons, remaining),
+        };
+        Err(Box::new(Rejected { tier, description, change, verdict, validation, reasons, remaining }))
+    }
+}
+
+/// What is told as it happens, so that an interrupted run keeps it.
+#[derive(Debug)]
+pub enum Told {
+    /// What a reader should know.
+    Note(String),
+    /// What did not pass.
+    Rejected(Box<Rejected>),
+    /// What a model says of the cause.
+    Diagnosed(Box<super::answer::Answer>),
+}

@@ -1,0 +1,308 @@
+//! A model on the wire: what a run asks it, what it makes of the answers, and what it costs.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::{
+    endpoint::{Endpoint, Say},
+    world::{Ran, Step, TEST, UNITTEST, World, log, unittest_failure},
+};
+
+const WRONG: &str = "AssertionError: 4 != 3";
+
+/// A sum that is one too many, and a test that shows it.
+const SUM: &[(&str, &str)] = &[
+    ("tiny.py", "def total(items):\n    result = 1\n    for item in items:\n        result += item\n    return result\n"),
+    ("tests/__init__.py", ""),
+    (
+        TEST,
+        "import unittest\nimport tiny\n\n\nclass TinyTest(unittest.TestCase):\n    def test_it(self):\n        \
+         self.assertEqual(tiny.total([1, 2]), 3)\n",
+    ),
+];
+
+pub(crate) const KEY: &str = "sk-0123456789abcdef0123456789abcdef";
+
+/// An answer in the form that is asked for.
+pub(crate) fn answer(fix_type: &str, confidence: &str, edits: &str) -> String {
+    format!(
+        "root_cause: The sum begins at one.\nfix_type: {fix_type}\nconfidence: {confidence}\nfault: code\n\
+         impact: Sums are one less.\n{edits}"
+    )
+}
+
+pub(crate) const RIGHT: &str = "<<<<<<< tiny.py\n    result = 1\n=======\n    result = 0\n>>>>>>>\n";
+const USELESS: &str = "<<<<<<< tiny.py\n    result = 1\n=======\n    result = 1 + 0\n>>>>>>>\n";
+const SKIPS: &str = "<<<<<<< tests/test_tiny.py\n    def test_it(self):\n=======\n    @unittest.skip(\"later\")\n    \
+                     def test_it(self):\n>>>>>>>\n";
+
+pub(crate) fn sum() -> World {
+    let world = World::new();
+    world.repository(SUM);
+    world.file("ci.log", log(&[Step(UNITTEST, &unittest_failure("test_it", TEST, WRONG), 1)]));
+    world
+}
+
+/// `fix`, with a model at this endpoint.
+pub(crate) fn fix(world: &World, url: &str, more: &[&str]) -> Ran {
+    let mut command = world.command();
+    command
+        .args(["fix", "--repo", "tiny", "--log", "ci.log", "--format", "json", "--out", "out", "--model-url", url])
+        .args(more)
+        .env("DEEPSEEK_API_KEY", KEY);
+    if !more.contains(&"--cache-dir") {
+        command.arg("--no-cache");
+    }
+    Ran::of(&crate::world::run(&mut command))
+}
+
+fn right() -> Say {
+    Say::text(&answer("test", "high", RIGHT))
+}
+
+fn transcript(world: &World) -> Vec<Value> {
+    let text = std::fs::read_to_string(world.path("out/transcript.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn reasons(report: &Value) -> String {
+    format!("{}{}", report["attempts"], report["notes"])
+}
+
+#[test]
+fn one_question_repairs_what_no_rule_can_and_its_cost_is_exact() {
+    let (world, endpoint) = (sum(), Endpoint::start([right().usage(1000, 400, 50)]));
+    let report = fix(&world, &endpoint.url(), &[]).exits_with(0).json();
+    assert_eq!(report["outcome"], "fixed");
+    assert_eq!(report["fix"]["tier"], "model");
+    assert_eq!(report["diagnosis"]["root_cause"], "The sum begins at one.");
+    assert_eq!(report["diagnosis"]["fault"], "code");
+    let usage = &report["usage"];
+    assert_eq!((&usage["calls"], &usage["prompt_tokens"]), (&1.into(), &1000.into()), "{usage}");
+    assert_eq!((&usage["cached_tokens"], &usage["completion_tokens"]), (&400.into(), &50.into()), "{usage}");
+    // The rates of deepseek-flash at the peak (facts: 0.006, 0.30 and 1.20 dollars per million).
+    let dollars = (400.0 * 0.006 + 600.0 * 0.30 + 50.0 * 1.20) / 1e6;
+    assert!((usage["cost_usd"].as_f64().unwrap() - dollars).abs() < 1e-12, "{usage}");
+    let request = &endpoint.requests()[0];
+    assert_eq!(request.headers["authorization"], format!("Bearer {KEY}"));
+    assert_eq!(request.body["model"], "deepseek-flash");
+    assert!(request.body["max_tokens"].as_u64().unwrap() > 1000);
+    let prompt = request.body["messages"][1]["content"].as_str().unwrap();
+    assert!(prompt.contains("result += item") && prompt.contains("assertEqual(tiny.total([1, 2]), 3)"), "{prompt}");
+    let kinds: Vec<Value> = transcript(&world).iter().map(|line| line["kind"].clone()).collect();
+    assert_eq!(kinds, ["start", "request", "answer", "end"]);
+    endpoint.assert_done();
+    let readable = world.run(&["transcript", "out/transcript.jsonl"]).exits_with(0).stdout;
+    assert!(readable.contains("The sum begins at one.") && readable.contains("$0.0002"), "{readable}");
+}
+
+#[test]
+fn a_second_identical_run_makes_no_call() {
+    let (world, endpoint) = (sum(), Endpoint::start([right()]));
+    let cache = world.path("cache");
+    let with_cache = ["--cache-dir", cache.to_str().unwrap()];
+    let first = fix(&world, &endpoint.url(), &with_cache).exits_with(0).json();
+    let second = fix(&world, &endpoint.url(), &with_cache).exits_with(0).json();
+    assert_eq!(first["fix"], second["fix"]);
+    assert_eq!((&first["usage"]["calls"], &second["usage"]["calls"]), (&1.into(), &0.into()));
+    assert_eq!(second["usage"]["cost_usd"], 0.0);
+    endpoint.assert_done();
+}
+
+#[test]
+fn what_rules_can_do_opens_no_connection_and_neither_does_rules_only() {
+    let endpoint = Endpoint::start([]);
+    let world = World::new();
+    world.example("missing-import");
+    let log = crate::world::project("examples/missing-import.log");
+    let url = endpoint.url();
+    let arguments = ["fix", "--repo", "missing-import", "--log", log.to_str().unwrap(), "--python", "3"];
+    let mut command = world.command();
+    command.args(arguments).args(["--model-url", &url, "--out", "out"]).env("DEEPSEEK_API_KEY", KEY);
+    Ran::of(&crate::world::run(&mut command)).exits_with(0).prints("(import, rule)");
+    assert!(!world.path("out/transcript.jsonl").exists());
+    let world = sum();
+    let mut command = world.command();
+    command.args(["fix", "--repo", "tiny", "--log", "ci.log", "--rules-only"]);
+    command.env("DEEPSEEK_API_KEY", KEY).env("DEEPSEEK_BASE_URL", &url);
+    Ran::of(&crate::world::run(&mut command)).exits_with(3);
+    assert!(endpoint.requests().is_empty());
+}
+
+#[test]
+fn without_a_model_a_run_says_so_and_still_delivers_the_diagnosis() {
+    let world = sum();
+    world
+        .run(&["fix", "--repo", "tiny", "--log", "ci.log"])
+        .exits_with(3)
+        .prints("DEEPSEEK_API_KEY is not set")
+        .prints("look first at tests/test_tiny.py");
+}
+
+#[test]
+fn what_was_rejected_goes_on_as_a_dialogue_that_repairs_it() {
+    let world = sum();
+    let endpoint = Endpoint::start([
+        Say::text(&answer("test", "high", USELESS)),
+        Say::call("read", r#"{"path": "tiny.py"}"#).thinking("Let me look."),
+        Say::call("edit", r#"{"path": "tiny.py", "search": "    result = 1\n", "replace": "    result = 0\n"}"#),
+        Say::call("check", "{}"),
+        Say::text(&answer("test", "high", "")),
+    ]);
+    let report = fix(&world, &endpoint.url(), &[]).exits_with(0).json();
+    assert_eq!(report["fix"]["tier"], "model");
+    assert_eq!(report["attempts"][0]["verdict"], "failed");
+    assert_eq!(report["usage"]["calls"], 5);
+    let bodies = endpoint.bodies();
+    let chat = |n: usize| bodies[n]["messages"].as_array().unwrap().clone();
+    // The rejection is in the opening, the thoughts go back, and what was said once stays as it is.
+    let opening = serde_json::to_string(&chat(1)).unwrap();
+    assert!(opening.contains("still fails"), "{opening}");
+    assert!(serde_json::to_string(&chat(2)).unwrap().contains("Let me look."));
+    for n in 1..4 {
+        assert_eq!(chat(n)[..], chat(n + 1)[..chat(n).len()]);
+    }
+    let checked = serde_json::to_string(chat(4).last().unwrap()).unwrap();
+    assert!(checked.contains("passed"), "{checked}");
+    endpoint.assert_done();
+}
+
+#[test]
+fn a_change_that_weakens_the_test_is_refused_however_sure_the_model_is() {
+    let world = sum();
+    let endpoint = Endpoint::start([Say::text(&answer("test", "high", SKIPS))]);
+    let report = fix(&world, &endpoint.url(), &["--no-loop"]).exits_with(3).json();
+    assert_eq!(report["outcome"], "no_fix_found");
+    assert_eq!(report["attempts"][0]["verdict"], "refused");
+    assert!(reasons(&report).contains("test-skipped"), "{report:#}");
+    endpoint.assert_done();
+}
+
+#[test]
+fn low_confidence_or_a_disabled_type_ends_as_a_diagnosis() {
+    for (fix_type, confidence, more, why) in
+        [("test", "low", &[][..], "confidence is low"), ("quality", "high", &["--fix-types", "test"], "not enabled")]
+    {
+        let (world, endpoint) = (sum(), Endpoint::start([Say::text(&answer(fix_type, confidence, RIGHT))]));
+        let report = fix(&world, &endpoint.url(), more).exits_with(3).json();
+        assert_eq!(report["diagnosis"]["root_cause"], "The sum begins at one.");
+        assert!(report["fix"].is_null() && reasons(&report).contains(why), "{report:#}");
+        endpoint.assert_done();
+    }
+}
+
+#[test]
+fn an_answer_that_is_none_is_an_attempt_that_is_told_and_fed_back() {
+    let world = sum();
+    let endpoint = Endpoint::start([
+        Say::text("I would rather talk about something else."),
+        Say::text("Still no answer."),
+        right(),
+    ]);
+    let report = fix(&world, &endpoint.url(), &[]).exits_with(0).json();
+    assert_eq!(report["attempts"][0]["verdict"], "unusable");
+    endpoint.assert_done();
+}
+
+#[test]
+fn an_edit_outside_the_repository_or_of_a_workflow_reaches_nothing() {
+    let out = "<<<<<<< ../../escaped.py\n=======\nx = 1\n>>>>>>>\n";
+    let workflow = "<<<<<<< .github/workflows/ci.yml\n=======\non: push\n>>>>>>>\n";
+    for edits in [out, workflow] {
+        let (world, endpoint) = (sum(), Endpoint::start([Say::text(&answer("test", "high", edits))]));
+        let report = fix(&world, &endpoint.url(), &["--no-loop"]).exits_with(3).json();
+        assert!(report["attempts"][0]["verdict"] != "failed", "{report:#}");
+        endpoint.assert_done();
+    }
+}
+
+#[test]
+fn what_the_endpoint_will_never_take_stops_at_once_and_says_what_to_do() {
+    for (status, words) in [(400, "400"), (401, "DEEPSEEK_API_KEY"), (402, "402"), (422, "422")] {
+        let (world, endpoint) = (sum(), Endpoint::start([Say::status(status)]));
+        let report = fix(&world, &endpoint.url(), &[]).exits_with(3).json();
+        assert!(reasons(&report).contains(words), "{report:#}");
+        assert!(!report.to_string().contains(KEY));
+        assert!(!report["diagnosis"].is_null());
+        endpoint.assert_done();
+    }
+}
+
+#[test]
+fn what_passes_is_tried_again() {
+    let world = sum();
+    let endpoint = Endpoint::start([
+        Say::status(503),
+        Say::status(429).header("retry-after", "0"),
+        Say::blank(),
+        Say::keepalives(3).then(right()),
+    ]);
+    let report = fix(&world, &endpoint.url(), &[]).exits_with(0).json();
+    // The blank answer was paid for as well.
+    assert_eq!(report["usage"]["completion_tokens"].as_u64().unwrap() % 20, 0);
+    assert!(report["usage"]["calls"].as_u64().unwrap() >= 2, "{}", report["usage"]);
+    endpoint.assert_done();
+}
+
+#[test]
+fn keep_alives_for_ever_do_not_outlast_the_deadline() {
+    let (world, endpoint) = (sum(), Endpoint::answering(|_| Say::keepalives_forever()));
+    let begun = Instant::now();
+    let report = fix(&world, &endpoint.url(), &["--deadline", "12"]).exits_with(6).json();
+    assert_eq!(report["outcome"], "budget_spent");
+    assert!(begun.elapsed() < Duration::from_secs(60));
+    assert_eq!(report["targets"][0]["baseline"]["reproduced"], 1, "{report:#}");
+}
+
+#[test]
+fn a_spent_budget_ends_the_run_in_order_with_what_it_has() {
+    let (world, endpoint) = (sum(), Endpoint::start([Say::text(&answer("test", "high", USELESS))]));
+    let report = fix(&world, &endpoint.url(), &["--max-calls", "1"]).exits_with(6).json();
+    assert_eq!(report["outcome"], "budget_spent");
+    assert_eq!(report["attempts"][0]["verdict"], "failed");
+    assert!(reasons(&report).contains("budget is spent"), "{report:#}");
+    endpoint.assert_done();
+    // What could overrun is not asked at all.
+    let (world, endpoint) = (sum(), Endpoint::start([]));
+    fix(&world, &endpoint.url(), &["--max-cost-usd", "0.000001"]).exits_with(6);
+    endpoint.assert_done();
+}
+
+#[test]
+fn what_cannot_be_used_of_a_model_is_bad_input() {
+    let world = sum();
+    let url = Endpoint::nobody();
+    fix(&world, &url, &["--model", "deepseek-chat"]).exits_with(2).complains(&["deepseek-flash"]);
+    fix(&world, &url, &["--model", "a-model-of-mine"]).exits_with(2).complains(&["price"]);
+    fix(&world, "ftp://localhost", &[]).exits_with(2);
+    fix(&world, "http://model.example", &[]).exits_with(2).complains(&["unencrypted"]);
+    world.run(&["fix", "--repo", "tiny", "--log", "ci.log", "--resume", "nowhere.jsonl"]).exits_with(2);
+    world.run(&["transcript", "nowhere.jsonl"]).exits_with(2).complains(&["nowhere.jsonl"]);
+}
+
+#[test]
+fn an_endpoint_that_nobody_serves_ends_as_a_diagnosis() {
+    let world = sum();
+    let report = fix(&world, &Endpoint::nobody(), &[]).exits_with(3).json();
+    assert!(reasons(&report).contains("no answer"), "{report:#}");
+    assert_eq!(report["usage"]["cost_usd"], 0.0);
+}
+
+#[test]
+fn a_cassette_is_replayed_without_an_endpoint_and_a_changed_prompt_is_said_loudly() {
+    let (world, endpoint) = (sum(), Endpoint::start([right()]));
+    let url = endpoint.url();
+    let first = fix(&world, &url, &["--cassette", "run.cassette"]).exits_with(0).json();
+    endpoint.assert_done();
+    drop(endpoint);
+    let again = fix(&world, &url, &["--cassette", "run.cassette"]).exits_with(0).json();
+    assert_eq!(first["fix"], again["fix"]);
+    let head: Value =
+        serde_json::from_str(std::fs::read_to_string(world.path("run.cassette")).unwrap().lines().next().unwrap())
+            .unwrap();
+    assert_eq!(head["model"], "deepseek-flash");
+    assert!(head["recorded"].as_str().unwrap().starts_with("20"));
+    world.file("ci.log", log(&[Step(UNITTEST, &unittest_failure("test_it", TEST, "AssertionError: 4 != 3 : oh"), 1)]));
+    fix(&world, &url, &["--cassette", "run.cassette"]).exits_with(2).complains(&["run.cassette", "deepseek-flash"]);
+}

@@ -185,6 +185,10 @@ fn what_changed(recorded: &[Value], now: &Value) -> String {
     let mut diff = TextDiff::configure();
     diff.timeout(Duration::from_secs(2));
     let text = diff.diff_lines(&old, &new).unified_diff().context_radius(1).to_string();
+    if text.is_empty() {
+        return "A recorded request is the same to the letter: its key has changed, as with another --model-url."
+            .to_owned();
+    }
     let mut said = format!("{what} (`-` recorded, `+` now):\n");
     let mut lines = text.lines();
     for line in lines.by_ref().take(MOST_LINES) {
@@ -307,6 +311,8 @@ mod tests {
         request["max_tokens"] = json!(200);
         let why = says(&request);
         assert!(why.contains("beside the messages") && why.contains("-  \"max_tokens\": 100"), "{why}");
+        let why = says(&chat(&["system", "one\ntwo\nthree"]));
+        assert!(why.contains("the same to the letter"), "{why}");
         let why = says(&chat(&["system", &"long\n".repeat(1000)]));
         assert!(why.lines().count() < 50 && why.contains('…'), "{why}");
     }

@@ -1,11 +1,24 @@
 //! llm: a chat model behind a URL. A prompt in, a completion out; within a budget, redacted, recorded.
 //!
-//! It knows nothing of repairs. `chat` has the nouns, `options` what may be configured.
+//! It knows nothing of repairs. `chat` has the nouns, `options` what may be configured. `records` is where calls are
+//! remembered: `kept` does it in a `transcript` and a `cache`; a `cassette` replays a whole endpoint.
 
+pub mod cache;
+pub mod cassette;
 pub mod chat;
 pub mod error;
+pub mod kept;
+mod lines;
 pub mod options;
+pub mod records;
+pub mod transcript;
 
+pub use cache::Cache;
+pub use cassette::{Cassette, Recorded};
 pub use chat::{Completion, Finish, Message, Prompt, Role, Source, Tool, ToolCall, Usage};
 pub use error::LlmError;
+pub use kept::Kept;
+pub use lines::{LARGEST_FILE, Redact};
 pub use options::{BudgetLimits, ModelOptions};
+pub use records::{NoRecords, Records};
+pub use transcript::Transcript;

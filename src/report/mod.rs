@@ -6,6 +6,7 @@ mod markdown;
 mod progress;
 mod sarif;
 mod table;
+mod transcript;
 mod verified;
 
 use std::io::{self, Write as _};
@@ -20,6 +21,7 @@ pub use markdown::markdown;
 pub use progress::watch;
 pub use sarif::{detected_sarif, verified_sarif};
 pub use table::Table;
+pub use transcript::transcript;
 pub use verified::verified_text;
 
 /// Writes a text to standard output. A reader that has gone away is no error.

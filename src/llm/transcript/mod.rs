@@ -1,0 +1,138 @@
+//! transcript: what was asked, answered, called and judged, as it happens. A run that was killed goes on from it without
+//! paying twice: its answers are served again, and what may have been paid counts as paid.
+
+mod entry;
+mod ledger;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::HashMap, path::Path};
+
+pub use entry::{Entry, Line, SCHEMA, Start};
+pub use ledger::Ledger;
+
+use super::{
+    Completion, LlmError, Source, Usage,
+    lines::{InOrder, Lines, Redact},
+};
+use crate::redact::shown_line;
+
+/// The transcript of a run, and what is known from the run that it goes on with.
+pub struct Transcript {
+    lines: Option<Lines>,
+    start: Option<Start>,
+    answers: InOrder<Completion>,
+    results: HashMap<(String, String), String>,
+    ledger: Ledger,
+}
+
+impl Transcript {
+    /// Written nowhere.
+    pub fn none() -> Transcript {
+        Transcript {
+            lines: None,
+            start: None,
+            answers: InOrder::new(),
+            results: HashMap::new(),
+            ledger: Ledger::default(),
+        }
+    }
+
+    /// A new one, in the place of an older file.
+    ///
+    /// # Errors
+    /// [`LlmError::Record`] when it can't be written, or another run is writing there.
+    pub fn create(path: &Path, redact: Redact) -> Result<Transcript, LlmError> {
+        let lines = Lines::create(path, redact).map_err(|e| LlmError::Record(format!("the transcript {e}")))?;
+        Ok(Transcript { lines: Some(lines), ..Transcript::none() })
+    }
+
+    /// Reads an earlier one, to go on with it. A last line that a kill cut off is dropped.
+    ///
+    /// # Errors
+    /// [`LlmError::Options`] when it is missing, in use, or no transcript: the message names the line.
+    pub fn resume(path: &Path, redact: Redact) -> Result<Transcript, LlmError> {
+        let mut resumed = Transcript::none();
+        let lines = Lines::resume(path, redact, |text| resumed.learn(Line::parse(text)?.entry))
+            .map_err(|e| LlmError::Options(format!("the transcript cannot be resumed: {e}")))?;
+        resumed.lines = Some(lines);
+        Ok(resumed)
+    }
+
+    fn learn(&mut self, entry: Entry) -> Result<(), String> {
+        self.ledger.enter(&entry);
+        match entry {
+            Entry::Start(start) => {
+                self.start.get_or_insert(start);
+            }
+            _ if self.start.is_none() => return Err("a transcript begins with its `start`".to_owned()),
+            Entry::Answer(completion) => {
+                let key = completion.key.clone();
+                self.answers.push(&key, Completion { source: Source::Transcript, ..completion });
+            }
+            Entry::Tool { key, call, result, .. } => {
+                self.results.insert((key, call), result);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Is the transcript that is resumed of the same model, endpoint and repair as this run? To be asked before `start` is
+    /// appended.
+    ///
+    /// # Errors
+    /// [`LlmError::Options`] when it is not.
+    pub fn check(&self, start: &Start) -> Result<(), LlmError> {
+        let (Some(lines), Some(old)) = (&self.lines, &self.start) else { return Ok(()) };
+        let url = lines.redacted(&start.base_url);
+        let differs = if old.digest != start.digest {
+            "it is of another repair: the logs or the repository are not what they were".to_owned()
+        } else if old.model != lines.redacted(&start.model) {
+            format!("it was made with the model {}, not {}", shown_line(&old.model, 100), start.model)
+        } else if old.base_url != url {
+            format!("it was made with the endpoint {}, not {url}", shown_line(&old.base_url, 200))
+        } else {
+            return Ok(());
+        };
+        let what = "give what the first run was given, or begin anew without --resume";
+        Err(LlmError::Options(format!(
+            "the transcript {} cannot be resumed: {differs}; {what}",
+            lines.path().display()
+        )))
+    }
+
+    /// Adds what happened. Requests, answers and failures are on disk when it returns.
+    ///
+    /// # Errors
+    /// [`LlmError::Record`] when it can't be written.
+    pub fn append(&self, entry: &Entry) -> Result<(), LlmError> {
+        let Some(lines) = &self.lines else { return Ok(()) };
+        if let Entry::Request { worst_usd, .. } = entry
+            && !worst_usd.is_finite()
+        {
+            // JSON has no word for it: the transcript could not be read again.
+            return Err(LlmError::Record("the worst price of a call is not known".to_owned()));
+        }
+        lines
+            .append(&Line::now(entry.clone()), entry.is_dear())
+            .map_err(|e| LlmError::Record(format!("the transcript {e}")))
+    }
+
+    /// What a tool said to a call in the run that is resumed.
+    pub fn tool_result(&self, completion: &str, call: &str) -> Option<String> {
+        self.results.get(&(completion.to_owned(), call.to_owned())).cloned()
+    }
+
+    /// The answer to a question that the run that is resumed asked. Where it asked it several times, its answers come in
+    /// their order, then the last one again.
+    pub fn answered(&self, key: &str) -> Option<Completion> {
+        self.answers.next(key)
+    }
+
+    /// What the run that is resumed paid; and the worst price and tokens of calls that it began and never ended.
+    /// These are among the calls.
+    pub fn spent(&self) -> (Usage, f64, u64) {
+        self.ledger.spent()
+    }
+}

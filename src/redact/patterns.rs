@@ -182,7 +182,7 @@ pub(super) static SHAPES: [Shape; 47] = [
         &["authorization"],
         r#"(?i:authorization["'\\\]]{0,3}\s{0,8}[:=]\s{0,8}\\?["']?(?:bearer|basic|token|digest|negotiate)\s{1,8})([^\s"'{}<>$\\]{6,})"#,
     ),
-    place("bearer", &["bearer "], r"(?i:\bbearer) ([A-Za-z0-9_.~+/-]{24,}=*)"),
+    place("bearer", &["bearer "], r"(?i:(?-u:\b)bearer) ([A-Za-z0-9_.~+/-]{24,}=*)"),
     place("url-credentials", &["://"], r"[A-Za-z][A-Za-z0-9+.-]{0,30}://([^\s/@:]*:[^\s/@]+@|[A-Za-z0-9_.~%-]{20,}@)"),
     place(
         "url-parameter",

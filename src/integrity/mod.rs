@@ -24,6 +24,7 @@ mod python;
 mod relations;
 mod rule_docs;
 mod scope;
+mod secrets;
 mod shadow;
 mod shape;
 mod source;
@@ -135,6 +136,7 @@ fn judge_here(input: &Judged<'_>) -> Vec<Finding> {
     protected::judge(&context, &mut findings);
     config::judge(&context, &mut findings);
     scope::judge(&context, &mut findings);
+    secrets::judge(&context, &mut findings);
     suppress::judge(&context, &mut findings);
     suite::judge(&context, &mut findings);
     building::judge(&context, &mut findings);

@@ -179,6 +179,12 @@ pub const RULES: &[RuleDoc] = &[
         "An optional dependency may be faked on purpose.",
     ),
     doc(
+        "placeholder-left",
+        "A placeholder that stands for a secret in what a model reads is left in a file.",
+        "TOKEN = \"__SECRET_1_GITHUB_TOKEN_7F3A__\"",
+        "A test of redaction itself may hold one.",
+    ),
+    doc(
         "protected-path",
         "A protected file is changed.",
         ".github/workflows/ci.yml",
@@ -207,6 +213,18 @@ pub const RULES: &[RuleDoc] = &[
         "Something changed that the failure's category does not explain.",
         "a dependency added for a failing unit test",
         "The dependency may be the cause.",
+    ),
+    doc(
+        "secret-added",
+        "What looks like a secret comes into a file and stood nowhere before.",
+        "a private key in a test",
+        "A made-up token of a test is refused like a real one; build it from pieces.",
+    ),
+    doc(
+        "secret-copied",
+        "A secret of the tree, or of this process's environment, comes into a file where it did not stand as often.",
+        "the token of .env written into a test",
+        "A secret may be made up, and one made-up value be used in two files.",
     ),
     doc(
         "shadowing-module",

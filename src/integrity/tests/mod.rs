@@ -4,6 +4,7 @@ mod building;
 mod configuration;
 mod declared;
 mod properties;
+mod secrets;
 mod sources;
 mod suites;
 mod suppressions;

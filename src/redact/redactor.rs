@@ -1,0 +1,149 @@
+//! Redaction that can be taken back, within one run.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, PoisonError},
+};
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use regex::Regex;
+use sha2::{Digest as _, Sha256};
+
+use super::known::{self, Known};
+use super::{ASSIGNED, CONFIGURED_KIND, PLACEHOLDER, Span, TELLING, compiled, configured, found, merged, replaced};
+
+/// What every placeholder begins with.
+const PREFIX: &str = "__SECRET_";
+
+/// The kind of a foreign text that has the form of a placeholder, or of its beginning.
+const LITERAL: &str = "literal";
+
+/// Puts placeholders in the place of secrets, and secrets in the place of its placeholders.
+///
+/// A placeholder is `__SECRET_1_GITHUB_TOKEN_7F3A__`: a number by first appearance, the kind, and some bits of the value's
+/// hash, which a text that never saw the value can't name. It is one word in Python, TOML, YAML and shells.
+pub struct Redactor {
+    extras: Vec<Regex>,
+    /// What this process was given.
+    pub(super) known: &'static Known,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// In the order of their numbers.
+    secrets: Vec<Secret>,
+    by_value: HashMap<String, usize>,
+    by_placeholder: HashMap<String, usize>,
+    /// The values, to find them where nothing around them tells.
+    values: Option<AhoCorasick>,
+}
+
+struct Secret {
+    kind: &'static str,
+    value: String,
+    placeholder: String,
+}
+
+impl Redactor {
+    /// One that takes these expressions for secrets as well; an error names the one that can't be used.
+    pub fn new(extras: &[String]) -> Result<Redactor, String> {
+        Ok(Redactor { extras: compiled(extras)?, known: &known::OF_PROCESS, seen: Mutex::default() })
+    }
+
+    /// The text without its secrets. The same value gets the same placeholder, and placeholders stay.
+    pub fn redact(&self, text: &str) -> String {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clean = text.to_owned();
+        // What stands beside a placeholder may look like a secret now. Each round hides something more.
+        for _ in 0..16 {
+            let before = seen.secrets.len();
+            let (next, replaced) = self.round(&clean, &mut seen);
+            clean = next;
+            if seen.secrets.len() > before {
+                seen.learn();
+            }
+            if !replaced {
+                break;
+            }
+        }
+        clean
+    }
+
+    /// Redacts what stands between the placeholders.
+    fn round(&self, text: &str, seen: &mut Seen) -> (String, bool) {
+        let mut clean = String::with_capacity(text.len());
+        let mut any = false;
+        let mut from = 0;
+        let own: Vec<_> = (PLACEHOLDER.iter().flat_map(|form| form.find_iter(text)))
+            .filter(|m| seen.by_placeholder.contains_key(m.as_str()))
+            .map(|m| m.range())
+            .chain(std::iter::once(text.len()..text.len()))
+            .collect();
+        for own in own {
+            let piece = &text[from..own.start];
+            let spans = self.secrets(piece, seen);
+            any |= !spans.is_empty();
+            clean.push_str(&replaced(piece, spans, |span| seen.placeholder(span.kind, &piece[span.at.clone()])));
+            clean.push_str(&text[own.clone()]);
+            from = own.end;
+        }
+        (clean, any)
+    }
+
+    fn secrets(&self, piece: &str, seen: &Seen) -> Vec<Span> {
+        let mut spans = found(piece, &configured(), self.known);
+        let extras = self.extras.iter().flat_map(|extra| extra.find_iter(piece)).filter(|m| !m.is_empty());
+        spans.extend(extras.map(|m| Span { at: m.range(), kind: CONFIGURED_KIND }));
+        if let Some(values) = &seen.values {
+            spans.extend(values.find_iter(piece).map(|m| Span { at: m.range(), kind: ASSIGNED }));
+        }
+        let forged = PLACEHOLDER.iter().flat_map(|form| form.find_iter(piece)).map(|m| m.range());
+        let begun = piece.match_indices(PREFIX).map(|(at, found)| at..at + found.len());
+        spans.extend(forged.chain(begun).map(|at| Span { at, kind: LITERAL }));
+        merged(spans)
+    }
+
+    /// The text with the values of this redactor's placeholders. Others stay.
+    pub fn restore(&self, text: &str) -> String {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(form) = &*PLACEHOLDER else { return text.to_owned() };
+        let value = |found: &regex::Captures<'_>| {
+            let secret = seen.by_placeholder.get(&found[0]).and_then(|at| seen.secrets.get(*at));
+            secret.map_or_else(|| found[0].to_owned(), |secret| secret.value.clone())
+        };
+        form.replace_all(text, value).into_owned()
+    }
+
+    /// How many values of each kind were seen.
+    pub fn counts(&self) -> BTreeMap<String, usize> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = BTreeMap::new();
+        for secret in &seen.secrets {
+            *counts.entry(secret.kind.to_owned()).or_default() += 1;
+        }
+        counts
+    }
+}
+
+impl Seen {
+    /// The placeholder of a value.
+    fn placeholder(&mut self, kind: &'static str, value: &str) -> String {
+        if let Some(secret) = self.by_value.get(value).and_then(|at| self.secrets.get(*at)) {
+            return secret.placeholder.clone();
+        }
+        let number = self.secrets.len();
+        let hash = Sha256::new().chain_update(b"placeholder").chain_update(value).finalize();
+        let name = kind.to_ascii_uppercase().replace('-', "_");
+        let placeholder = format!("{PREFIX}{}_{name}_{:02X}{:02X}__", number + 1, hash[0], hash[1]);
+        self.by_value.insert(value.to_owned(), number);
+        self.by_placeholder.insert(placeholder.clone(), number);
+        self.secrets.push(Secret { kind, value: value.to_owned(), placeholder: placeholder.clone() });
+        placeholder
+    }
+
+    fn learn(&mut self) {
+        let told = self.secrets.iter().filter(|s| s.kind != LITERAL && s.value.len() >= TELLING).map(|s| &s.value);
+        self.values = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(told).ok();
+    }
+}

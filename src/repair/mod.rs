@@ -2,6 +2,8 @@
 
 pub mod answer;
 pub mod dependencies;
+pub mod dialogue;
+pub mod edit;
 pub mod mechanical;
 pub mod reproduce;
 pub mod rules;

@@ -171,8 +171,10 @@ pub async fn converse(
             };
             prompt.messages.push(Message::new(Role::User, said));
         }
-        for (n, call) in completion.tool_calls.iter().enumerate() {
-            let recorded = memory.tool_result(&completion.key, &call.id);
+        // All of them before the first is made: some endpoints give every call the same id.
+        let recorded: Vec<Option<String>> =
+            completion.tool_calls.iter().map(|call| memory.tool_result(&completion.key, &call.id)).collect();
+        for (n, (call, recorded)) in completion.tool_calls.iter().zip(recorded).enumerate() {
             let known = recorded.is_some();
             let result = match n < MOST_CALLS {
                 true => workbench.call(call, limits, recorded).await?,

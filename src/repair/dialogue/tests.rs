@@ -2,7 +2,10 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use proptest::prelude::*;
@@ -19,6 +22,7 @@ use crate::{
 /// bash in a copy of the tree; nothing keeps it apart.
 struct Bash {
     root: PathBuf,
+    lost: AtomicU32,
     _directory: tempfile::TempDir,
 }
 
@@ -27,7 +31,7 @@ impl Bash {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().join("w/project");
         copy_tree(tree.root(), &root, |_| false).unwrap();
-        Bash { root, _directory: directory }
+        Bash { root, lost: AtomicU32::new(0), _directory: directory }
     }
 }
 
@@ -52,6 +56,10 @@ impl Prepared for Bash {
         Ok(())
     }
     async fn run(&self, script: &str, network: Network, limits: Limits) -> Result<CheckRun, SandboxError> {
+        if self.lost.load(Ordering::Relaxed) > 0 {
+            self.lost.fetch_sub(1, Ordering::Relaxed);
+            return Err(SandboxError::Lost("gone".to_owned()));
+        }
         assert_eq!(network, Network::None, "a model's command gets no network");
         assert!(limits.wall <= Duration::from_secs(600));
         let script = format!("exec 2>&1\n{script}");
@@ -133,7 +141,7 @@ impl Memory for Notes {
     }
     fn tool(&self, key: &str, call: &ToolCall, result: &str) -> Result<(), LlmError> {
         let old = self.results.lock().unwrap().insert((key.to_owned(), call.id.clone()), result.to_owned());
-        assert!(old.is_none(), "nothing is remembered twice");
+        assert!(old.is_none() || call.id == "same", "nothing is remembered twice");
         Ok(())
     }
     fn verdict(&self, step: &str, verdict: &str, _: &[String]) -> Result<(), LlmError> {
@@ -179,7 +187,11 @@ async fn talk(chat: &Script, memory: &Notes, bench: &dyn Bench, tree: &Tree, che
     let terms = Terms { checks, protected: &["data.txt".to_owned()], restore: &|text| text.replace("<S>", "1") };
     let workbench = Workbench::new(Box::new(Bash::new(tree)), tree, Change::default(), terms);
     let opening = vec![Message::new(Role::System, "rules"), Message::new(Role::User, "task")];
-    converse(chat, memory, bench, workbench, opening, &LoopLimits::default()).await.unwrap()
+    let limits = LoopLimits::default();
+    // Repairs go on side by side: it must be possible to spawn it.
+    let dialogue: Box<dyn Future<Output = _> + Send + '_> =
+        Box::new(converse(chat, memory, bench, workbench, opening, &limits));
+    Box::into_pin(dialogue).await.unwrap()
 }
 
 /// The dialogue of these turns, whose change is a.py with `x = 2`.
@@ -432,6 +444,27 @@ async fn what_a_command_prints_is_bounded_and_says_nothing_of_the_machine() {
     let told = chat.told(0);
     assert!(told.starts_with("It exited with 0.\n<data ") && told.contains(" from run>\n.\nline 1\n"), "{told}");
     assert!(told.contains("bytes left out") && told.contains("\nend\n") && told.len() < 7000, "{}", told.len());
+}
+
+#[tokio::test]
+async fn calls_that_have_one_id_are_told_apart() {
+    let mut both = says("", &[("read", json!({"path": "a.py"})), ("list", json!({}))]);
+    both.tool_calls.iter_mut().for_each(|call| call.id = "same".to_owned());
+    let (_, chat) = ends(vec![both], &[]).await;
+    assert!(chat.told(1).contains("x = 1") && chat.told(0).contains("data.txt"), "{} {}", chat.told(1), chat.told(0));
+}
+
+#[tokio::test]
+async fn a_sandbox_that_is_lost_once_is_tried_again_and_one_that_is_lost_twice_is_an_error() {
+    let tree = tree();
+    for (times, survives) in [(1, true), (2, false)] {
+        let prepared = Bash::new(&tree);
+        prepared.lost.store(times, Ordering::Relaxed);
+        let terms = Terms { checks: &[], protected: &[], restore: &str::to_owned };
+        let mut workbench = Workbench::new(Box::new(prepared), &tree, Change::default(), terms);
+        let call = says("", &[("run", json!({"command": "true"}))]).tool_calls.remove(0);
+        assert_eq!(workbench.call(&call, &LoopLimits::default(), None).await.is_ok(), survives);
+    }
 }
 
 #[test]

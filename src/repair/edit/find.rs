@@ -37,7 +37,8 @@ pub(super) fn replaced(path: &str, text: &str, search: &str, replace: &str) -> R
         match places(text, &lines, &wanted, same)[..] {
             [] => {}
             [at] => {
-                return Ok(put(text, &lines, at, wanted.len(), replace, &Shift::None).unwrap_or_default());
+                return put(text, &lines, at, wanted.len(), replace, &Shift::None)
+                    .ok_or_else(|| not_found(path, text, &lines, &wanted));
             }
             ref several => return Err(ambiguous(path, several)),
         }

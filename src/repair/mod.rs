@@ -4,6 +4,8 @@ pub mod answer;
 pub mod cause;
 pub mod dependencies;
 pub mod ladder;
+pub mod dialogue;
+pub mod edit;
 pub mod mechanical;
 pub mod reproduce;
 pub mod rules;

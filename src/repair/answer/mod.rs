@@ -1,8 +1,11 @@
 //! answer: what a model says of a failure, and the edits that it proposes. Nothing in it counts as proof.
 
+mod parse;
+
 use serde::Serialize;
 
 use crate::fix_type::FixType;
+pub use parse::parse;
 
 /// How sure the model says that it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

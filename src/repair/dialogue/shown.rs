@@ -1,0 +1,115 @@
+//! What a model is shown of foreign text: bounded, the same in every run and on every machine, and marked as data.
+
+use std::{path::Path, sync::LazyLock};
+
+use regex::Regex;
+use sha2::{Digest as _, Sha256};
+
+/// What stands for the environment's own directory, outside the tree.
+pub(super) const ENVIRONMENT: &str = "<env>";
+
+/// What differs from run to run, with what stands for it.
+static UNSTABLE: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+    let patterns = [
+        (r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])", ""),
+        (
+            r"(?m)\b(in|took|after|Time:|real|user|sys|elapsed:?)([ \t]+)\d+(?:m\d+)?(?:[.:]\d+)* ?(s|ms|sec|secs|seconds)\b",
+            "$1${2}N$3",
+        ),
+        (r"\b\d+\.\d+(?: ?)(s|ms|sec|secs|seconds)\b", "N$1"),
+        (r"\(\d+:\d\d:\d\d\)", "(N)"),
+        (r"\b0x[0-9a-fA-F]{8,16}\b", "0x…"),
+        (r"/tmp/pytest-of-[^/\s]+/pytest-\d+", "/tmp/pytest"),
+        (r"/tmp/tmp[A-Za-z0-9_]{6,10}\b", "/tmp/tmp…"),
+        (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?", "<time>"),
+    ];
+    patterns.into_iter().filter_map(|(pattern, by)| Some((Regex::new(pattern).ok()?, by))).collect()
+});
+
+/// A text of the sandbox: paths from the tree's root, no escapes, no durations, at most `most` bytes, its beginning and
+/// its end (which says more) kept.
+pub(super) fn shown(bytes: &[u8], root: &Path, most: usize) -> String {
+    // More than is shown may be needed to see what is dropped by the patterns; a multiple is enough.
+    let bytes = cut(bytes, most.saturating_mul(8));
+    let mut text = String::from_utf8_lossy(&bytes).replace("\r\n", "\n");
+    let root_text = root.display().to_string();
+    if root_text.len() > 1 {
+        text = text.replace(&format!("{root_text}/"), "").replace(&root_text, ".");
+    }
+    if let Some(environment) = environment(root) {
+        text = text.replace(&environment, ENVIRONMENT);
+    }
+    for (pattern, by) in &*UNSTABLE {
+        text = pattern.replace_all(&text, *by).into_owned();
+    }
+    text.retain(|c| matches!(c, '\n' | '\t') || !c.is_control());
+    let text = cut(text.trim_end().as_bytes(), most);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The directory of the environment that the tree at `root` lies in: the sandbox keeps the tree in it, two levels deep.
+/// None where it is too short to be told from others.
+pub(super) fn environment(root: &Path) -> Option<String> {
+    let above = root.parent()?.parent()?;
+    (above.components().count() > 2).then(|| above.display().to_string())
+}
+
+/// A third from the beginning, the rest from the end.
+fn cut(bytes: &[u8], most: usize) -> Vec<u8> {
+    if bytes.len() <= most {
+        return bytes.to_vec();
+    }
+    let (head, tail) = (most / 3, most - most / 3);
+    let note = format!("\n… {} bytes left out …\n", bytes.len() - most);
+    [&bytes[..head], note.as_bytes(), &bytes[bytes.len() - tail..]].concat()
+}
+
+/// The text between marks that nobody can write into it beforehand: they hold a hash of the text itself.
+pub(super) fn data(of: &str, text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    let mark: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("<data {mark} from {of}>\n{}\n</data {mark}>\n", text.trim_end_matches('\n'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn two_runs_on_two_machines_show_the_same() {
+        let run = |environment: &str, seconds: &str, address: &str| {
+            let root = format!("{environment}/w/project");
+            let text = format!(
+                "\x1b[31mFAILED\x1b[0m {root}/tests/test_a.py in {root}\n<object at {address}>\n{environment}/venv/x.py\n\
+                 ===== 1 failed in {seconds}s =====\nRan 3 tests in {seconds}s\n"
+            );
+            shown(text.as_bytes(), Path::new(&root), 4000)
+        };
+        let one = run("/home/a/.cache/e/1234", "0.12", "0x7f0012345678");
+        assert_eq!(one, run("/var/tmp/b/e/99", "13.5", "0x55d012345678"));
+        assert!(one.starts_with("FAILED tests/test_a.py in .\n"), "{one}");
+        assert!(
+            one.contains("<env>/venv/x.py") && one.contains("1 failed in Ns") && one.contains("Ran 3 tests in Ns"),
+            "{one}"
+        );
+    }
+
+    #[test]
+    fn nothing_can_close_its_own_frame() {
+        let inner = data("run", "x");
+        let outer = data("run", &inner);
+        let last = outer.trim_end().lines().last().unwrap();
+        assert!(!inner.contains(last) && outer.matches(last).count() == 1);
+        assert_eq!(data("run", "x"), inner, "and it is the same in every run");
+    }
+
+    proptest! {
+        #[test]
+        fn any_output_is_bounded_and_free_of_escapes(bytes in prop::collection::vec(any::<u8>(), 0..2000), most in 30..300usize) {
+            let shown = shown(&bytes, Path::new("/a/b/c/d"), most);
+            prop_assert!(shown.chars().all(|c| c == '\n' || c == '\t' || !c.is_control()));
+            prop_assert!(shown.len() <= 3 * most + 100);
+        }
+    }
+}

@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod dependencies;
 pub mod mechanical;
+pub mod oracle;
 pub mod reproduce;
 pub mod rules;
 pub mod validate;

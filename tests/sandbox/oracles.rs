@@ -216,7 +216,10 @@ async fn a_benchmark_must_be_faster_in_many_runs_before_and_after() {
         &[("work.py", work), ("tests/test_work.py", test), ("conftest.py", "")],
         Some("pip install pytest pytest-benchmark"),
         "python -m pytest -q --benchmark-max-time=0.05 --benchmark-min-rounds=3",
-        "FAILED tests/test_work.py::test_total - AssertionError: assert 60 == 1\n1 failed in 1.00s",
+        &format!(
+            "{rule} test session starts {rule}\ncollected 1 item\n\ntests/test_work.py F\n\n{rule} FAILURES {rule}\n____________ test_total ____________\n\n    def test_total(benchmark):\n>       assert work.STEPS == 1\nE       AssertionError: assert 60 == 1\n\ntests/test_work.py:6: AssertionError\n{rule} short test summary info {rule}\nFAILED tests/test_work.py::test_total - AssertionError: assert 60 == 1\n{rule} 1 failed in 1.00s {rule}",
+            rule = "=".repeat(27)
+        ),
     )
     .await;
     let faster = "STEPS = 1\n\n\ndef total(count):\n    found = 0\n    for number in range(count):\n        found += number\n    return found\n";

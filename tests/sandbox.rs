@@ -4,6 +4,8 @@
 
 #[path = "sandbox/endings.rs"]
 mod endings;
+#[path = "sandbox/oracles.rs"]
+mod oracles;
 
 use std::{
     collections::BTreeMap,

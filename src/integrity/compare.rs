@@ -102,10 +102,11 @@ impl Compared<'_> {
         let mut finding = self.refuse(rule, line, message);
         if self.context.input.declared == Some(FixType::Test) {
             let subjects = self.subjects(unit);
-            match evidence::of(self.context, self.before_path, &unit.qual, &subjects, new) {
+            finding.witnesses = evidence::of(self.context, self.before_path, &unit.qual, &subjects, new);
+            match finding.witnesses.first() {
                 Some(seen) => {
                     finding.severity = Severity::Flag;
-                    finding.evidence = seen;
+                    finding.evidence = seen.to_string();
                 }
                 None => finding
                     .message

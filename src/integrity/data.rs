@@ -40,9 +40,10 @@ fn changed(context: &Context<'_>, file: &File<'_>, gone: &str, new: Option<&str>
     } else if context.input.declared == Some(FixType::Test) {
         let stem = paths::name(file.path).split('.').next().unwrap_or("").to_string();
         let value = new.map(|n| n.trim_end_matches([']', ',', ' ']).rsplit(", ").next().unwrap_or("").to_string());
-        if let Some(seen) = evidence::of(context, file.path, "", &[stem], &value.into_iter().collect::<Vec<_>>()) {
+        finding.witnesses = evidence::of(context, file.path, "", &[stem], &value.into_iter().collect::<Vec<_>>());
+        if let Some(seen) = finding.witnesses.first() {
             finding.severity = Severity::Flag;
-            finding.evidence = seen;
+            finding.evidence = seen.to_string();
         }
     }
     finding

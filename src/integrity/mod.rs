@@ -4,6 +4,7 @@
 //! `judge` looks at syntax trees and configuration before and after, never at diff text alone. It runs nothing and
 //! reads nothing but what it is given, so it is deterministic. One file holds one family of rules.
 
+mod added;
 mod aliases;
 mod building;
 mod compare;
@@ -40,6 +41,8 @@ use serde::Serialize;
 
 pub use crate::fix_type::FixType;
 
+pub use added::{AddedTest, added_tests};
+pub use evidence::Witness;
 pub use paths::is_test_file;
 pub use rule_docs::{RULES, RuleDoc};
 
@@ -72,6 +75,9 @@ pub struct Finding {
     pub before: Option<String>,
     /// The text after.
     pub after: Option<String>,
+    /// What a declared test fix rests on; what of it ran and passed is for the oracle to say (`repair::oracle`).
+    #[serde(skip)]
+    pub witnesses: Vec<Witness>,
 }
 
 /// Reads the tree before the change.
@@ -119,13 +125,16 @@ pub struct Judged<'a> {
 ///
 /// The order of the findings depends on nothing but the input.
 pub fn judge(input: &Judged<'_>) -> Vec<Finding> {
-    // Trees can be nested as deeply as their author likes: judged on a stack of its own, which only costs what is used.
+    on_a_deep_stack(|| judge_here(input))
+        .unwrap_or_else(|| vec![Finding::refuse("judge-failed", None, "The change could not be judged.")])
+}
+
+/// Trees can be nested as deeply as their author likes: worked on with a stack of its own, which only costs what is
+/// used. `None` when that failed.
+pub(crate) fn on_a_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     std::thread::scope(|scope| {
-        let spawned = std::thread::Builder::new().stack_size(1 << 29).spawn_scoped(scope, || judge_here(input));
-        match spawned.map(std::thread::ScopedJoinHandle::join) {
-            Ok(Ok(findings)) => findings,
-            Ok(Err(_)) | Err(_) => vec![Finding::refuse("judge-failed", None, "The change could not be judged.")],
-        }
+        let spawned = std::thread::Builder::new().stack_size(1 << 29).spawn_scoped(scope, work);
+        spawned.ok()?.join().ok()
     })
 }
 
@@ -171,6 +180,7 @@ impl Finding {
             evidence: String::new(),
             before: None,
             after: None,
+            witnesses: Vec::new(),
         }
     }
 

@@ -77,5 +77,6 @@ fn finding(dependency: &Added, severity: Severity, why: &str) -> Finding {
         evidence: "the package index".to_owned(),
         before: None,
         after: Some(dependency.requirement.clone()),
+        witnesses: Vec::new(),
     }
 }

@@ -7,6 +7,7 @@ pub mod ladder;
 pub mod dialogue;
 pub mod edit;
 pub mod mechanical;
+pub mod oracle;
 pub mod reproduce;
 pub mod rules;
 pub mod trial;

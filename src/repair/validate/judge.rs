@@ -278,6 +278,7 @@ impl Judge {
             evidence: "the test runs before and after the change".to_owned(),
             before: None,
             after: None,
+            witnesses: Vec::new(),
         });
     }
 

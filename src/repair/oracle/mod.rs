@@ -1,0 +1,123 @@
+//! oracle: what some repairs must show beyond a validation. Called for what was validated; only code decides.
+//!
+//! - **coverage**: the tests that are added assert what the code does, and fail when it is broken (`coverage`, with
+//!   `mutants` to break it, `choose` for which and what follows, `covered` for what ran, `launch` for how tests start).
+//! - **benchmark**: a gain in a statistically sound before and after (`benchmark`, `rank_sum`).
+//! - **test**: what an expectation's new value rests on passed before the change (`evidence`).
+
+mod benchmark;
+mod choose;
+mod coverage;
+mod covered;
+mod evidence;
+mod launch;
+mod mutants;
+mod rank_sum;
+
+use super::reproduce::Baseline;
+use crate::{
+    detect::Category,
+    fix_type::FixType,
+    integrity::on_a_deep_stack,
+    progress::Progress,
+    sandbox::{Prepared, Sandbox, SandboxError},
+    workspace::{Change, Tree, read_inside},
+};
+
+/// What the extra proof says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ruling {
+    /// Nothing is missing.
+    Holds {
+        /// What was seen, a sentence each; empty where nothing more had to be shown.
+        notes: Vec<String>,
+    },
+    /// It is shown that the repair is not what it says.
+    Fails {
+        /// Why, a sentence each.
+        reasons: Vec<String>,
+    },
+    /// It can't be shown either way: a person must look; for a benchmark, there is no fix.
+    NotShown {
+        /// Why, a sentence each.
+        why: Vec<String>,
+    },
+}
+
+impl Ruling {
+    /// Both must hold; what fails weighs more than what is not shown.
+    fn and(self, other: Ruling) -> Ruling {
+        use Ruling::{Fails, Holds, NotShown};
+        let joined = |mut a: Vec<String>, b: Vec<String>| {
+            a.extend(b);
+            a
+        };
+        match (self, other) {
+            (Fails { reasons: a }, Fails { reasons: b }) => Fails { reasons: joined(a, b) },
+            (Fails { reasons }, _) | (_, Fails { reasons }) => Fails { reasons },
+            (NotShown { why: a }, NotShown { why: b }) => NotShown { why: joined(a, b) },
+            (NotShown { why }, _) | (_, NotShown { why }) => NotShown { why },
+            (Holds { notes: a }, Holds { notes: b }) => Holds { notes: joined(a, b) },
+        }
+    }
+}
+
+/// Proves what the kind of the repair, or of the failure, asks for beyond [`validate`](super::validate()). `category`
+/// is the failure's.
+///
+/// # Errors
+/// When the sandbox fails twice.
+pub async fn prove(
+    sandbox: &dyn Sandbox,
+    tree: &Tree,
+    baselines: &[Baseline],
+    change: &Change,
+    fix_type: FixType,
+    category: Option<Category>,
+    progress: &Progress,
+) -> Result<Ruling, SandboxError> {
+    let mut ruling = Ruling::Holds { notes: Vec::new() };
+    if fix_type == FixType::Test {
+        let shown = on_a_deep_stack(|| evidence::prove(tree, baselines, change));
+        let unread = || Ruling::NotShown { why: vec!["the evidence could not be read".to_owned()] };
+        ruling = ruling.and(shown.unwrap_or_else(unread));
+    }
+    if matches!(ruling, Ruling::Fails { .. }) {
+        return Ok(ruling);
+    }
+    if fix_type == FixType::Coverage || category == Some(Category::Coverage) {
+        ruling = ruling.and(coverage::prove(sandbox, tree, baselines, change, progress).await?);
+    }
+    if fix_type == FixType::Benchmark || category == Some(Category::Benchmark) {
+        ruling = ruling.and(benchmark::prove(sandbox, tree, baselines, change, progress).await?);
+    }
+    Ok(ruling)
+}
+
+/// No report of a tool is larger.
+const LARGEST_REPORT: u64 = 64 << 20;
+
+/// A report that a run left at the tree's root: code under test could have put anything there.
+fn left_by(prepared: &dyn Prepared, name: &str) -> Option<Vec<u8>> {
+    let meta = prepared.root().join(name).symlink_metadata().ok()?;
+    if !meta.is_file() || meta.len() > LARGEST_REPORT {
+        return None;
+    }
+    read_inside(prepared.root(), name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_weighs_more_than_what_is_not_shown_and_that_more_than_what_holds() {
+        let holds = || Ruling::Holds { notes: vec!["a".to_owned()] };
+        let fails = || Ruling::Fails { reasons: vec!["b".to_owned()] };
+        let not_shown = || Ruling::NotShown { why: vec!["c".to_owned()] };
+        assert_eq!(holds().and(holds()), Ruling::Holds { notes: vec!["a".to_owned(), "a".to_owned()] });
+        assert_eq!(holds().and(not_shown()), not_shown());
+        assert_eq!(not_shown().and(fails()), fails());
+        assert_eq!(fails().and(holds()), fails());
+    }
+}

@@ -1,11 +1,27 @@
 //! llm: a chat model behind a URL. A prompt in, a completion out; within a budget, redacted, recorded.
 //!
-//! It knows nothing of repairs. `chat` has the nouns, `options` what may be configured.
+//! It knows nothing of repairs. `chat` has the nouns, `options` what may be configured; `model` asks. A call goes
+//! `wire` (the body, redacted) → `records` (asked before?) → rate limit, `breaker`, `budget` → `send` → `stream`, and
+//! again by `retry` where that may help.
 
+mod breaker;
+mod budget;
 pub mod chat;
 pub mod error;
+pub mod model;
 pub mod options;
+pub mod price;
+pub mod records;
+mod retry;
+mod send;
+pub mod stream;
+pub mod wire;
 
 pub use chat::{Completion, Finish, Message, Prompt, Role, Source, Tool, ToolCall, Usage};
 pub use error::LlmError;
-pub use options::{BudgetLimits, ModelOptions};
+pub use model::Model;
+pub use options::{BudgetLimits, ModelOptions, Price};
+pub use records::{NoRecords, Records};
+
+#[cfg(test)]
+mod tests;

@@ -124,7 +124,8 @@ impl Budget {
             )));
         }
         let used = state.spent.cost_usd + state.lost.usd + state.held.usd;
-        let affordable = |completion: u32| used + price.worst(prompt, u64::from(completion)).cost_usd <= limits.cost_usd;
+        let affordable =
+            |completion: u32| used + price.worst(prompt, u64::from(completion)).cost_usd <= limits.cost_usd;
         if !affordable(least) {
             return Err(LlmError::BudgetSpent(format!(
                 "dollars: the limit is {:.4}, {used:.4} are spent or held, and this call needs up to {:.4}",
@@ -142,10 +143,8 @@ impl Budget {
             }
             max_tokens = low;
         }
-        let worst = Worst {
-            usd: price.worst(prompt, u64::from(max_tokens)).cost_usd,
-            tokens: prompt + u64::from(max_tokens),
-        };
+        let worst =
+            Worst { usd: price.worst(prompt, u64::from(max_tokens)).cost_usd, tokens: prompt + u64::from(max_tokens) };
         state.held.usd += worst.usd;
         state.held.tokens += worst.tokens;
         state.calls_held += 1;

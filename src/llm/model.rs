@@ -59,7 +59,11 @@ struct Inner {
 enum Ended {
     Answered(Box<Completion>),
     /// It may be worth another one, with the reservation for it where one is made already.
-    Again { why: String, pause: Option<Duration>, next: Option<Reservation> },
+    Again {
+        why: String,
+        pause: Option<Duration>,
+        next: Option<Reservation>,
+    },
 }
 
 impl fmt::Debug for Model {
@@ -142,20 +146,11 @@ impl Model {
     /// then comes back as [`Finish::Length`]. Where the budget does not allow all of `max_tokens`, it is lowered to what
     /// fits, but not below 1024.
     pub async fn complete(&self, prompt: &Prompt) -> Result<Completion, LlmError> {
-        let Inner { options, endpoint, records, .. } = &*self.0;
-        let asked = Asked {
-            model: &options.model,
-            deepseek: endpoint.is_deepseek() || options.effort.is_some(),
-            effort: options.effort.as_deref(),
-            user: options.user.as_deref(),
-        };
-        let body = wire::request(prompt, &asked, &*self.0.redactor);
-        let key = self.key(&body);
-        if let Some(known) = records.known(&key) {
+        let Inner { options, records, .. } = &*self.0;
+        let mut call = self.call(prompt);
+        if let Some(known) = records.known(&call.key) {
             return Ok(known);
         }
-        let bytes = body.to_string().len() as u64;
-        let mut call = Call { key, step: prompt.step, body, bytes, max_tokens: prompt.max_tokens.max(1), doubled: false };
         let mut reserved = None;
         let mut last = String::new();
         for failed in 1..=options.tries {
@@ -178,13 +173,22 @@ impl Model {
         Err(LlmError::Unavailable(format!("{} tries failed; the last: {last}", options.tries)))
     }
 
+    fn call(&self, prompt: &Prompt) -> Call {
+        let Inner { options, endpoint, redactor, .. } = &*self.0;
+        let asked = Asked {
+            model: &options.model,
+            deepseek: endpoint.is_deepseek() || options.effort.is_some(),
+            effort: options.effort.as_deref(),
+            user: options.user.as_deref(),
+        };
+        let body = wire::request(prompt, &asked, &**redactor);
+        let bytes = body.to_string().len() as u64;
+        let (key, max_tokens) = (self.key(&body), prompt.max_tokens.max(1));
+        Call { key, step: prompt.step, body, bytes, max_tokens, doubled: false }
+    }
+
     /// One try: leave by the rate limit, the breaker and the budget; remembered, sent, settled, remembered.
-    async fn attempt(
-        &self,
-        call: &mut Call,
-        reserved: Option<Reservation>,
-        more: bool,
-    ) -> Result<Ended, LlmError> {
+    async fn attempt(&self, call: &mut Call, reserved: Option<Reservation>, more: bool) -> Result<Ended, LlmError> {
         let Inner { options, endpoint, records, budget, breaker, .. } = &*self.0;
         self.wait_for_rate().await?;
         let pass = breaker.pass().map_err(|open| {
@@ -230,7 +234,9 @@ impl Model {
                     Bill::Free => Some(reservation.free()),
                     Bill::Billed(tokens) => {
                         if tokens.is_none() {
-                            self.note("a try failed without saying what it cost: it is counted at its worst".to_owned());
+                            self.note(
+                                "a try failed without saying what it cost: it is counted at its worst".to_owned(),
+                            );
                         }
                         Some(reservation.billed(tokens))
                     }
@@ -242,13 +248,7 @@ impl Model {
     }
 
     /// An answer that was read: is it one?
-    fn answered(
-        &self,
-        call: &mut Call,
-        said: Said,
-        reservation: Reservation,
-        more: bool,
-    ) -> Result<Ended, LlmError> {
+    fn answered(&self, call: &mut Call, said: Said, reservation: Reservation, more: bool) -> Result<Ended, LlmError> {
         let Inner { records, budget, .. } = &*self.0;
         if said.tokens.is_none() {
             self.note("an answer came without its usage: it is counted at its worst".to_owned());

@@ -18,14 +18,7 @@ pub trait Records: Send + Sync {
 
     /// A try is about to be sent: on disk when this returns. An error keeps it from being sent. `body` is what is sent,
     /// redacted; the others are the most that it can cost.
-    fn sending(
-        &self,
-        key: &str,
-        step: &str,
-        body: &Value,
-        worst_usd: f64,
-        worst_tokens: u64,
-    ) -> Result<(), LlmError>;
+    fn sending(&self, key: &str, step: &str, body: &Value, worst_usd: f64, worst_tokens: u64) -> Result<(), LlmError>;
 
     /// A usable answer, as the caller gets it, with the cost of this try alone. One that ended by [`super::Finish::Length`]
     /// is no answer to keep for other runs.

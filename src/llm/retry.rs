@@ -4,13 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 /// The pause after the `failed`-th failure (from 1 on). `roll` is a random number of [0, 1).
-pub(super) fn pause(
-    failed: u32,
-    first: Duration,
-    longest: Duration,
-    asked: Option<Duration>,
-    roll: f64,
-) -> Duration {
+pub(super) fn pause(failed: u32, first: Duration, longest: Duration, asked: Option<Duration>, roll: f64) -> Duration {
     let doubled = first.saturating_mul(2u32.saturating_pow(failed.saturating_sub(1))).min(longest);
     let jittered = doubled.mul_f64(roll.clamp(0.0, 1.0));
     asked.map_or(jittered, |asked| asked.min(longest))
@@ -36,7 +30,10 @@ mod tests {
     #[test]
     fn pauses_double_up_to_the_longest_and_the_jitter_is_full() {
         let full = |failed| pause(failed, SECOND, 60 * SECOND, None, 1.0);
-        assert_eq!([full(1), full(2), full(3), full(7), full(4000)], [SECOND, 2 * SECOND, 4 * SECOND, 60 * SECOND, 60 * SECOND]);
+        assert_eq!(
+            [full(1), full(2), full(3), full(7), full(4000)],
+            [SECOND, 2 * SECOND, 4 * SECOND, 60 * SECOND, 60 * SECOND]
+        );
         assert_eq!(pause(3, SECOND, 60 * SECOND, None, 0.0), Duration::ZERO);
         assert_eq!(pause(3, SECOND, 60 * SECOND, None, 0.5), 2 * SECOND);
     }

@@ -9,7 +9,7 @@ use std::{
 
 use reqwest::{
     Client, Response, Url,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER},
     redirect,
 };
 use tokio::time::{Instant, timeout, timeout_at};
@@ -134,18 +134,14 @@ impl Endpoint {
         let quiet_since = Instant::now();
         let sent = timeout_at(quiet_since + self.stall, request.send()).await;
         let response = sent.map_err(|_| stalled(self.stall, None))?;
-        let mut response = response.map_err(|error| {
+        let response = response.map_err(|error| {
             let bill = if error.is_connect() { Bill::Unsent } else { Bill::Billed(None) };
             passing(self.clean(&causes(error)), bill)
         })?;
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
         }
-        let next = async || match response.chunk().await {
-            Ok(chunk) => Ok(chunk.map(Vec::from)),
-            Err(error) => Err(causes(error)),
-        };
-        read(next, Reader::new(most), quiet_since, self.stall).await.map_err(|failed| match failed {
+        read(response, Reader::new(most), quiet_since, self.stall).await.map_err(|failed| match failed {
             Failed::Passing { why, pause, bill } => Failed::Passing { why: self.clean(&why), pause, bill },
             refused => refused,
         })
@@ -154,9 +150,8 @@ impl Endpoint {
     /// What a status that is no success means.
     async fn refusal(&self, response: Response) -> Failed {
         let status = response.status();
-        let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let pause = header(RETRY_AFTER).and_then(|value| retry::retry_after(value, SystemTime::now()));
-        let location = header(LOCATION).map(|to| self.clean(to));
+        let pause = header(&response, RETRY_AFTER).and_then(|value| retry::retry_after(value, SystemTime::now()));
+        let location = header(&response, LOCATION).map(|to| self.clean(to));
         let body = timeout(REFUSAL_TIME, beginning(response)).await.unwrap_or_default();
         let said = match serde_json::from_slice(&body) {
             Ok(json) => wire::complaint(&json).unwrap_or_default(),
@@ -193,10 +188,21 @@ impl Endpoint {
     }
 }
 
+/// A body as it comes. (An async closure would do, if its future could be told to be `Send`.)
+trait Chunks {
+    fn next(&mut self) -> impl Future<Output = Result<Option<Vec<u8>>, String>> + Send;
+}
+
+impl Chunks for Response {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
+        self.chunk().await.map(|chunk| chunk.map(Vec::from)).map_err(causes)
+    }
+}
+
 /// Reads a body to its end. The deadline is kept from outside, by who drops this; `quiet_since` is when the endpoint last
 /// said anything that counts.
 async fn read(
-    mut next: impl AsyncFnMut() -> Result<Option<Vec<u8>>, String>,
+    mut body: impl Chunks,
     mut reader: Reader,
     mut quiet_since: Instant,
     stall: Duration,
@@ -204,7 +210,7 @@ async fn read(
     let unreadable = |broken: Broken| passing(broken.to_string(), Bill::Billed(None));
     let mut cut = None;
     while !reader.is_done() {
-        let Ok(chunk) = timeout_at(quiet_since + stall, next()).await else {
+        let Ok(chunk) = timeout_at(quiet_since + stall, body.next()).await else {
             // A whole answer whose connection stays open is a whole answer.
             let said = reader.finish().map_err(|_| stalled(stall, None))?;
             return if said.complete { Ok(said) } else { Err(stalled(stall, said.tokens)) };
@@ -253,6 +259,10 @@ fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     address.map_or_else(|_| host == "localhost" || host.ends_with(".localhost"), |address| address.is_loopback())
+}
+
+fn header(response: &Response, name: HeaderName) -> Option<&str> {
+    response.headers().get(name)?.to_str().ok()
 }
 
 /// The first bytes of a body, as far as they come.

@@ -227,7 +227,8 @@ impl Shared {
             match stream.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(_) => {}
-                Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
+                Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -504,7 +505,8 @@ impl Say {
         events.extend(pieces(&self.reasoning).map(|piece| event(json!({"reasoning_content": piece}), Value::Null)));
         events.extend(pieces(&self.content).map(|piece| event(json!({"content": piece}), Value::Null)));
         for (index, (id, name, arguments)) in self.calls.iter().enumerate() {
-            let call = json!({"index": index, "id": id, "type": "function", "function": {"name": name, "arguments": ""}});
+            let call =
+                json!({"index": index, "id": id, "type": "function", "function": {"name": name, "arguments": ""}});
             events.push(event(json!({"tool_calls": [call]}), Value::Null));
             for piece in pieces(arguments) {
                 let call = json!({"index": index, "function": {"arguments": piece}});
@@ -533,7 +535,8 @@ fn pieces(text: &str) -> impl Iterator<Item = String> {
 
 fn lacks_reasoning(asked: &Value) -> bool {
     let messages = asked.get("messages").and_then(Value::as_array);
-    let lacks = |message: &Value| message.get("tool_calls").is_some() && message["reasoning_content"].as_str().is_none();
+    let lacks =
+        |message: &Value| message.get("tool_calls").is_some() && message["reasoning_content"].as_str().is_none();
     messages.into_iter().flatten().any(lacks)
 }
 

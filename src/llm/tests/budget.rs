@@ -22,7 +22,10 @@ fn what_is_put_aside_is_not_there_for_another_call() {
     assert!(words.contains("up to 5000.0000"), "{words}");
     first.billed(Some(Tokens { prompt: 10, cached: 0, completion: 5 }));
     assert!(budget.reserve(3000, 2000, LEAST).is_ok());
-    assert_eq!(budget.spent(), Usage { calls: 1, prompt_tokens: 10, cached_tokens: 0, completion_tokens: 5, cost_usd: 15.0 });
+    assert_eq!(
+        budget.spent(),
+        Usage { calls: 1, prompt_tokens: 10, cached_tokens: 0, completion_tokens: 5, cost_usd: 15.0 }
+    );
 }
 
 #[test]
@@ -37,7 +40,10 @@ fn an_answers_limit_is_lowered_to_what_fits_but_not_below_the_least() {
     assert!(dollars.reserve(1000, 8000, 8000).is_err());
     let tokens = budget(1e9, 5000, 10);
     assert_eq!(tokens.reserve(1000, 8000, LEAST).unwrap().max_tokens(), 4000);
-    assert!(refused(&tokens, 4500, 8000).contains("tokens: the limit is 5000, 0 are spent or held, and this call needs up to 12500"));
+    assert!(
+        refused(&tokens, 4500, 8000)
+            .contains("tokens: the limit is 5000, 0 are spent or held, and this call needs up to 12500")
+    );
 }
 
 #[test]
@@ -79,7 +85,10 @@ fn a_resumed_run_starts_with_what_it_spent_and_what_it_may_have() {
 fn an_answer_that_does_not_say_its_usage_is_billed_at_its_worst() {
     let budget = budget(1e9, 1_000_000, 10);
     let usage = budget.reserve(1000, 2000, LEAST).unwrap().billed(None);
-    assert_eq!(usage, Usage { calls: 1, prompt_tokens: 1000, cached_tokens: 0, completion_tokens: 2000, cost_usd: 3000.0 });
+    assert_eq!(
+        usage,
+        Usage { calls: 1, prompt_tokens: 1000, cached_tokens: 0, completion_tokens: 2000, cost_usd: 3000.0 }
+    );
     assert_eq!(budget.spent(), usage);
 }
 

@@ -7,17 +7,23 @@ fn event(content: &str, finish: Option<&str>) -> String {
     format!("data: {}\n\n", serde_json::json!({"choices": [choice]}))
 }
 
-/// Reads a body whose pieces come after so many seconds each; the connection stays open after them.
-async fn read_open(pieces: Vec<(u64, String)>) -> Result<Said, Failed> {
-    let mut pieces = pieces.into_iter();
-    let next = async || match pieces.next() {
-        Some((seconds, piece)) => {
-            tokio::time::sleep(Duration::from_secs(seconds)).await;
-            Ok(Some(piece.into_bytes()))
+/// Pieces that come after so many seconds each; then the connection stays open.
+struct Open(std::vec::IntoIter<(u64, String)>);
+
+impl Chunks for Open {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
+        match self.0.next() {
+            Some((seconds, piece)) => {
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                Ok(Some(piece.into_bytes()))
+            }
+            None => std::future::pending().await,
         }
-        None => std::future::pending().await,
-    };
-    read(next, Reader::new(1 << 20), Instant::now(), STALL).await
+    }
+}
+
+async fn read_open(pieces: Vec<(u64, String)>) -> Result<Said, Failed> {
+    read(Open(pieces.into_iter()), Reader::new(1 << 20), Instant::now(), STALL).await
 }
 
 #[tokio::test(start_paused = true)]

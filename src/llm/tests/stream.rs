@@ -40,7 +40,13 @@ fn a_stream_is_read_whatever_stands_around_the_events() {
 #[test]
 fn an_event_of_several_lines_is_one() {
     for newline in ["\n", "\r\n"] {
-        let body = ["data: {\"choices\":", "data: [{\"delta\":{\"content\":\"x\"},", "data: \"finish_reason\":\"stop\"}]}", "", ""];
+        let body = [
+            "data: {\"choices\":",
+            "data: [{\"delta\":{\"content\":\"x\"},",
+            "data: \"finish_reason\":\"stop\"}]}",
+            "",
+            "",
+        ];
         assert_eq!(content(&body.join(newline)), "x");
     }
 }

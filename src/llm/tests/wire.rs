@@ -18,7 +18,11 @@ fn said(chunks: &[Value]) -> Said {
 
 #[test]
 fn no_string_of_a_prompt_leaves_unredacted() {
-    let call = ToolCall { id: "c1".into(), name: "run".into(), arguments: r#"{"s3cret":["a s3cret",{"x":"line\nbreak"}]}"#.into() };
+    let call = ToolCall {
+        id: "c1".into(),
+        name: "run".into(),
+        arguments: r#"{"s3cret":["a s3cret",{"x":"line\nbreak"}]}"#.into(),
+    };
     let odd = ToolCall { id: "c2".into(), name: "run".into(), arguments: "not json s3cret".into() };
     let twice = ToolCall { id: "c3".into(), name: "run".into(), arguments: r#"{"a":"s3cret","a":"x"}"#.into() };
     let mut assistant = Message::new(Role::Assistant, "said s3cret");
@@ -35,7 +39,8 @@ fn no_string_of_a_prompt_leaves_unredacted() {
     let body = request(&Prompt { step: "loop", messages, tools, max_tokens: 9 }, &asked(), &secretless);
     let text = body.to_string();
     assert!(!text.contains("s3cret"), "{text}");
-    let arguments: Value = serde_json::from_str(body["messages"][2]["tool_calls"][0]["function"]["arguments"].as_str().unwrap()).unwrap();
+    let arguments: Value =
+        serde_json::from_str(body["messages"][2]["tool_calls"][0]["function"]["arguments"].as_str().unwrap()).unwrap();
     assert_eq!(arguments, json!({"<secret>": ["a <secret>", {"x": "<lines>"}]}));
     assert_eq!(body["messages"][3]["tool_call_id"], body["messages"][2]["tool_calls"][0]["id"]);
 }
@@ -80,7 +85,11 @@ fn tool_calls_are_put_together_by_their_index() {
         delta(json!([{"index": 1, "function": {"arguments": "{}"}}, {"index": 0, "function": {"arguments": ":1}"}}])),
         json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}),
     ]);
-    let call = |id: &str, name: &str, arguments: &str| ToolCall { id: id.into(), name: name.into(), arguments: arguments.into() };
+    let call = |id: &str, name: &str, arguments: &str| ToolCall {
+        id: id.into(),
+        name: name.into(),
+        arguments: arguments.into(),
+    };
     assert_eq!(said.tool_calls(), [call("a", "one", "{\"x\":1}"), call("b", "two", "{}")]);
     assert_eq!(said.finish(), Finish::ToolCalls);
     assert!(!said.is_blank());

@@ -12,6 +12,17 @@ mod lines;
 pub mod options;
 pub mod records;
 pub mod transcript;
+//! It knows nothing of repairs. `chat` has the nouns, `options` what may be configured; `model` asks. A call goes
+//! `wire` (the body, redacted) → `records` (asked before?) → rate limit, `breaker`, `budget` → `send` → `stream`, and
+//! again by `retry` where that may help.
+mod breaker;
+mod budget;
+pub mod model;
+pub mod price;
+mod retry;
+mod send;
+pub mod stream;
+pub mod wire;
 
 pub use cache::Cache;
 pub use cassette::{Cassette, Recorded};
@@ -22,3 +33,8 @@ pub use lines::{LARGEST_FILE, Redact};
 pub use options::{BudgetLimits, ModelOptions};
 pub use records::{NoRecords, Records};
 pub use transcript::Transcript;
+pub use model::Model;
+pub use options::{BudgetLimits, ModelOptions, Price};
+
+#[cfg(test)]
+mod tests;

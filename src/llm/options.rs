@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use serde::Deserialize;
+
 /// Limits on all calls of a run together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BudgetLimits {
@@ -22,7 +24,7 @@ impl Default for BudgetLimits {
 }
 
 /// A price per million tokens, in dollars.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 pub struct Price {
     /// Prompt tokens that the endpoint's cache had.
     pub cached: f64,
@@ -43,6 +45,8 @@ pub struct ModelOptions {
     pub model: String,
     /// `low`, `high`, `max`, or `none` to switch thinking off; the endpoint's default where nothing is said.
     pub effort: Option<String>,
+    /// A hash that names the repository: DeepSeek keeps its prompt cache apart by it (`user_id`). Nothing readable.
+    pub user: Option<String>,
     /// Over the bundled price list.
     pub price: Option<Price>,
     /// The budget.
@@ -78,6 +82,7 @@ impl Default for ModelOptions {
             key: None,
             model: "deepseek-flash".to_owned(),
             effort: None,
+            user: None,
             price: None,
             limits: BudgetLimits::default(),
             call_deadline: Duration::from_secs(900),

@@ -1,0 +1,390 @@
+//! model: a chat model behind a URL. A prompt in, a completion out: redacted before anything leaves, within the budget,
+//! remembered before it is sent and after it is answered, tried again where that can help.
+
+use std::{
+    fmt,
+    num::NonZeroU32,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use governor::{
+    DefaultDirectRateLimiter, Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    breaker::Breaker,
+    budget::{Budget, LEAST, Reservation, seconds},
+    chat::{Completion, Finish, Prompt, Source, Usage},
+    error::LlmError,
+    options::{BudgetLimits, ModelOptions},
+    price,
+    records::Records,
+    retry,
+    send::{Bill, Endpoint, Failed},
+    wire::{self, Asked, Redactor, Said},
+};
+
+/// Requests that may go at once before the rate limit spreads them.
+const BURST: u32 = 10;
+/// The longest answer that any endpoint gives.
+const MOST_COMPLETION: u32 = 393_216;
+/// Of an answer's body: this, and so much for each token (a chunk of a stream carries about one).
+const BODY_BASE: usize = 4 << 20;
+const BODY_TOKEN: usize = 1 << 10;
+const EFFORTS: [&str; 4] = ["none", "low", "high", "max"];
+const MOST_NOTES: usize = 32;
+
+/// A chat model. Clones share the budget, the breaker and the records.
+#[derive(Clone)]
+pub struct Model(Arc<Inner>);
+
+struct Inner {
+    options: ModelOptions,
+    endpoint: Endpoint,
+    redactor: Arc<Redactor>,
+    records: Arc<dyn Records>,
+    budget: Budget,
+    breaker: Breaker,
+    rate: DefaultDirectRateLimiter,
+    clock: DefaultClock,
+    notes: Mutex<Vec<String>>,
+}
+
+/// How a try ended.
+enum Ended {
+    Answered(Box<Completion>),
+    /// It may be worth another one, with the reservation for it where one is made already.
+    Again {
+        why: String,
+        pause: Option<Duration>,
+        next: Option<Reservation>,
+    },
+}
+
+impl fmt::Debug for Model {
+    /// Without the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Model").field(&self.0.options).finish()
+    }
+}
+
+impl Model {
+    /// A model by its options. `redactor` sees every string that would leave; `records` remember the calls, and know what
+    /// a run that is resumed has spent.
+    ///
+    /// [`LlmError::Options`] where the options can't be used: a retired or unknown model, an address that is none or that
+    /// would send the key unencrypted, no key where one is needed, limits that allow nothing.
+    pub fn new(
+        options: ModelOptions,
+        redactor: Arc<dyn Fn(&str) -> String + Send + Sync>,
+        records: Arc<dyn Records>,
+    ) -> Result<Model, LlmError> {
+        check(&options)?;
+        let endpoint = Endpoint::new(&options, redactor.clone())?;
+        let Some(price) = options.price.or_else(|| price::price_of(&options.model)) else {
+            return Err(LlmError::Options(format!(
+                "no price is known for the model `{}`, so no budget could hold: give its price, or use one of {}",
+                endpoint.clean(&options.model),
+                price::known_models().join(", ")
+            )));
+        };
+        let (spent, lost_usd, lost_tokens) = records.spent();
+        let budget = Budget::new(options.limits.clone(), price, spent, lost_usd, lost_tokens);
+        let per_minute = NonZeroU32::new(options.per_minute).unwrap_or(NonZeroU32::MIN);
+        let burst = NonZeroU32::new(BURST).unwrap_or(NonZeroU32::MIN).min(per_minute);
+        let inner = Inner {
+            endpoint,
+            redactor,
+            records,
+            budget,
+            breaker: Breaker::new(options.breaker_failures, options.breaker_pause),
+            rate: RateLimiter::direct(Quota::per_minute(per_minute).allow_burst(burst)),
+            clock: DefaultClock::default(),
+            notes: Mutex::default(),
+            options,
+        };
+        let model = Model(Arc::new(inner));
+        if lost_usd > 0.0 || lost_tokens > 0 {
+            model.note(format!(
+                "calls of the resumed run that never ended may have cost up to ${lost_usd:.4} and {lost_tokens} tokens: \
+                 the budget counts that, the usage does not"
+            ));
+        }
+        Ok(model)
+    }
+
+    /// The model's name.
+    pub fn name(&self) -> &str {
+        &self.0.options.model
+    }
+
+    /// What may be spent.
+    pub fn limits(&self) -> &BudgetLimits {
+        self.0.budget.limits()
+    }
+
+    /// What this run has used, failed tries included, and what the run that is resumed had: to the token as the endpoint
+    /// counts, the worst where it said nothing (a note says so then). Dollars at the peak rate.
+    pub fn usage(&self) -> Usage {
+        self.0.budget.spent()
+    }
+
+    /// What a reader of the usage should know.
+    pub fn notes(&self) -> Vec<String> {
+        self.0.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks, as often as it takes and may help. The completion's usage is that of the try that answered;
+    /// [`Model::usage`] has all.
+    ///
+    /// An answer that `max_tokens` cut is asked for once more with twice as many, where the budget allows it; what is cut
+    /// then comes back as [`Finish::Length`]. Where the budget does not allow all of `max_tokens`, it is lowered to what
+    /// fits, but not below 1024.
+    pub async fn complete(&self, prompt: &Prompt) -> Result<Completion, LlmError> {
+        let Inner { options, records, .. } = &*self.0;
+        let mut call = self.call(prompt);
+        if let Some(known) = records.known(&call.key) {
+            return Ok(known);
+        }
+        let mut reserved = None;
+        let mut last = String::new();
+        for failed in 1..=options.tries {
+            let more = failed < options.tries;
+            let ended = self.attempt(&mut call, reserved.take(), more).await.map_err(|error| after(error, &last))?;
+            let (why, asked, next) = match ended {
+                Ended::Answered(completion) => return Ok(*completion),
+                Ended::Again { why, pause, next } => (why, pause, next),
+            };
+            last = why;
+            reserved = next;
+            // A reservation for the next try is held: what was cut goes on at once.
+            if more && reserved.is_none() {
+                let pause = retry::pause(failed, options.first_pause, options.longest_pause, asked, fastrand::f64());
+                self.wait(pause).await.map_err(|error| after(error, &last))?;
+            }
+        }
+        // A wall that ended the last try is a spent budget, not a broken endpoint.
+        self.0.budget.may_wait(Duration::ZERO).map_err(|error| after(error, &last))?;
+        Err(LlmError::Unavailable(format!("{} tries failed; the last: {last}", options.tries)))
+    }
+
+    fn call(&self, prompt: &Prompt) -> Call {
+        let Inner { options, endpoint, redactor, .. } = &*self.0;
+        let asked = Asked {
+            model: &options.model,
+            deepseek: endpoint.is_deepseek() || options.effort.is_some(),
+            effort: options.effort.as_deref(),
+            user: options.user.as_deref(),
+        };
+        let body = wire::request(prompt, &asked, &**redactor);
+        let bytes = body.to_string().len() as u64;
+        let (key, max_tokens) = (self.key(&body), prompt.max_tokens.max(1));
+        Call { key, step: prompt.step, body, bytes, max_tokens, doubled: false }
+    }
+
+    /// One try: leave by the rate limit, the breaker and the budget; remembered, sent, settled, remembered.
+    async fn attempt(&self, call: &mut Call, reserved: Option<Reservation>, more: bool) -> Result<Ended, LlmError> {
+        let Inner { options, endpoint, records, budget, breaker, .. } = &*self.0;
+        self.wait_for_rate().await?;
+        let pass = breaker.pass().map_err(|open| {
+            LlmError::Unavailable(match open.is_zero() {
+                true => "it failed too often in a row; a single probe is under way".to_owned(),
+                false => format!("it failed too often in a row; nothing is asked for another {}", seconds(open)),
+            })
+        })?;
+        let mut reservation = match reserved {
+            Some(reservation) => reservation,
+            None => budget.reserve(call.bytes, call.max_tokens, LEAST)?,
+        };
+        let max_tokens = reservation.max_tokens();
+        if max_tokens < call.max_tokens {
+            self.note(format!("the budget lowered an answer's limit from {} to {max_tokens} tokens", call.max_tokens));
+        }
+        let body = wire::with_max_tokens(&call.body, max_tokens);
+        let (worst_usd, worst_tokens) = reservation.worst();
+        records.sending(&call.key, call.step, &body, worst_usd, worst_tokens)?;
+        reservation.send();
+        let now = Instant::now();
+        let deadline = now.checked_add(options.call_deadline).unwrap_or(now + Duration::from_secs(86_400));
+        let deadline = budget.wall_end().map_or(deadline, |end| end.min(deadline));
+        let most = BODY_BASE.saturating_add(BODY_TOKEN.saturating_mul(max_tokens as usize));
+        match endpoint.ask(body.to_string().into_bytes(), most, deadline).await {
+            Ok(said) => {
+                pass.succeeded();
+                self.answered(call, said, reservation, more)
+            }
+            Err(Failed::Refused { status, advice }) => {
+                // It is there, and takes other requests.
+                pass.succeeded();
+                records.failed(&call.key, &format!("refused: {status}: {advice}"), Some(reservation.free()))?;
+                Err(LlmError::Refused { status, advice })
+            }
+            Err(Failed::Passing { why, pause, bill }) => {
+                pass.failed();
+                let usage = match bill {
+                    Bill::Unsent => {
+                        reservation.unsent();
+                        None
+                    }
+                    Bill::Free => Some(reservation.free()),
+                    Bill::Billed(tokens) => {
+                        if tokens.is_none() {
+                            self.note(
+                                "a try failed without saying what it cost: it is counted at its worst".to_owned(),
+                            );
+                        }
+                        Some(reservation.billed(tokens))
+                    }
+                };
+                records.failed(&call.key, &why, usage)?;
+                Ok(Ended::Again { why, pause, next: None })
+            }
+        }
+    }
+
+    /// An answer that was read: is it one?
+    fn answered(&self, call: &mut Call, said: Said, reservation: Reservation, more: bool) -> Result<Ended, LlmError> {
+        let Inner { records, budget, .. } = &*self.0;
+        if said.tokens.is_none() {
+            self.note("an answer came without its usage: it is counted at its worst".to_owned());
+        }
+        let asked = reservation.max_tokens();
+        let usage = reservation.billed(said.tokens);
+        let finish = said.finish();
+        if finish == Finish::Length && more && !call.doubled {
+            // Reserved before the cut answer is given up: where the budget has no room, a cut one is better than none.
+            let doubled = asked.saturating_mul(2).min(MOST_COMPLETION);
+            // The larger number may be a digit longer.
+            let next = if doubled > asked { budget.reserve(call.bytes + 1, doubled, doubled).ok() } else { None };
+            if let Some(next) = next {
+                call.bytes += 1;
+                call.doubled = true;
+                call.max_tokens = doubled;
+                let why = format!("the answer was cut at {asked} tokens");
+                records.failed(&call.key, &why, Some(usage))?;
+                return Ok(Ended::Again { why, pause: None, next: Some(next) });
+            }
+        }
+        if said.is_blank() {
+            let why = match finish {
+                Finish::Length => format!("the answer was cut at {asked} tokens before it said anything"),
+                _ => "the answer was blank".to_owned(),
+            };
+            records.failed(&call.key, &why, Some(usage))?;
+            return Ok(Ended::Again { why, pause: None, next: None });
+        }
+        let completion = Completion {
+            key: call.key.clone(),
+            tool_calls: said.tool_calls(),
+            content: said.content,
+            reasoning: Some(said.reasoning).filter(|reasoning| !reasoning.is_empty()),
+            finish,
+            usage,
+            source: Source::Endpoint,
+        };
+        records.answered(&completion)?;
+        Ok(Ended::Answered(Box::new(completion)))
+    }
+
+    async fn wait_for_rate(&self) -> Result<(), LlmError> {
+        loop {
+            match self.0.rate.check() {
+                Ok(()) => return Ok(()),
+                Err(until) => self.wait(until.wait_time_from(self.0.clock.now())).await?,
+            }
+        }
+    }
+
+    /// Waits, if the wall time has that much left.
+    async fn wait(&self, pause: Duration) -> Result<(), LlmError> {
+        self.0.budget.may_wait(pause)?;
+        sleep(pause).await;
+        Ok(())
+    }
+
+    /// The question's name: the same for the same question, whatever the budget makes of its limit.
+    fn key(&self, body: &Value) -> String {
+        let mut hash = Sha256::new();
+        for part in [self.0.endpoint.url(), self.name(), &body.to_string()] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn note(&self, note: String) {
+        let mut notes = self.0.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if notes.len() < MOST_NOTES && !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+}
+
+/// A call through its tries.
+struct Call {
+    key: String,
+    step: &'static str,
+    body: Value,
+    /// Of the body: no prompt has more tokens.
+    bytes: u64,
+    max_tokens: u32,
+    doubled: bool,
+}
+
+/// A spent budget, with what made another try needed.
+fn after(error: LlmError, last: &str) -> LlmError {
+    match error {
+        LlmError::BudgetSpent(words) if !last.is_empty() => {
+            LlmError::BudgetSpent(format!("{words} (the try before: {last})"))
+        }
+        error => error,
+    }
+}
+
+fn check(options: &ModelOptions) -> Result<(), LlmError> {
+    let bad = |words: String| Err(LlmError::Options(words));
+    let model = options.model.as_str();
+    let plain = |each: char| each.is_ascii_graphic();
+    if model.is_empty() || model.len() > 200 || !model.chars().all(plain) {
+        return bad("the model's name can't be one".to_owned());
+    }
+    if let Some(replacement) = price::replacement_of(model) {
+        return bad(format!("the model `{model}` was retired by DeepSeek: use `{replacement}`"));
+    }
+    if let Some(effort) = options.effort.as_deref().filter(|effort| !EFFORTS.contains(effort)) {
+        let effort = crate::redact::shown_line(effort, 40);
+        return bad(format!("the effort `{effort}` is not known: use one of {}", EFFORTS.join(", ")));
+    }
+    if options.price.is_some_and(|price| !price.is_sane()) {
+        return bad("the model's price is no price".to_owned());
+    }
+    let limits = &options.limits;
+    let free = options.price.is_some_and(|price| price.is_free());
+    if !limits.cost_usd.is_finite() || limits.cost_usd < 0.0 || (limits.cost_usd == 0.0 && !free) {
+        return bad(format!("a budget of {} dollars allows nothing", limits.cost_usd));
+    }
+    let none = Duration::ZERO;
+    let nonsense = [
+        (limits.tokens == 0, "a budget of no tokens allows nothing"),
+        (limits.calls == 0, "a budget of no calls allows nothing"),
+        (limits.wall == Some(none), "a budget of no wall time allows nothing"),
+        (options.call_deadline == none, "a call without any time can't be answered"),
+        (options.stall == none, "an answer needs some time between its bytes"),
+        (options.tries == 0, "a call needs at least one try"),
+        (options.per_minute == 0, "a rate of no requests a minute allows nothing"),
+        (options.breaker_failures == 0, "a circuit breaker that opens after no failure allows nothing"),
+    ];
+    match nonsense.iter().find(|(is, _)| *is) {
+        Some((_, words)) => bad((*words).to_owned()),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/model.rs"]
+mod tests;

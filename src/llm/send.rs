@@ -1,0 +1,294 @@
+//! send: one try over HTTP, and what its failure means: will it pass, and was it billed? Two timers run: an absolute
+//! deadline, and one for progress, which keep-alives do not reset.
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use reqwest::{
+    Client, Response, Url,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER},
+    redirect,
+};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{
+    budget::seconds,
+    error::LlmError,
+    options::ModelOptions,
+    retry,
+    stream::{Broken, Reader},
+    wire::{self, Redactor, Said, Tokens},
+};
+use crate::redact::shown_line;
+
+const CONNECT: Duration = Duration::from_secs(15);
+/// For the words of a refusal.
+const REFUSAL_TIME: Duration = Duration::from_secs(5);
+const REFUSAL_BYTES: usize = 64 << 10;
+/// Characters of what an endpoint said, in an error.
+const WORDS: usize = 400;
+const DEEPSEEK: &str = "api.deepseek.com";
+
+/// An endpoint, and the way there.
+pub(super) struct Endpoint {
+    client: Client,
+    url: Url,
+    model: String,
+    key: Option<String>,
+    stall: Duration,
+    redactor: Arc<Redactor>,
+}
+
+/// Why a try failed.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// No further try would change it.
+    Refused { status: u16, advice: String },
+    /// It may pass.
+    Passing {
+        why: String,
+        /// How long the endpoint wants to be left alone.
+        pause: Option<Duration>,
+        bill: Bill,
+    },
+}
+
+/// What a failed try costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bill {
+    /// Nothing was sent.
+    Unsent,
+    /// It reached the endpoint, and surely is not billed.
+    Free,
+    /// Perhaps billed: for these tokens, or for nobody knows what.
+    Billed(Option<Tokens>),
+}
+
+impl Endpoint {
+    /// The endpoint of these options, if they make one.
+    pub(super) fn new(options: &ModelOptions, redactor: Arc<Redactor>) -> Result<Endpoint, LlmError> {
+        let bad = |words: &str| LlmError::Options(words.to_owned());
+        let address = || bad("the model's base URL is no http(s) address");
+        let mut url = Url::parse(options.base_url.trim()).map_err(|_| address())?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(address());
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(bad("the model's base URL holds credentials: give the key by DEEPSEEK_API_KEY instead"));
+        }
+        url.set_fragment(None);
+        let path = format!("{}/chat/completions", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        let key = options.key.as_deref().map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned);
+        let local = is_loopback(&url);
+        if key.is_some() && url.scheme() == "http" && !local {
+            return Err(bad("plain http would send the model's key unencrypted: the base URL must be https"));
+        }
+        if key.as_deref().is_some_and(|key| bearer(key).is_none()) {
+            return Err(bad("the model's key holds characters that no key has"));
+        }
+        // A replayed recording needs no key.
+        let replayed = options.cassette.as_ref().is_some_and(|cassette| cassette.exists());
+        if key.is_none() && url.host_str() == Some(DEEPSEEK) && !replayed {
+            return Err(bad("api.deepseek.com wants a key: set DEEPSEEK_API_KEY"));
+        }
+        // Another crate may have installed one already; either will do.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut client = Client::builder()
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT)
+            .user_agent(concat!("test-repair/", env!("CARGO_PKG_VERSION")));
+        if local {
+            client = client.no_proxy();
+        }
+        let client = client.build().map_err(|error| LlmError::Options(causes(error)))?;
+        Ok(Endpoint { client, url, model: options.model.clone(), key, stall: options.stall, redactor })
+    }
+
+    /// Does it know DeepSeek's own fields?
+    pub(super) fn is_deepseek(&self) -> bool {
+        self.url.host_str() == Some(DEEPSEEK)
+    }
+
+    /// The address that is asked.
+    pub(super) fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// One try. An answer may be blank or cut; it was read, and its cost is known if its usage is.
+    pub(super) async fn ask(&self, body: Vec<u8>, most: usize, deadline: Instant) -> Result<Said, Failed> {
+        let begun = Instant::now();
+        let late = || passing(format!("no whole answer within {}", seconds(begun.elapsed())), Bill::Billed(None));
+        timeout_at(deadline, self.exchange(body, most)).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn exchange(&self, body: Vec<u8>, most: usize) -> Result<Said, Failed> {
+        let mut request = self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json");
+        request = request.header(ACCEPT, "text/event-stream, application/json").body(body);
+        if let Some(bearer) = self.key.as_deref().and_then(bearer) {
+            request = request.header(AUTHORIZATION, bearer);
+        }
+        let quiet_since = Instant::now();
+        let sent = timeout_at(quiet_since + self.stall, request.send()).await;
+        let response = sent.map_err(|_| stalled(self.stall, None))?;
+        let response = response.map_err(|error| {
+            let bill = if error.is_connect() { Bill::Unsent } else { Bill::Billed(None) };
+            passing(self.clean(&causes(error)), bill)
+        })?;
+        if !response.status().is_success() {
+            return Err(self.refusal(response).await);
+        }
+        read(response, Reader::new(most), quiet_since, self.stall).await.map_err(|failed| match failed {
+            Failed::Passing { why, pause, bill } => Failed::Passing { why: self.clean(&why), pause, bill },
+            refused => refused,
+        })
+    }
+
+    /// What a status that is no success means.
+    async fn refusal(&self, response: Response) -> Failed {
+        let status = response.status();
+        let pause = header(&response, RETRY_AFTER).and_then(|value| retry::retry_after(value, SystemTime::now()));
+        let location = header(&response, LOCATION).map(|to| self.clean(to));
+        let body = timeout(REFUSAL_TIME, beginning(response)).await.unwrap_or_default();
+        let said = match serde_json::from_slice(&body) {
+            Ok(json) => wire::complaint(&json).unwrap_or_default(),
+            Err(_) => String::from_utf8_lossy(&body).into_owned(),
+        };
+        let said = self.clean(&said);
+        let said = if said.is_empty() { String::new() } else { format!("; it said: {said}") };
+        let code = status.as_u16();
+        if matches!(code, 408 | 429) || status.is_server_error() {
+            let bill = if matches!(code, 408 | 429 | 503) { Bill::Free } else { Bill::Billed(None) };
+            return Failed::Passing { why: format!("it answered {code}{said}"), pause, bill };
+        }
+        let advice = match code {
+            300..=399 => format!(
+                "it redirects to {}, and redirects are never followed: give the base URL where the model really is",
+                location.unwrap_or_else(|| "nowhere".to_owned())
+            ),
+            401 | 403 => "the key was not accepted: set DEEPSEEK_API_KEY to a key of this endpoint".to_owned(),
+            402 => "the balance is used up: top up at https://platform.deepseek.com/top_up".to_owned(),
+            404 => format!("nothing is there: check the base URL ({}) and the model `{}`", self.url, self.model),
+            _ => "it does not take the request: check the model's name and options".to_owned(),
+        };
+        Failed::Refused { status: code, advice: format!("{advice}{said}") }
+    }
+
+    /// A foreign text as it may be told: without the key, redacted, on one line, bounded.
+    pub(super) fn clean(&self, text: &str) -> String {
+        let text = match &self.key {
+            Some(key) => text.replace(key.as_str(), "[key]"),
+            None => text.to_owned(),
+        };
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        shown_line(&(self.redactor)(&line), WORDS)
+    }
+}
+
+/// A body as it comes. (An async closure would do, if its future could be told to be `Send`.)
+trait Chunks {
+    fn next(&mut self) -> impl Future<Output = Result<Option<Vec<u8>>, String>> + Send;
+}
+
+impl Chunks for Response {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
+        self.chunk().await.map(|chunk| chunk.map(Vec::from)).map_err(causes)
+    }
+}
+
+/// Reads a body to its end. The deadline is kept from outside, by who drops this; `quiet_since` is when the endpoint last
+/// said anything that counts.
+async fn read(
+    mut body: impl Chunks,
+    mut reader: Reader,
+    mut quiet_since: Instant,
+    stall: Duration,
+) -> Result<Said, Failed> {
+    let unreadable = |broken: Broken| passing(broken.to_string(), Bill::Billed(None));
+    let mut cut = None;
+    while !reader.is_done() {
+        let Ok(chunk) = timeout_at(quiet_since + stall, body.next()).await else {
+            // A whole answer whose connection stays open is a whole answer.
+            let said = reader.finish().map_err(|_| stalled(stall, None))?;
+            return if said.complete { Ok(said) } else { Err(stalled(stall, said.tokens)) };
+        };
+        match chunk {
+            Ok(Some(chunk)) => {
+                if reader.feed(&chunk).map_err(unreadable)? {
+                    quiet_since = Instant::now();
+                }
+            }
+            Ok(None) => break,
+            Err(why) => {
+                cut = Some(why);
+                break;
+            }
+        }
+    }
+    let said = match (reader.finish(), cut) {
+        (Ok(said), Some(why)) if !said.complete => {
+            return Err(passing(format!("the answer was cut: {why}"), Bill::Billed(said.tokens)));
+        }
+        (Err(_), Some(why)) => return Err(passing(format!("the answer was cut: {why}"), Bill::Billed(None))),
+        (said, _) => said.map_err(unreadable)?,
+    };
+    if said.is_cut() {
+        return Err(passing("the answer was cut".to_owned(), Bill::Billed(said.tokens)));
+    }
+    Ok(said)
+}
+
+fn passing(why: String, bill: Bill) -> Failed {
+    Failed::Passing { why, pause: None, bill }
+}
+
+fn stalled(stall: Duration, tokens: Option<Tokens>) -> Failed {
+    passing(format!("it went on without saying anything for {}", seconds(stall)), Bill::Billed(tokens))
+}
+
+fn bearer(key: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {key}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.map_or_else(|_| host == "localhost" || host.ends_with(".localhost"), |address| address.is_loopback())
+}
+
+fn header(response: &Response, name: HeaderName) -> Option<&str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+/// The first bytes of a body, as far as they come.
+async fn beginning(mut response: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        body.extend_from_slice(&chunk[..chunk.len().min(REFUSAL_BYTES - body.len())]);
+        if body.len() >= REFUSAL_BYTES {
+            break;
+        }
+    }
+    body
+}
+
+/// An error and its causes, without addresses.
+fn causes(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut said = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(next) = cause {
+        said = format!("{said}: {next}");
+        cause = next.source();
+    }
+    said
+}
+
+#[cfg(test)]
+#[path = "tests/send.rs"]
+mod tests;

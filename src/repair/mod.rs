@@ -1,8 +1,10 @@
 //! repair: the heart. Reproduce, repair, validate.
 
 pub mod answer;
+pub mod context;
 pub mod dependencies;
 pub mod mechanical;
+pub mod prompts;
 pub mod reproduce;
 pub mod rules;
 pub mod validate;

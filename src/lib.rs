@@ -14,6 +14,7 @@ pub mod input;
 pub mod integrity;
 pub mod llm;
 pub mod observe;
+pub mod mind;
 pub mod outcome;
 pub mod pipeline;
 pub mod plan;

@@ -1,0 +1,375 @@
+//! The code that a failing test or a traceback leads to: the test and what it is made of, the functions of every
+//! frame, what the test calls and what that calls in turn, and what shares the failure's rarest words.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+
+use super::{
+    Limits,
+    files::{Files, is_test, name, parent},
+    module::{Module, Uses},
+    related::related,
+    resolve::{Target, method, resolve},
+    shown::{Detail, Shown},
+};
+use crate::detect::Failure;
+
+/// Different tests of one cause that are shown.
+const TESTS: usize = 4;
+/// Frames of one failure that are followed.
+const FRAMES: usize = 8;
+
+/// What the failures point at.
+pub(super) struct Pointed<'a> {
+    pub(super) failures: &'a [Failure],
+    /// Of each failure, as far as they are known.
+    pub(super) frames: &'a [Vec<(String, usize)>],
+    /// What the failures say.
+    pub(super) text: &'a str,
+}
+
+/// A test function: its module, and its place among the definitions.
+type Test = (Rc<Module>, usize);
+
+/// Takes the code.
+pub(super) fn take(files: &Files<'_>, shown: &mut Shown<'_>, pointed: &Pointed<'_>, limits: &Limits) {
+    let hot = hot(pointed.frames);
+    let near = Detail { whole: 4000, doc: 1500, room: limits.code * 3 / 2 };
+    let called = Detail { whole: 2600, doc: 900, room: limits.code };
+    let further = Detail { whole: 1500, doc: 250, room: limits.code * 3 / 4 };
+
+    let tests = tests(files, pointed);
+    let mut raised = false;
+    // Where it was raised, then who called that.
+    for frames in pointed.frames.iter().take(TESTS) {
+        for (path, line) in frames.iter().rev().take(FRAMES) {
+            if !is_test(path) {
+                raised |= frame(files, shown, path, *line, &hot, near);
+            }
+        }
+    }
+    for (module, at) in &tests {
+        shown.def(module, *at, &of(&hot, &module.path), near);
+    }
+    for frames in pointed.frames.iter().take(TESTS) {
+        for (path, line) in frames.iter().rev().take(FRAMES) {
+            if is_test(path) {
+                frame(files, shown, path, *line, &hot, near);
+            }
+        }
+    }
+    let mut followed = BTreeSet::new();
+    for (module, at) in &tests {
+        fixtures(files, shown, (module, *at), called);
+        let direct = referents(files, (module, *at), &of(&hot, &module.path));
+        for target in &direct {
+            if is_test(target.path()) {
+                show(files, shown, target, &hot, Detail { whole: 1200, ..further });
+                let Target::Def(path, inner) = target else { continue };
+                let Some(helper) = files.module(path) else { continue };
+                followed.extend(referents(files, (&helper, *inner), &BTreeSet::new()));
+            } else {
+                show(files, shown, target, &hot, called);
+                followed.insert(target.clone());
+            }
+        }
+    }
+    for target in followed.iter().filter(|target| !is_test(target.path())) {
+        show(files, shown, target, &hot, Detail { room: limits.code * 3 / 4, ..called });
+    }
+    // What was raised in the product is nearly always mended there; a wrong value may come from anywhere.
+    let room = if raised { limits.code / 2 } else { limits.code * 3 / 4 };
+    let hits = related(files, &tests, pointed, shown);
+    for (module, at) in hits.iter().take(if raised { 2 } else { 5 }) {
+        shown.def(module, *at, &of(&hot, &module.path), Detail { whole: 2200, room, ..further });
+    }
+    callees(files, shown, &hot, Detail { room, ..further });
+}
+
+/// The lines that failures name, by file.
+pub(super) fn hot(frames: &[Vec<(String, usize)>]) -> BTreeMap<String, BTreeSet<usize>> {
+    let mut hot: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+    for (path, line) in frames.iter().flatten() {
+        hot.entry(path.clone()).or_default().insert(*line);
+    }
+    hot
+}
+
+fn of(hot: &BTreeMap<String, BTreeSet<usize>>, path: &str) -> BTreeSet<usize> {
+    hot.get(path).cloned().unwrap_or_default()
+}
+
+/// The functions of the failing tests, one for all their parameters.
+fn tests(files: &Files<'_>, pointed: &Pointed<'_>) -> Vec<Test> {
+    let mut found: Vec<Test> = Vec::new();
+    for failure in pointed.failures {
+        let Some(test) = failure.test_id.as_deref().and_then(|id| by_id(files, id)) else { continue };
+        if found.len() < TESTS && !found.iter().any(|(module, at)| module.path == test.0.path && *at == test.1) {
+            found.push(test);
+        }
+    }
+    found
+}
+
+/// The definition that a runner's id names: `tests/test_a.py::TestA::test_b[x]`, `tests.test_a.TestA.test_b`,
+/// `package.module.Class` of a doctest.
+pub(super) fn by_id(files: &Files<'_>, id: &str) -> Option<Test> {
+    if let Some((path, rest)) = id.split_once("::") {
+        let dotted = rest.split('[').next().unwrap_or(rest).replace("::", ".");
+        let path = if files.has(path) { path } else { files.meant_by(path)? };
+        let module = files.module(path)?;
+        return find_test(files, &module, &dotted, 3).or_else(|| {
+            // A doctest's id repeats the module's name.
+            let at = (1..dotted.split('.').count()).find_map(|skip| {
+                let tail: Vec<&str> = dotted.split('.').skip(skip).collect();
+                module.find(&tail.join("."))
+            })?;
+            Some((Rc::clone(&module), at))
+        });
+    }
+    let parts: Vec<&str> = id.split('.').collect();
+    (1..parts.len()).rev().find_map(|cut| {
+        let path = files.of_module(&parts[..cut].join("."), "")?;
+        let module = files.module(&path)?;
+        find_test(files, &module, &parts[cut..].join("."), 3)
+    })
+}
+
+/// A test may be inherited.
+fn find_test(files: &Files<'_>, module: &Rc<Module>, dotted: &str, depth: u8) -> Option<Test> {
+    if let Some(at) = module.find(dotted) {
+        return Some((Rc::clone(module), at));
+    }
+    let (class, name) = dotted.rsplit_once('.')?;
+    let class = module.find(class)?;
+    match method(files, module, class, name, depth)? {
+        Target::Def(path, at) => Some((files.module(&path)?, at)),
+        _ => None,
+    }
+}
+
+/// Takes what is around a place that a traceback names.
+fn frame(
+    files: &Files<'_>,
+    shown: &mut Shown<'_>,
+    path: &str,
+    line: usize,
+    hot: &BTreeMap<String, BTreeSet<usize>>,
+    detail: Detail,
+) -> bool {
+    let Some(module) = files.module(path) else { return false };
+    let mut at = module.around(line);
+    // A function in a function is understood with the outer one.
+    while let Some(outer) = at.and_then(|at| module.defs.get(at)?.parent) {
+        let Some(def) = module.defs.get(outer).filter(|def| !def.class) else { break };
+        if module.slice((def.first, def.last)).len() > detail.whole {
+            break;
+        }
+        at = Some(outer);
+    }
+    match at {
+        Some(at) if !module.defs[at].class => shown.def(&module, at, &of(hot, path), detail),
+        Some(at) => {
+            shown.headers(&module, at, detail.room);
+            shown.window(path, &module.text, line, 8, detail.room)
+        }
+        None => shown.window(path, &module.text, line, 8, detail.room),
+    }
+}
+
+/// Takes the fixtures that a test asks for, and those that its class sets up.
+fn fixtures(files: &Files<'_>, shown: &mut Shown<'_>, (module, at): (&Rc<Module>, usize), detail: Detail) {
+    let Some(def) = module.defs.get(at) else { return };
+    if let Some(class) = module.class_of(at) {
+        for (inner, member) in module.members(class) {
+            if matches!(member.name.as_str(), "setUp" | "setup_method" | "setUpClass" | "setup_class" | "asyncSetUp") {
+                shown.def(module, inner, &BTreeSet::new(), Detail { whole: 1200, ..detail });
+            }
+        }
+    }
+    let mut wanted: Vec<String> = def.takes.iter().filter(|name| !matches!(name.as_str(), "self" | "cls")).cloned().collect();
+    let mut known = BTreeSet::new();
+    while let Some(wanted_name) = wanted.pop() {
+        if known.len() > 12 || !known.insert(wanted_name.clone()) {
+            continue;
+        }
+        let Some((home, fixture)) = fixture(files, module, &wanted_name) else { continue };
+        shown.def(&home, fixture, &BTreeSet::new(), Detail { whole: 900, doc: 200, ..detail });
+        if let Some(def) = home.defs.get(fixture) {
+            wanted.extend(def.takes.iter().cloned());
+        }
+    }
+}
+
+fn fixture(files: &Files<'_>, module: &Rc<Module>, wanted: &str) -> Option<(Rc<Module>, usize)> {
+    let in_module = |module: Rc<Module>| {
+        let at = module.defs.iter().rposition(|def| {
+            def.name == wanted && !def.class && def.decorators.iter().any(|decorator| decorator.contains("fixture"))
+        })?;
+        Some((module, at))
+    };
+    let mut folder = parent(&module.path);
+    let mut homes = vec![module.path.clone()];
+    loop {
+        homes.push(if folder.is_empty() { "conftest.py".to_owned() } else { format!("{folder}/conftest.py") });
+        if folder.is_empty() {
+            break;
+        }
+        folder = parent(folder);
+    }
+    homes.iter().find_map(|path| in_module(files.module(path)?))
+}
+
+/// What a test uses of the project, what its failing statement uses first.
+fn referents(files: &Files<'_>, (module, at): (&Rc<Module>, usize), hot: &BTreeSet<usize>) -> Vec<Target> {
+    let Some(def) = module.defs.get(at) else { return Vec::new() };
+    let failing = hot.iter().filter(|line| def.first <= **line && **line <= def.last);
+    let mut stretches: Vec<(usize, usize)> = failing.map(|line| module.statement(*line)).collect();
+    stretches.push((def.first, def.last));
+    let mut found = Vec::new();
+    for stretch in stretches {
+        let uses = module.uses(stretch);
+        for dotted in &uses.dotted {
+            let Some(target) = resolve(files, module, Some(at), dotted) else { continue };
+            if target == Target::Def(module.path.clone(), at) {
+                continue;
+            }
+            push(&mut found, target.clone());
+            if let Target::Def(path, class) = &target
+                && let Some(home) = files.module(path)
+            {
+                found_members(files, &home, *class, &uses, &mut found);
+            }
+        }
+        methods_by_name(files, &found.clone(), &uses, &mut found);
+    }
+    found
+}
+
+fn push(found: &mut Vec<Target>, target: Target) {
+    if !found.contains(&target) {
+        found.push(target);
+    }
+}
+
+/// The methods of a class that are used by name or by operator.
+fn found_members(files: &Files<'_>, home: &Module, class: usize, uses: &Uses, found: &mut Vec<Target>) {
+    if !home.defs.get(class).is_some_and(|def| def.class) {
+        return;
+    }
+    for attribute in &uses.attributes {
+        if let Some(target) = method(files, home, class, attribute, 4) {
+            push(found, target);
+        }
+    }
+}
+
+/// Methods that are called on values whose class nothing says: where the modules at hand know one or two of the name.
+fn methods_by_name(files: &Files<'_>, known: &[Target], uses: &Uses, found: &mut Vec<Target>) {
+    let modules: BTreeSet<&str> = known.iter().map(Target::path).filter(|path| !is_test(path)).collect();
+    for attribute in uses.attributes.iter().filter(|name| !name.starts_with("__") && name.len() > 2) {
+        let mut of_name = Vec::new();
+        for module in modules.iter().filter_map(|path| files.module(path)) {
+            for (at, def) in module.defs.iter().enumerate() {
+                if def.name == *attribute && module.class_of(at).is_some() {
+                    of_name.push(Target::Def(module.path.clone(), at));
+                }
+            }
+        }
+        if of_name.len() <= 2 {
+            of_name.into_iter().for_each(|target| push(found, target));
+        }
+    }
+}
+
+/// Takes what a name means: a function, a class (its whole where it is small, else its head and its constructor), a
+/// constant.
+fn show(
+    files: &Files<'_>,
+    shown: &mut Shown<'_>,
+    target: &Target,
+    hot: &BTreeMap<String, BTreeSet<usize>>,
+    detail: Detail,
+) -> bool {
+    match target {
+        Target::Def(path, at) => {
+            let Some(module) = files.module(path) else { return false };
+            let Some(def) = module.defs.get(*at) else { return false };
+            if !def.class || module.slice((def.first, def.last)).len() <= detail.whole {
+                return shown.def(&module, *at, &of(hot, path), detail);
+            }
+            let taken = shown.take(path, &module.text, (def.first, def.header), detail.room);
+            let short = Detail { whole: 1200, doc: 200, ..detail };
+            for (inner, member) in module.members(*at) {
+                if matches!(member.name.as_str(), "__init__" | "__new__" | "__post_init__") {
+                    shown.def(&module, inner, &BTreeSet::new(), short);
+                }
+            }
+            taken
+        }
+        Target::Constant(path, lines) => {
+            let Some(module) = files.module(path) else { return false };
+            let short = module.slice(*lines).len() <= 1200;
+            short && shown.take(path, &module.text, *lines, detail.room)
+        }
+        Target::Module(_) => false,
+    }
+}
+
+/// Takes what the shown functions of the product call, where it is small.
+fn callees(
+    files: &Files<'_>,
+    shown: &mut Shown<'_>,
+    hot: &BTreeMap<String, BTreeSet<usize>>,
+    detail: Detail,
+) {
+    for path in shown.paths().to_vec() {
+        if is_test(&path) || name(&path) == "setup.py" {
+            continue;
+        }
+        let Some(module) = files.module(&path) else { continue };
+        for stretch in shown.stretches(&path) {
+            let within = module.around(stretch.1);
+            let own = |target: &Target| matches!(target, Target::Def(home, _) if *home == path);
+            let uses = module.uses(stretch);
+            let mut targets: Vec<Target> =
+                uses.dotted.iter().filter_map(|dotted| resolve(files, &module, within, dotted)).collect();
+            targets.sort_by_key(|target| !own(target));
+            for target in targets.iter().take(12) {
+                let class = match target {
+                    Target::Def(home, at) => files.module(home).is_some_and(|m| m.defs.get(*at).is_some_and(|d| d.class)),
+                    _ => false,
+                };
+                if !class {
+                    show(files, shown, target, hot, detail);
+                }
+            }
+        }
+    }
+}
+
+/// Takes the import lines that the shown code needs, and the constants that it uses.
+pub(super) fn needs(files: &Files<'_>, shown: &mut Shown<'_>, room: usize) {
+    for path in shown.paths().to_vec() {
+        let Some(module) = files.module(&path) else { continue };
+        let mut used = BTreeSet::new();
+        for stretch in shown.stretches(&path) {
+            let uses = module.uses(stretch);
+            used.extend(uses.dotted.iter().filter_map(|dotted| Some(dotted.split('.').next()?.to_owned())));
+        }
+        for import in module.imports.iter().filter(|import| import.top && used.contains(&import.name)) {
+            let (first, last) = import.lines;
+            if last - first < 25 {
+                shown.take(&path, &module.text, (first, last), room);
+            }
+        }
+        let constants = module.constants.iter().filter(|(name, _)| used.contains(name));
+        for (_, lines) in constants.take(10) {
+            if module.slice(*lines).len() <= 400 {
+                shown.take(&path, &module.text, *lines, room);
+            }
+        }
+    }
+}

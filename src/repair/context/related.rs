@@ -1,0 +1,165 @@
+//! Functions that share the failure's words: where nothing else leads from a test to the code at fault.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    rc::Rc,
+};
+
+use super::{
+    code::Pointed,
+    files::{Files, is_test},
+    module::Module,
+    resolve::module_file,
+    shown::Shown,
+};
+
+/// Modules that are searched.
+const MODULES: usize = 120;
+/// Words that say nothing of what a test is about.
+const STOP: &[&str] = &[
+    "test", "tests", "self", "assert", "equal", "the", "and", "not", "for", "with", "from", "import", "def", "class",
+    "return", "none", "true", "false", "error", "expected", "result", "should", "when", "that", "this", "raises",
+    "pytest", "unittest", "assertion", "case", "value", "get", "set", "list", "dict", "str", "int", "len", "name",
+    "args", "kwargs", "data", "line", "file", "file", "are", "has", "have", "has", "its", "does", "got", "but", "all",
+    "failed", "where", "difference", "use", "full", "diff", "vvv", "parametrize", "mark", "fixture", "cls", "call",
+    "src", "lib", "py",
+];
+
+/// The functions of the product that are nearest to the failure in words, the nearest first.
+pub(super) fn related(
+    files: &Files<'_>,
+    tests: &[(Rc<Module>, usize)],
+    pointed: &Pointed<'_>,
+    shown: &Shown<'_>,
+) -> Vec<(Rc<Module>, usize)> {
+    let wanted = wanted(tests, pointed);
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let modules = reachable(files, tests);
+    let mut documents: Vec<(Rc<Module>, usize, BTreeMap<String, u32>, usize)> = Vec::new();
+    let mut spread: BTreeMap<String, usize> = BTreeMap::new();
+    for module in &modules {
+        for (at, def) in module.defs.iter().enumerate() {
+            if def.class || def.parent.is_some_and(|parent| !module.defs[parent].class) {
+                continue;
+            }
+            let mut counts = BTreeMap::new();
+            let text = module.slice((def.first, def.last));
+            words(text, |word| {
+                if wanted.contains_key(word) {
+                    *counts.entry(word.to_owned()).or_insert(0) += 1;
+                }
+            });
+            // Its name says most.
+            words(&def.name, |word| {
+                if wanted.contains_key(word) {
+                    *counts.entry(word.to_owned()).or_insert(0) += 4;
+                }
+            });
+            counts.keys().for_each(|word| *spread.entry(word.clone()).or_insert(0) += 1);
+            documents.push((Rc::clone(module), at, counts, text.len()));
+        }
+    }
+    let total = documents.len().max(1);
+    let average = documents.iter().map(|(.., size)| size).sum::<usize>() / total + 1;
+    let mut scored: Vec<(f64, Rc<Module>, usize)> = Vec::new();
+    for (module, at, counts, size) in documents {
+        let long = 0.6 + 0.4 * (size as f64 / average as f64);
+        let score: f64 = counts
+            .iter()
+            .map(|(word, count)| {
+                let spread = *spread.get(word).unwrap_or(&1) as f64;
+                let rare = ((total as f64 + 1.0) / spread).ln();
+                let count = f64::from(*count);
+                rare * wanted.get(word).copied().unwrap_or(0.0) * count * 2.2 / (count + 1.2 * long)
+            })
+            .sum();
+        scored.push((score, module, at));
+    }
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| (&a.1.path, a.2).cmp(&(&b.1.path, b.2))));
+    let best = scored.first().map_or(0.0, |(score, ..)| *score);
+    let good = scored.into_iter().take_while(|(score, ..)| *score > 0.0 && *score >= best * 0.35);
+    let unseen = good.filter(|(_, module, at)| !shown.has(&module.path, module.defs[*at].last));
+    unseen.map(|(_, module, at)| (module, at)).take(8).collect()
+}
+
+/// The words of the failure, with their weights.
+fn wanted(tests: &[(Rc<Module>, usize)], pointed: &Pointed<'_>) -> BTreeMap<String, f64> {
+    let mut wanted: BTreeMap<String, f64> = BTreeMap::new();
+    let mut add = |text: &str, weight: f64| {
+        words(text, |word| {
+            let known = wanted.entry(word.to_owned()).or_insert(0.0);
+            *known = known.max(weight);
+        });
+    };
+    for (module, at) in tests {
+        let def = &module.defs[*at];
+        add(&def.name, 3.0);
+        if let Some(class) = module.class_of(*at) {
+            add(&module.defs[class].name, 2.0);
+        }
+        add(module.slice((def.first, def.last)), 1.0);
+    }
+    for failure in pointed.failures.iter().take(8) {
+        add(&failure.message, 1.5);
+    }
+    for line in pointed.text.lines().map(str::trim_start).filter(|line| line.starts_with("> ")) {
+        add(line, 2.0);
+    }
+    wanted
+}
+
+/// The words of a text, in small letters: `parseISODate` and `parse_iso_date` have the same.
+fn words(text: &str, mut each: impl FnMut(&str)) {
+    let mut word = String::new();
+    let mut end = |word: &mut String| {
+        if word.len() > 2 && word.len() < 40 && !STOP.contains(&word.as_str()) {
+            each(word.strip_suffix('s').filter(|stem| stem.len() > 3).unwrap_or(word));
+        }
+        word.clear();
+    };
+    let mut small = false;
+    for c in text.chars() {
+        if !c.is_alphabetic() {
+            end(&mut word);
+            small = false;
+            continue;
+        }
+        if c.is_uppercase() && small {
+            end(&mut word);
+        }
+        small = c.is_lowercase();
+        word.extend(c.to_lowercase());
+    }
+    end(&mut word);
+}
+
+/// The product's modules that the tests import, at whatever distance, the nearest first; all of them where a test
+/// imports none.
+fn reachable(files: &Files<'_>, tests: &[(Rc<Module>, usize)]) -> Vec<Rc<Module>> {
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut queue: VecDeque<Rc<Module>> = tests.iter().map(|(module, _)| Rc::clone(module)).collect();
+    while let Some(module) = queue.pop_front() {
+        if found.len() >= MODULES || !seen.insert(module.path.clone()) {
+            continue;
+        }
+        for import in &module.imports {
+            let base = module_file(files, &module, import.level, &import.module);
+            let sub = import.member.as_ref().and_then(|member| {
+                let dotted = if import.module.is_empty() { member.clone() } else { format!("{}.{member}", import.module) };
+                module_file(files, &module, import.level, &dotted)
+            });
+            queue.extend([base, sub].into_iter().flatten().filter_map(|path| files.module(&path)));
+        }
+        if !is_test(&module.path) {
+            found.push(module);
+        }
+    }
+    if found.is_empty() {
+        let product: Vec<String> = files.product().take(MODULES).map(str::to_owned).collect();
+        found = product.iter().filter_map(|path| files.module(path)).collect();
+    }
+    found
+}

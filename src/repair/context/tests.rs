@@ -1,0 +1,6 @@
+use std::{fs, path::Path};
+
+use super::*;
+use crate::detect::Detector;
+
+mod corpus;

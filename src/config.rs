@@ -191,7 +191,8 @@ impl Config {
             effort: self.model.effort.clone(),
             price: self.model.price.map(price),
             limits,
-            cache: flags.cache.clone(),
+            // What the cache answered would be missing from the recording.
+            cache: flags.cache.clone().filter(|_| flags.cassette.is_none()),
             cassette: flags.cassette.clone(),
             ..default
         })

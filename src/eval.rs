@@ -20,9 +20,10 @@ use tokio::sync::Semaphore;
 use crate::{
     cli::{self, EvalArgs, Format},
     config::ModelFlags,
-    fix::{self, FixOptions, TranscriptFile},
+    fix::{self, FixOptions},
     input::BadInput,
     llm::Usage,
+    mind::TranscriptFile,
     outcome::{Outcome, Repair, TargetReport, Verdict, Verification},
     pipeline::Request,
     plan::Overrides,

@@ -12,7 +12,7 @@ use crate::{
     config::ModelFlags,
     fix_type::FixType,
     outcome::{Attempt, Diagnosis, FixReport, Outcome, Repair},
-    pipeline::{self, Request, Stop},
+    pipeline::{self, Given, Request, Stop},
     progress::Progress,
     registry::Registry,
     repair::{

@@ -50,6 +50,8 @@ pub struct Mind {
     transcript: Arc<Transcript>,
     redactor: Arc<Redactor>,
     file: Option<PathBuf>,
+    /// Are its answers a cassette's?
+    replays: bool,
 }
 
 impl Mind {
@@ -80,16 +82,17 @@ impl Mind {
         let cache = options.cache.as_ref().map(|place| Cache::open(place, options.cache_ttl, Arc::clone(&redact)));
         let cache = cache.transpose().map_err(usable)?;
         // Options are refused before anything is written.
-        Model::new(options.clone(), Arc::clone(&redact), Arc::new(crate::llm::NoRecords)).map_err(usable)?;
+        Model::check(&options).map_err(usable)?;
         let (transcript, file) = open(file, &redact)?;
         let start = Start::new(&options.model, &options.base_url, &digest(given));
         transcript.check(&start).map_err(usable)?;
         transcript.append(&Entry::Start(start)).map_err(usable)?;
         let transcript = Arc::new(transcript);
+        let replays = options.cassette.as_ref().is_some_and(|cassette| cassette.exists());
         let records = Kept { transcript: Arc::clone(&transcript), cache };
         let model = Model::new(options, redact, Arc::new(records)).map_err(usable)?;
         let chat = Watched { model, progress: progress.clone(), asked: AtomicBool::new(false) };
-        Ok(Some(Mind { chat, transcript, redactor, file }))
+        Ok(Some(Mind { chat, transcript, redactor, file, replays }))
     }
 
     /// For the ladder.
@@ -114,6 +117,9 @@ impl Mind {
             return Vec::new();
         }
         let mut notes = self.chat.model.notes();
+        if self.replays {
+            notes.push("the model's answers are a recording's: nothing was paid in this run".to_owned());
+        }
         let secrets: Vec<String> = self.redactor.counts().iter().map(|(kind, n)| format!("{n} {kind}")).collect();
         if !secrets.is_empty() {
             notes.push(format!("kept from the model, by placeholders: {}", secrets.join(", ")));

@@ -12,7 +12,7 @@ use crate::{
     pipeline::{self, Request, Stop},
     progress::Progress,
     registry::Registry,
-    repair::{Judgement, Validation, dependencies, trial, validate, validate::refused},
+    repair::{Judgement, Validation, Task, dependencies, trial, validate::refused},
     sandbox::SandboxError,
 };
 
@@ -103,7 +103,11 @@ pub async fn verify(
     };
     let (sandbox, baselines) = (&reproduced.sandbox, &reproduced.baselines);
     verification.not_checked = pipeline::not_reproduced(&given, baselines);
-    let judgement = match validate(sandbox, tree, baselines, &change, findings, progress).await {
+    let registry = Registry::from_env()?;
+    let protected = &given.config.protected_paths;
+    let enabled = &FixType::ALL;
+    let task = Task { sandbox, tree, baselines, logs: &logs, protected, enabled, registry: &registry, progress };
+    let judgement = match task.run(&change, options.declared, findings).await {
         Err(SandboxError::Lost(why)) => {
             verification.reasons.push(format!("the sandbox was lost: {why}"));
             verification.verdict = Verdict::Infrastructure;

@@ -19,9 +19,10 @@ use tokio::time::{Instant, sleep};
 use super::{
     breaker::Breaker,
     budget::{Budget, LEAST, Reservation, seconds},
+    cassette::Cassette,
     chat::{Completion, Finish, Prompt, Source, Usage},
     error::LlmError,
-    options::{BudgetLimits, ModelOptions},
+    options::{BudgetLimits, ModelOptions, Price},
     price,
     records::Records,
     retry,
@@ -84,15 +85,9 @@ impl Model {
         redactor: Arc<dyn Fn(&str) -> String + Send + Sync>,
         records: Arc<dyn Records>,
     ) -> Result<Model, LlmError> {
-        check(&options)?;
-        let endpoint = Endpoint::new(&options, redactor.clone())?;
-        let Some(price) = options.price.or_else(|| price::price_of(&options.model)) else {
-            return Err(LlmError::Options(format!(
-                "no price is known for the model `{}`, so no budget could hold: give its price, or use one of {}",
-                endpoint.clean(&options.model),
-                price::known_models().join(", ")
-            )));
-        };
+        let (endpoint, price) = usable(&options, &redactor)?;
+        let opened = options.cassette.as_ref().map(|path| Cassette::open(path, &options.model, redactor.clone()));
+        let endpoint = endpoint.with(opened.transpose()?);
         let (spent, lost_usd, lost_tokens) = records.spent();
         let budget = Budget::new(options.limits.clone(), price, spent, lost_usd, lost_tokens);
         let per_minute = NonZeroU32::new(options.per_minute).unwrap_or(NonZeroU32::MIN);
@@ -116,6 +111,15 @@ impl Model {
             ));
         }
         Ok(model)
+    }
+
+    /// Can these options be used? Nothing is opened and nothing is written.
+    ///
+    /// # Errors
+    /// As [`Model::new`].
+    pub fn check(options: &ModelOptions) -> Result<(), LlmError> {
+        let nothing: Arc<Redactor> = Arc::new(|text: &str| crate::redact::redact(text));
+        usable(options, &nothing).map(|_| ())
     }
 
     /// The model's name.
@@ -213,10 +217,15 @@ impl Model {
         let deadline = now.checked_add(options.call_deadline).unwrap_or(now + Duration::from_secs(86_400));
         let deadline = budget.wall_end().map_or(deadline, |end| end.min(deadline));
         let most = BODY_BASE.saturating_add(BODY_TOKEN.saturating_mul(max_tokens as usize));
-        match endpoint.ask(body.to_string().into_bytes(), most, deadline).await {
+        match endpoint.ask(&call.key, &body, most, deadline).await {
             Ok(said) => {
                 pass.succeeded();
                 self.answered(call, said, reservation, more)
+            }
+            Err(Failed::Unrecorded(error)) => {
+                reservation.unsent();
+                records.failed(&call.key, &error.to_string(), None)?;
+                Err(error)
             }
             Err(Failed::Refused { status, advice }) => {
                 // It is there, and takes other requests.
@@ -310,7 +319,9 @@ impl Model {
     /// The question's name: the same for the same question, whatever the budget makes of its limit.
     fn key(&self, body: &Value) -> String {
         let mut hash = Sha256::new();
-        for part in [self.0.endpoint.url(), self.name(), &body.to_string()] {
+        // A cassette is replayed where the endpoint that was recorded may not even have a name.
+        let url = if self.0.options.cassette.is_some() { "" } else { self.0.endpoint.url() };
+        for part in [url, self.name(), &body.to_string()] {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
@@ -344,6 +355,20 @@ fn after(error: LlmError, last: &str) -> LlmError {
         }
         error => error,
     }
+}
+
+/// The endpoint and the price of these options, if they can be used.
+fn usable(options: &ModelOptions, redactor: &Arc<Redactor>) -> Result<(Endpoint, Price), LlmError> {
+    check(options)?;
+    let endpoint = Endpoint::new(options, redactor.clone())?;
+    let Some(price) = options.price.or_else(|| price::price_of(&options.model)) else {
+        return Err(LlmError::Options(format!(
+            "no price is known for the model `{}`, so no budget could hold: give its price, or use one of {}",
+            endpoint.clean(&options.model),
+            price::known_models().join(", ")
+        )));
+    };
+    Ok((endpoint, price))
 }
 
 fn check(options: &ModelOptions) -> Result<(), LlmError> {

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use serde_json::Value;
 use reqwest::{
     Client, Response, Url,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER},
@@ -16,6 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     budget::seconds,
+    cassette::{Cassette, Recorded},
     error::LlmError,
     options::ModelOptions,
     retry,
@@ -40,11 +42,14 @@ pub(super) struct Endpoint {
     key: Option<String>,
     stall: Duration,
     redactor: Arc<Redactor>,
+    cassette: Option<Cassette>,
 }
 
 /// Why a try failed.
 #[derive(Debug)]
 pub(super) enum Failed {
+    /// The cassette does not know it, or can't be written.
+    Unrecorded(LlmError),
     /// No further try would change it.
     Refused { status: u16, advice: String },
     /// It may pass.
@@ -105,7 +110,13 @@ impl Endpoint {
             client = client.no_proxy();
         }
         let client = client.build().map_err(|error| LlmError::Options(causes(error)))?;
-        Ok(Endpoint { client, url, model: options.model.clone(), key, stall: options.stall, redactor })
+        let (model, stall) = (options.model.clone(), options.stall);
+        Ok(Endpoint { client, url, model, key, stall, redactor, cassette: None })
+    }
+
+    /// Replays a recording of it, or makes one.
+    pub(super) fn with(self, cassette: Option<Cassette>) -> Endpoint {
+        Endpoint { cassette, ..self }
     }
 
     /// Does it know DeepSeek's own fields?
@@ -119,13 +130,31 @@ impl Endpoint {
     }
 
     /// One try. An answer may be blank or cut; it was read, and its cost is known if its usage is.
-    pub(super) async fn ask(&self, body: Vec<u8>, most: usize, deadline: Instant) -> Result<Said, Failed> {
+    pub(super) async fn ask(&self, key: &str, body: &Value, most: usize, deadline: Instant) -> Result<Said, Failed> {
+        if let Some(Cassette::Replaying(cassette)) = &self.cassette {
+            return self.replayed(cassette.replay(key, body).map_err(Failed::Unrecorded)?, most).await;
+        }
         let begun = Instant::now();
         let late = || passing(format!("no whole answer within {}", seconds(begun.elapsed())), Bill::Billed(None));
-        timeout_at(deadline, self.exchange(body, most)).await.unwrap_or_else(|_| Err(late()))
+        timeout_at(deadline, self.exchange(key, body, most)).await.unwrap_or_else(|_| Err(late()))
     }
 
-    async fn exchange(&self, body: Vec<u8>, most: usize) -> Result<Said, Failed> {
+    /// What was recorded, read as it was then.
+    async fn replayed(&self, recorded: Recorded, most: usize) -> Result<Said, Failed> {
+        if !(200..300).contains(&recorded.status) {
+            return Err(self.refusal(recorded.status, None, None, recorded.body.as_bytes()));
+        }
+        read(Some(recorded.body.into_bytes()), Reader::new(most), Instant::now(), self.stall).await
+    }
+
+    fn record(&self, key: &str, body: &Value, status: u16, content_type: &str, answer: &[u8]) -> Result<(), Failed> {
+        let Some(Cassette::Recording(cassette)) = &self.cassette else { return Ok(()) };
+        let (content_type, answer) = (content_type.to_owned(), String::from_utf8_lossy(answer).into_owned());
+        cassette.record(key, body, &Recorded { status, content_type, body: answer }).map_err(Failed::Unrecorded)
+    }
+
+    async fn exchange(&self, key: &str, asked: &Value, most: usize) -> Result<Said, Failed> {
+        let body = asked.to_string().into_bytes();
         let mut request = self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json");
         request = request.header(ACCEPT, "text/event-stream, application/json").body(body);
         if let Some(bearer) = self.key.as_deref().and_then(bearer) {
@@ -138,29 +167,35 @@ impl Endpoint {
             let bill = if error.is_connect() { Bill::Unsent } else { Bill::Billed(None) };
             passing(self.clean(&causes(error)), bill)
         })?;
-        if !response.status().is_success() {
-            return Err(self.refusal(response).await);
+        let status = response.status().as_u16();
+        let content_type = header(&response, CONTENT_TYPE).unwrap_or_default().to_owned();
+        if !(200..300).contains(&status) {
+            let pause = header(&response, RETRY_AFTER).and_then(|value| retry::retry_after(value, SystemTime::now()));
+            let location = header(&response, LOCATION).map(|to| self.clean(to));
+            let body = timeout(REFUSAL_TIME, beginning(response)).await.unwrap_or_default();
+            self.record(key, asked, status, &content_type, &body)?;
+            return Err(self.refusal(status, pause, location, &body));
         }
-        read(response, Reader::new(most), quiet_since, self.stall).await.map_err(|failed| match failed {
+        let mut taped = Taped { response, tape: self.cassette.is_some().then(Vec::new) };
+        let said = read(&mut taped, Reader::new(most), quiet_since, self.stall).await;
+        if let Some(tape) = &taped.tape {
+            self.record(key, asked, status, &content_type, tape)?;
+        }
+        said.map_err(|failed| match failed {
             Failed::Passing { why, pause, bill } => Failed::Passing { why: self.clean(&why), pause, bill },
-            refused => refused,
+            other => other,
         })
     }
 
     /// What a status that is no success means.
-    async fn refusal(&self, response: Response) -> Failed {
-        let status = response.status();
-        let pause = header(&response, RETRY_AFTER).and_then(|value| retry::retry_after(value, SystemTime::now()));
-        let location = header(&response, LOCATION).map(|to| self.clean(to));
-        let body = timeout(REFUSAL_TIME, beginning(response)).await.unwrap_or_default();
-        let said = match serde_json::from_slice(&body) {
+    fn refusal(&self, code: u16, pause: Option<Duration>, location: Option<String>, body: &[u8]) -> Failed {
+        let said = match serde_json::from_slice(body) {
             Ok(json) => wire::complaint(&json).unwrap_or_default(),
-            Err(_) => String::from_utf8_lossy(&body).into_owned(),
+            Err(_) => String::from_utf8_lossy(body).into_owned(),
         };
         let said = self.clean(&said);
         let said = if said.is_empty() { String::new() } else { format!("; it said: {said}") };
-        let code = status.as_u16();
-        if matches!(code, 408 | 429) || status.is_server_error() {
+        if matches!(code, 408 | 429 | 500..) {
             let bill = if matches!(code, 408 | 429 | 503) { Bill::Free } else { Bill::Billed(None) };
             return Failed::Passing { why: format!("it answered {code}{said}"), pause, bill };
         }
@@ -193,9 +228,26 @@ trait Chunks {
     fn next(&mut self) -> impl Future<Output = Result<Option<Vec<u8>>, String>> + Send;
 }
 
-impl Chunks for Response {
+/// An answer, and what was read of it for a cassette.
+struct Taped {
+    response: Response,
+    tape: Option<Vec<u8>>,
+}
+
+impl Chunks for &mut Taped {
     async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
-        self.chunk().await.map(|chunk| chunk.map(Vec::from)).map_err(causes)
+        let chunk = self.response.chunk().await.map_err(causes)?;
+        if let (Some(tape), Some(chunk)) = (&mut self.tape, &chunk) {
+            tape.extend_from_slice(chunk);
+        }
+        Ok(chunk.map(Vec::from))
+    }
+}
+
+/// A recorded body comes in one piece.
+impl Chunks for Option<Vec<u8>> {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
+        Ok(self.take())
     }
 }
 

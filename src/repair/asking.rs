@@ -4,13 +4,13 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 
 use super::{
     answer::{self, Answer, Confidence, Fault},
     cause::{Cause, causes},
     context::{self, Wanted},
-    dialogue::{self, Bench, Chat, LoopLimits, Memory, Ruling, Workbench},
+    dialogue::{self, Bench, Chat, LoopLimits, Memory, Ruling, Terms, Workbench},
     edit,
     ladder::{Ended, Found, Steps},
     prompts,
@@ -21,7 +21,7 @@ use crate::{
     detect::Failure,
     fix_type::FixType,
     integrity::Severity,
-    llm::{LlmError, Message, Prompt, Role},
+    llm::{LlmError, Message, Prompt, Role, ToolCall, Transcript, transcript::Entry},
     redact::Redactor,
     sandbox::SandboxError,
     workspace::{Change, Tree},
@@ -29,6 +29,27 @@ use crate::{
 
 /// Tokens that an answer may have, its thoughts included.
 const ANSWER_TOKENS: u32 = 16_384;
+
+impl Memory for Transcript {
+    fn tool_result(&self, completion_key: &str, call_id: &str) -> Option<String> {
+        Transcript::tool_result(self, completion_key, call_id)
+    }
+
+    fn tool(&self, completion_key: &str, call: &ToolCall, result: &str) -> Result<(), LlmError> {
+        self.append(&Entry::Tool {
+            key: completion_key.to_owned(),
+            call: call.id.clone(),
+            name: call.name.clone(),
+            arguments: call.arguments.clone(),
+            result: result.to_owned(),
+        })
+    }
+
+    fn verdict(&self, step: &str, verdict: &str, reasons: &[String]) -> Result<(), LlmError> {
+        let (step, verdict) = (step.to_owned(), verdict.to_owned());
+        self.append(&Entry::Verdict { step, verdict, reasons: reasons.to_vec() })
+    }
+}
 
 /// What a model needs.
 #[derive(Clone, Copy)]
@@ -76,6 +97,9 @@ enum State {
     Stopped(LlmError),
 }
 
+/// How a cause stands after its dialogue; with the proof, where it was judged with all the others and passed.
+type DialogueEnded = Result<(State, Option<Box<Found>>), SandboxError>;
+
 struct Climb<'a> {
     task: &'a Task<'a>,
     asker: Asker<'a>,
@@ -102,8 +126,9 @@ pub(super) async fn ask(
     let mut states: Vec<State> = causes.iter().map(|_| State::Open).collect();
     if steps.question {
         let tree = task.tree.with(&start.base)?;
-        let questions = stream::iter(&causes).map(|cause| climb.question(cause, &tree));
-        states = questions.buffered(asker.side_by_side).collect().await;
+        // Boxed and collected first: the compiler can't tell that a stream of borrowing futures may be sent.
+        let questions: Vec<BoxFuture<'_, State>> = causes.iter().map(|c| climb.question(c, &tree).boxed()).collect();
+        states = stream::iter(questions).buffered(asker.side_by_side).collect().await;
         if let Some(found) = climb.together(&causes, &mut states).await? {
             return Ok(Ended::Found(found));
         }
@@ -266,11 +291,12 @@ impl Climb<'_> {
         let pending: Vec<usize> =
             (0..causes.len()).filter(|i| matches!(states[*i], State::Open | State::Rejected { .. })).collect();
         let kept_answers: Vec<Answer> = states.iter().filter_map(State::answer).cloned().collect();
-        let dialogues = stream::iter(&pending).map(|index| {
+        let mut dialogues: Vec<BoxFuture<'_, DialogueEnded>> = Vec::new();
+        for index in &pending {
             let others = pending.iter().filter(|i| *i != index).map(|i| causes[*i].clone()).collect();
-            self.dialogue(&causes[*index], &states[*index], &kept, &kept_answers, others)
-        });
-        let ended: Vec<_> = dialogues.buffered(self.asker.side_by_side).collect().await;
+            dialogues.push(self.dialogue(&causes[*index], &states[*index], &kept, &kept_answers, others).boxed());
+        }
+        let ended: Vec<DialogueEnded> = stream::iter(dialogues).buffered(self.asker.side_by_side).collect().await;
         let mut found = None;
         for (index, ended) in pending.into_iter().zip(ended) {
             let (state, proven) = ended?;
@@ -287,7 +313,7 @@ impl Climb<'_> {
         kept: &Change,
         kept_answers: &[Answer],
         others: Vec<Cause>,
-    ) -> Result<(State, Option<Box<Found>>), SandboxError> {
+    ) -> DialogueEnded {
         let tree = self.task.tree.with(kept)?;
         let mut opening = prompts::dialogue_opening(&self.context(cause, &tree));
         if let State::Rejected { said, words } = state {
@@ -295,7 +321,10 @@ impl Climb<'_> {
             opening.push(Message::new(Role::User, words.clone()));
         }
         let baseline = &self.task.baselines[cause.baseline];
-        let workbench = Workbench::new(self.task, baseline, kept, self.asker.redactor).await?;
+        let prepared = self.task.sandbox.prepare(baseline.recipe(), &tree, !kept.is_empty()).await?;
+        let restore = |text: &str| self.asker.redactor.restore(text);
+        let terms = Terms { checks: &baseline.job().checks, protected: self.task.protected, restore: &restore };
+        let workbench = Workbench::new(prepared, self.task.tree, kept.clone(), terms);
         let bench = Judged { climb: self, cause, others, kept_answers, found: Mutex::new(None) };
         let limits = LoopLimits::default();
         let ended = dialogue::converse(self.asker.chat, self.asker.memory, &bench, workbench, opening, &limits).await?;

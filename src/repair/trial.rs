@@ -2,11 +2,12 @@
 
 use super::{
     dependencies,
+    oracle::{Ruling, prove},
     reproduce::Baseline,
     validate::{Judgement, Validation, refused, validate},
 };
 use crate::{
-    detect::{Failure, JobLog, Key},
+    detect::{Category, Failure, JobLog, Key},
     fix_type::FixType,
     integrity::{self, Finding},
     progress::Progress,
@@ -50,7 +51,36 @@ impl Task<'_> {
             let validation = Validation { findings, ..Validation::default() };
             return Ok(Judgement::Refused { validation, remaining: Vec::new() });
         }
-        validate(self.sandbox, self.tree, self.baselines, change, findings, self.progress).await
+        self.run(change, declared, findings).await
+    }
+
+    /// Runs everything with a change whose text was judged: `findings`.
+    ///
+    /// # Errors
+    /// When the sandbox fails twice.
+    pub async fn run(
+        &self,
+        change: &Change,
+        declared: Option<FixType>,
+        findings: Vec<Finding>,
+    ) -> Result<Judgement, SandboxError> {
+        let Task { sandbox, tree, baselines, progress, .. } = *self;
+        let judgement = validate(sandbox, tree, baselines, change, findings, progress).await?;
+        let Judgement::Validated(fix) = judgement else { return Ok(judgement) };
+        let category = self.logs.iter().find_map(|log| log.category);
+        // What nobody declared is a repair of what failed: only a benchmark and a coverage threshold ask for more.
+        let fix_type = declared.unwrap_or(FixType::Quality);
+        let failed = |reasons| Judgement::Failed {
+            validation: fix.validation().clone(),
+            reasons,
+            remaining: baselines.iter().map(Baseline::to_repair).collect(),
+        };
+        Ok(match prove(sandbox, tree, baselines, change, fix_type, category, progress).await? {
+            Ruling::Holds { notes } => Judgement::Validated(fix.with(notes, Vec::new())),
+            Ruling::NotShown { why } if category == Some(Category::Benchmark) => failed(why),
+            Ruling::NotShown { why } => Judgement::Validated(fix.with(Vec::new(), why)),
+            Ruling::Fails { reasons } => failed(reasons),
+        })
     }
 }
 

@@ -54,6 +54,8 @@ pub struct Validation {
     pub not_checked: Vec<String>,
     /// What integrity found.
     pub findings: Vec<Finding>,
+    /// What the fix type's own proof showed, a sentence each.
+    pub evidence: Vec<String>,
 }
 
 /// A change that passed: the failure was reproduced before, the check passes after, nothing else broke, and no test or
@@ -66,6 +68,13 @@ pub struct ValidatedFix {
 }
 
 impl ValidatedFix {
+    /// What a proof of the fix type's own adds: evidence, and what a person must look at. It can only weaken the verdict.
+    pub(super) fn with(mut self: Box<Self>, evidence: Vec<String>, flags: Vec<String>) -> Box<Self> {
+        self.validation.evidence.extend(evidence);
+        self.flags.extend(flags);
+        self
+    }
+
     /// What it changes.
     pub fn change(&self) -> &Change {
         &self.change

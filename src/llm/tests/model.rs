@@ -515,7 +515,7 @@ async fn the_same_question_has_the_same_key_whatever_the_budget_makes_of_it() {
 #[tokio::test]
 async fn a_call_that_is_given_up_under_way_still_counts_against_the_budget() {
     let fake = Fake::start([Say::nothing()]);
-    let limits = BudgetLimits { tokens: 3500, ..BudgetLimits::default() };
+    let limits = BudgetLimits { tokens: 3000, ..BudgetLimits::default() };
     let model = model(ModelOptions { limits, ..options(fake.url()) });
     let question = prompt("why?");
     tokio::select! {

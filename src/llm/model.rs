@@ -263,6 +263,9 @@ impl Model {
             self.note("an answer came without its usage: it is counted at its worst".to_owned());
         }
         let asked = reservation.max_tokens();
+        if said.tokens.is_some_and(|tokens| tokens.prompt > call.bytes || tokens.completion > u64::from(asked)) {
+            self.note("the endpoint counted more tokens than a call can have: the budget could not hold it".to_owned());
+        }
         let usage = reservation.billed(said.tokens);
         let finish = said.finish();
         if finish == Finish::Length && more && !call.doubled {

@@ -84,11 +84,13 @@ impl Reader {
             Shape::Unknown => return Err(Broken::Garbage("it is empty".to_owned())),
             Shape::Plain => self.plain()?,
             Shape::Events => {
-                // A last line without its end may be whole or cut; a cut one is no more than a cut answer.
-                let whole = self.end_line().and_then(|_| self.end_event());
-                if let Err(Broken::Complaint(words)) = whole {
-                    return Err(Broken::Complaint(words));
-                }
+                // A last line without its end may be whole or cut; a cut one after others is no more than a cut answer.
+                let last = self.end_line().and_then(|_| self.end_event());
+                let cut = self.said != Said::default();
+                last.map(drop).or_else(|broken| match broken {
+                    Broken::Garbage(_) if cut => Ok(()),
+                    broken => Err(broken),
+                })?;
             }
         }
         Ok(self.said)

@@ -142,6 +142,16 @@ async fn an_answer_without_usage_counts_its_worst_and_that_is_said() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_counts_too_much_is_told_of_and_ends_the_run() {
+    let fake = Fake::start([Say::text("greedy").usage(2_000_000_000, 0, 1)]);
+    let model = model(options(fake.url()));
+    assert_eq!(model.complete(&prompt("why?")).await.unwrap().usage.prompt_tokens, 2_000_000_000);
+    assert!(model.notes()[0].contains("more tokens than a call can have"), "{:?}", model.notes());
+    assert!(matches!(model.complete(&prompt("and?")).await, Err(LlmError::BudgetSpent(_))));
+    fake.assert_done();
+}
+
+#[tokio::test]
 async fn a_length_cut_is_asked_for_once_more_with_twice_the_tokens() {
     let (answer, _, fake) = ask(vec![Say::text("beg").finish("length"), Say::text("beginning and end")]).await;
     assert_eq!((answer.as_ref().unwrap().finish, fake.bodies()[1]["max_tokens"].as_u64()), (Finish::Stop, Some(4000)));
@@ -515,7 +525,7 @@ async fn the_same_question_has_the_same_key_whatever_the_budget_makes_of_it() {
 #[tokio::test]
 async fn a_call_that_is_given_up_under_way_still_counts_against_the_budget() {
     let fake = Fake::start([Say::nothing()]);
-    let limits = BudgetLimits { tokens: 3500, ..BudgetLimits::default() };
+    let limits = BudgetLimits { tokens: 3000, ..BudgetLimits::default() };
     let model = model(ModelOptions { limits, ..options(fake.url()) });
     let question = prompt("why?");
     tokio::select! {

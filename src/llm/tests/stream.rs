@@ -79,7 +79,7 @@ fn what_stops_in_the_middle_is_cut_and_no_error() {
 #[test]
 fn blank_lines_and_comments_are_no_news() {
     let mut reader = Reader::new(MOST);
-    for nothing in ["\n", "\r\n", ": keep-alive\n\n", "event: ping\n", "data: {\"choices\":[]}\n\n", "   "] {
+    for nothing in ["\n", "\r\n", ": keep-alive\n\n", "event: ping\n", "data: {\"choices\":[]}\n\n", "   \n"] {
         assert_eq!(reader.feed(nothing.as_bytes()), Ok(false), "{nothing:?}");
     }
     assert_eq!(reader.feed(event("").as_bytes()), Ok(false));

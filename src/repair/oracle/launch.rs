@@ -27,10 +27,7 @@ impl Launch {
     pub(super) fn of(baseline: &Baseline) -> Launch {
         let checks = &baseline.job().checks;
         let (failing, others): (Vec<_>, Vec<_>) = (0..checks.len()).partition(|check| baseline.shows_claimed(*check));
-        let installed = |name: &str| {
-            baseline.runs().len() == checks.len()
-                && baseline.installed().iter().any(|(n, _)| crate::registry::normalise(n) == name)
-        };
+        let installed = |name: &str| baseline.installed().iter().any(|(n, _)| crate::registry::normalise(n) == name);
         let mut launch = (failing.into_iter().chain(others))
             .find_map(|check| Launch::parse(&checks[check].script))
             .unwrap_or_else(|| Launch {

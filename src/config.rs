@@ -179,11 +179,8 @@ impl Config {
             calls: flags.max_calls.or(self.budget.max_calls).unwrap_or(default.limits.calls),
             wall: self.budget.max_seconds.map(Duration::from_secs),
         };
-        let price = |p: PriceConfig| Price {
-            cached: p.cached.unwrap_or(p.prompt),
-            prompt: p.prompt,
-            completion: p.completion,
-        };
+        let price =
+            |p: PriceConfig| Price { cached: p.cached.unwrap_or(p.prompt), prompt: p.prompt, completion: p.completion };
         Some(ModelOptions {
             base_url: flags.url.clone().unwrap_or(default.base_url.clone()),
             key: flags.key.clone(),
@@ -290,7 +287,8 @@ mod tests {
 
     #[test]
     fn without_a_key_there_is_no_model_and_a_flag_wins_over_the_file() {
-        let config = Config::parse("model: {name: deepseek-v4-pro}\nbudget: {max_calls: 3, max_cost_usd: 0.5}\n").unwrap();
+        let config =
+            Config::parse("model: {name: deepseek-v4-pro}\nbudget: {max_calls: 3, max_cost_usd: 0.5}\n").unwrap();
         assert!(config.model(&ModelFlags::default()).is_none());
         let flags = ModelFlags { key: Some("k".to_owned()), max_calls: Some(7), ..ModelFlags::default() };
         let options = config.model(&flags).unwrap();

@@ -6,11 +6,11 @@ use anyhow::Result;
 
 use crate::{
     cli::FixArgs,
+    config::ModelFlags,
+    fix_type::FixType,
     input::BadInput,
     llm::LlmError,
     mind::{Mind, TranscriptFile},
-    config::ModelFlags,
-    fix_type::FixType,
     outcome::{Attempt, Diagnosis, FixReport, Outcome, Repair},
     pipeline::{self, Given, Request, Stop},
     progress::Progress,

@@ -59,16 +59,12 @@ impl Mind {
     ///
     /// # Errors
     /// [`BadInput`] for what can't be used; else when the transcript can't be written.
-    pub fn of(
-        flags: &ModelFlags,
-        file: &TranscriptFile,
-        given: &Given,
-        progress: &Progress,
-    ) -> Result<Option<Mind>> {
+    pub fn of(flags: &ModelFlags, file: &TranscriptFile, given: &Given, progress: &Progress) -> Result<Option<Mind>> {
         let Some(options) = given.config.model(flags) else {
             return match file {
                 TranscriptFile::Resumed(_) => Err(BadInput(
-                    "--resume goes on with a model, and none is named: set DEEPSEEK_API_KEY or give --model-url".to_owned(),
+                    "--resume goes on with a model, and none is named: set DEEPSEEK_API_KEY or give --model-url"
+                        .to_owned(),
                 )
                 .into()),
                 _ => Ok(None),
@@ -170,8 +166,11 @@ fn open(file: &TranscriptFile, redact: &Redact) -> Result<(Transcript, Option<Pa
 /// The newest stay; their names begin with the time.
 fn forget_old(directory: &Path) {
     let Ok(entries) = fs::read_dir(directory) else { return };
-    let mut files: Vec<PathBuf> =
-        entries.filter_map(Result::ok).map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "jsonl")).collect();
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(Result::ok)
+        .map(|e| e.path())
+        .filter(|p| p.extension().is_some_and(|e| e == "jsonl"))
+        .collect();
     files.sort();
     for old in files.iter().rev().skip(MOST_KEPT) {
         let _ = fs::remove_file(old);

@@ -257,7 +257,14 @@ fn diagnose(logs: &[&JobLog]) -> Option<Diagnosis> {
         if same > 1 { format!("{} ({same} failures of one cause)", first.message) } else { first.message.clone() };
     let place =
         first.file.as_ref().map(|file| first.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}")));
-    Some(Diagnosis { root_cause, fix_type: fix_type(first.category), confidence: "low", fault: None, impact: None, place })
+    Some(Diagnosis {
+        root_cause,
+        fix_type: fix_type(first.category),
+        confidence: "low",
+        fault: None,
+        impact: None,
+        place,
+    })
 }
 
 /// The kind of fix that a category takes.

@@ -12,7 +12,7 @@ use crate::{
     pipeline::{self, Request, Stop},
     progress::Progress,
     registry::Registry,
-    repair::{Judgement, Validation, Task, dependencies, trial, validate::refused},
+    repair::{Judgement, Task, Validation, dependencies, trial, validate::refused},
     sandbox::SandboxError,
 };
 

@@ -7,12 +7,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use serde_json::Value;
 use reqwest::{
     Client, Response, Url,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER},
     redirect,
 };
+use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{

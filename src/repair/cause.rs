@@ -87,7 +87,8 @@ pub fn causes(remaining: &[Vec<Failure>]) -> Vec<Cause> {
 }
 
 fn together(a: &Failure, b: &Failure) -> bool {
-    let test_file = |f: &Failure| f.test_id.as_ref().and_then(|id| id.split_once("::")).map(|(file, _)| file.to_owned());
+    let test_file =
+        |f: &Failure| f.test_id.as_ref().and_then(|id| id.split_once("::")).map(|(file, _)| file.to_owned());
     a.fingerprint == b.fingerprint
         || (a.file.is_some() && a.file == b.file)
         || (test_file(a).is_some() && test_file(a) == test_file(b))
@@ -119,9 +120,8 @@ mod tests {
 
     #[test]
     fn failures_of_one_fingerprint_or_one_file_are_one_cause_and_others_stand_apart() {
-        let of = |remaining: &[Vec<Failure>]| -> Vec<usize> {
-            causes(remaining).iter().map(|c| c.failures.len()).collect()
-        };
+        let of =
+            |remaining: &[Vec<Failure>]| -> Vec<usize> { causes(remaining).iter().map(|c| c.failures.len()).collect() };
         let a = failure("t/a.py::one", "m.py", "1");
         let b = failure("t/a.py::two", "n.py", "2");
         let c = failure("t/c.py::three", "o.py", "3");

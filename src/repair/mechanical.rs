@@ -37,10 +37,7 @@ pub enum Repaired {
 ///
 /// # Errors
 /// When the sandbox fails.
-pub async fn repair(
-    task: &Task<'_>,
-    tell: &(dyn Fn(Told) + Send + Sync),
-) -> Result<Repaired, SandboxError> {
+pub async fn repair(task: &Task<'_>, tell: &(dyn Fn(Told) + Send + Sync)) -> Result<Repaired, SandboxError> {
     let Task { sandbox, tree, baselines, progress, .. } = *task;
     let mut change = Change::default();
     let mut applied: Vec<Applied> = Vec::new();

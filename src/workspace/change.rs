@@ -122,7 +122,9 @@ impl Change {
                 continue;
             }
             let before = common.map_or(&ours.before, |c| &c.after);
-            let (Some(a), Some(o), Some(b)) = (&ours.after, before, &theirs.after) else { return Ok(Err(path.clone())) };
+            let (Some(a), Some(o), Some(b)) = (&ours.after, before, &theirs.after) else {
+                return Ok(Err(path.clone()));
+            };
             let Some(content) = merge_text(a, o, b)? else { return Ok(Err(path.clone())) };
             merged.files.insert(path.clone(), FileChange { after: Some(content), ..ours.clone() });
         }

@@ -13,7 +13,10 @@ const WRONG: &str = "AssertionError: 4 != 3";
 
 /// A sum that is one too many, and a test that shows it.
 const SUM: &[(&str, &str)] = &[
-    ("tiny.py", "def total(items):\n    result = 1\n    for item in items:\n        result += item\n    return result\n"),
+    (
+        "tiny.py",
+        "def total(items):\n    result = 1\n    for item in items:\n        result += item\n    return result\n",
+    ),
     ("tests/__init__.py", ""),
     (
         TEST,

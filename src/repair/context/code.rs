@@ -189,7 +189,8 @@ fn fixtures(files: &Files<'_>, shown: &mut Shown<'_>, (module, at): (&Rc<Module>
             }
         }
     }
-    let mut wanted: Vec<String> = def.takes.iter().filter(|name| !matches!(name.as_str(), "self" | "cls")).cloned().collect();
+    let mut wanted: Vec<String> =
+        def.takes.iter().filter(|name| !matches!(name.as_str(), "self" | "cls")).cloned().collect();
     let mut known = BTreeSet::new();
     while let Some(wanted_name) = wanted.pop() {
         if known.len() > 12 || !known.insert(wanted_name.clone()) {
@@ -319,12 +320,7 @@ fn show(
 }
 
 /// Takes what the shown functions of the product call, where it is small.
-fn callees(
-    files: &Files<'_>,
-    shown: &mut Shown<'_>,
-    hot: &BTreeMap<String, BTreeSet<usize>>,
-    detail: Detail,
-) {
+fn callees(files: &Files<'_>, shown: &mut Shown<'_>, hot: &BTreeMap<String, BTreeSet<usize>>, detail: Detail) {
     for path in shown.paths().to_vec() {
         if is_test(&path) || name(&path) == "setup.py" {
             continue;
@@ -339,7 +335,9 @@ fn callees(
             targets.sort_by_key(|target| !own(target));
             for target in targets.iter().take(12) {
                 let class = match target {
-                    Target::Def(home, at) => files.module(home).is_some_and(|m| m.defs.get(*at).is_some_and(|d| d.class)),
+                    Target::Def(home, at) => {
+                        files.module(home).is_some_and(|m| m.defs.get(*at).is_some_and(|d| d.class))
+                    }
                     _ => false,
                 };
                 if !class {

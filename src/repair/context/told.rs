@@ -119,7 +119,10 @@ pub(super) fn section<'t>(output: &'t str, id: &str) -> Option<&'t str> {
 }
 
 fn is_place(line: &str) -> bool {
-    TEST_PLACE.is_match(line) || TRACE_PLACE.is_match(line) || line.starts_with("<site-packages>/") || line.starts_with("<stdlib>/")
+    TEST_PLACE.is_match(line)
+        || TRACE_PLACE.is_match(line)
+        || line.starts_with("<site-packages>/")
+        || line.starts_with("<stdlib>/")
 }
 
 fn is_foreign(line: &str) -> bool {
@@ -133,7 +136,11 @@ pub(super) fn compact(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let reported = lines.iter().any(|line| line.starts_with("E  ") || line.starts_with(">  "));
     let traced = lines.iter().any(|line| line.trim_start().starts_with("File \""));
-    let kept = if reported || traced { informative(&lines, reported) } else { lines.iter().map(|l| (*l).to_owned()).collect() };
+    let kept = if reported || traced {
+        informative(&lines, reported)
+    } else {
+        lines.iter().map(|l| (*l).to_owned()).collect()
+    };
     let mut kept: Vec<String> = kept.iter().map(|line| bounded(line, LINE).to_owned()).collect();
     kept.dedup();
     clipped(&kept.join("\n"), EXCERPT)

@@ -227,7 +227,7 @@ pub struct PlanArgs {
 #[command(next_help_heading = "Model (the key is read from DEEPSEEK_API_KEY)")]
 pub struct ModelArgs {
     /// Rules only: no model is asked
-    #[arg(long, conflicts_with_all = ["no_rules", "model_url", "cassette"])]
+    #[arg(long, conflicts_with = "no_rules")]
     pub rules_only: bool,
     /// No rules: the model is asked at once
     #[arg(long)]

@@ -306,6 +306,7 @@ fn a_cassette_is_replayed_without_an_endpoint_and_a_changed_prompt_is_said_loudl
             .unwrap();
     assert_eq!(head["model"], "deepseek-flash");
     assert!(head["recorded"].as_str().unwrap().starts_with("20"));
-    world.file("ci.log", log(&[Step(UNITTEST, &unittest_failure("test_it", TEST, "AssertionError: 4 != 3 : oh"), 1)]));
+    world.file("tiny/tiny.py", SUM[0].1.replace("item", "each"));
+    world.may_change(&world.path("tiny"));
     fix(&world, &url, &["--cassette", "run.cassette"]).exits_with(2).complains(&["run.cassette", "deepseek-flash"]);
 }

@@ -60,7 +60,8 @@ pub fn rejection(verdict: &str, reasons: &[String], output: &str) -> String {
     let verdict = head(verdict.trim(), REASON);
     let boundary = boundary([verdict, reasons.as_str(), output].into_iter());
     let tagged = |kind, text: &str| if text.is_empty() { String::new() } else { tagged(&boundary, kind, "", text) };
-    let (verdict, reasons, output) = (tagged("verdict", verdict), tagged("reasons", &reasons), tagged("output", output));
+    let (verdict, reasons, output) =
+        (tagged("verdict", verdict), tagged("reasons", &reasons), tagged("output", output));
     render("rejection", context! { verdict, reasons, output })
 }
 
@@ -72,7 +73,8 @@ fn user(asked: &Context) -> String {
     let tagged = |block: &Block| tagged(&asked.boundary, block.kind, &block.attributes, &block.text);
     let optional = |block: &Option<Block>| block.as_ref().map(tagged).unwrap_or_default();
     let code: Vec<String> = asked.code.iter().map(tagged).collect();
-    let enabled = asked.enabled.as_ref().map(|types| types.iter().map(|each| each.word()).collect::<Vec<_>>().join(", "));
+    let enabled =
+        asked.enabled.as_ref().map(|types| types.iter().map(|each| each.word()).collect::<Vec<_>>().join(", "));
     render(
         "user",
         context! {

@@ -84,7 +84,8 @@ fn touched(hunks: &str) -> Vec<usize> {
     let mut inside = false;
     for (at, text) in hunks.lines().enumerate() {
         let head = if at == 0 { Some(text) } else { text.strip_prefix("@@") };
-        if let Some(place) = head.and_then(|head| head.split('+').nth(1)).filter(|_| at == 0 || text.starts_with("@@")) {
+        if let Some(place) = head.and_then(|head| head.split('+').nth(1)).filter(|_| at == 0 || text.starts_with("@@"))
+        {
             let number: String = place.chars().take_while(char::is_ascii_digit).collect();
             line = number.parse().unwrap_or(0);
             inside = false;

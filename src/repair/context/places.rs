@@ -128,9 +128,10 @@ pub(super) fn docs(
     }
     let toctree = failures.iter().any(|failure| failure.message.contains("toctree"));
     let names: BTreeSet<String> = failures.iter().flat_map(|failure| named(&failure.message)).collect();
-    let pages = files.paths().iter().filter(|path| {
-        [".rst", ".md", ".txt"].iter().any(|ending| path.ends_with(ending)) && !is_chronicle(path)
-    });
+    let pages = files
+        .paths()
+        .iter()
+        .filter(|path| [".rst", ".md", ".txt"].iter().any(|ending| path.ends_with(ending)) && !is_chronicle(path));
     let mut left = 8;
     for path in pages.filter(|path| path.contains('/') || toctree) {
         let Some(text) = files.text(path) else { continue };
@@ -183,11 +184,10 @@ fn named(message: &str) -> Vec<String> {
     found
 }
 
-fn has_word(line: &str, word: &str) -> bool {
+pub(super) fn has_word(line: &str, word: &str) -> bool {
     let inside = |c: char| c.is_alphanumeric() || c == '_';
-    line.match_indices(word).any(|(at, _)| {
-        !line[..at].ends_with(inside) && !line[at + word.len()..].starts_with(inside)
-    })
+    line.match_indices(word)
+        .any(|(at, _)| !line[..at].ends_with(inside) && !line[at + word.len()..].starts_with(inside))
 }
 
 /// What a coverage report says of a file: the lines that no test ran, as it prints them.
@@ -226,7 +226,9 @@ pub(super) fn uncovered(output: &str, files: &Files<'_>) -> Vec<Uncovered> {
             let from = from.trim().parse::<usize>().ok();
             let to = to.trim().parse::<usize>().ok();
             match (from, to) {
-                (Some(from), Some(to)) if !part.contains("->") && to >= from && to - from < 5000 => lines.extend(from..=to),
+                (Some(from), Some(to)) if !part.contains("->") && to >= from && to - from < 5000 => {
+                    lines.extend(from..=to)
+                }
                 (from, to) => lines.extend(from.into_iter().chain(to)),
             }
         }
@@ -265,9 +267,10 @@ fn pattern(files: &Files<'_>, shown: &mut Shown<'_>, module: &Module, names: &BT
         let Some(test) = files.module(path) else { continue };
         let imports = test.imports.iter().any(|import| {
             let base = module_file(files, &test, import.level, &import.module);
-            let sub = import.member.as_ref().and_then(|member| {
-                module_file(files, &test, import.level, &format!("{}.{member}", import.module))
-            });
+            let sub = import
+                .member
+                .as_ref()
+                .and_then(|member| module_file(files, &test, import.level, &format!("{}.{member}", import.module)));
             base.as_deref() == Some(&module.path) || sub.as_deref() == Some(&module.path)
         });
         let told = names.iter().filter(|name| has_word(&test.text, name)).count();

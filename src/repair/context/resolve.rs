@@ -89,9 +89,9 @@ fn within_module(files: &Files<'_>, module: &Module, head: &str, rest: &str, dep
 fn member(files: &Files<'_>, module: &Module, at: usize, rest: &str, depth: u8) -> Option<Target> {
     let def = module.defs.get(at)?;
     match rest.split('.').next().filter(|name| def.class && !name.is_empty()) {
-        Some(name) => Some(
-            method(files, module, at, name, depth).unwrap_or_else(|| Target::Def(module.path.clone(), at)),
-        ),
+        Some(name) => {
+            Some(method(files, module, at, name, depth).unwrap_or_else(|| Target::Def(module.path.clone(), at)))
+        }
         None => Some(Target::Def(module.path.clone(), at)),
     }
 }
@@ -128,7 +128,8 @@ fn whole_import(
     // `import a.b` binds `a`; `import a.b as c` binds the module itself.
     let mut dotted = if imported.split('.').next() == Some(head) { head.to_owned() } else { imported.to_owned() };
     let mut rest = rest;
-    while let Some((next, after)) = Some(rest.split_once('.').unwrap_or((rest, ""))).filter(|(next, _)| !next.is_empty())
+    while let Some((next, after)) =
+        Some(rest.split_once('.').unwrap_or((rest, ""))).filter(|(next, _)| !next.is_empty())
     {
         let longer = format!("{dotted}.{next}");
         if files.of_module(&longer, parent(&module.path)).is_none() {

@@ -49,7 +49,8 @@ pub(super) fn manifests(files: &Files<'_>, shown: &mut Shown<'_>, failures: &[Fa
     }
     for path in ["tox.ini", "noxfile.py"] {
         let Some(text) = files.text(path) else { continue };
-        let named = |line: &str| line.trim_start().starts_with("deps") || missing.iter().any(|name| line.contains(name));
+        let named =
+            |line: &str| line.trim_start().starts_with("deps") || missing.iter().any(|name| line.contains(name));
         for (at, _) in text.lines().enumerate().filter(|(_, line)| named(line)).take(4) {
             shown.window(path, &text, at + 1, 5, room);
         }
@@ -57,8 +58,20 @@ pub(super) fn manifests(files: &Files<'_>, shown: &mut Shown<'_>, failures: &[Fa
 }
 
 /// Sections and calls that have to do with packaging.
-const PACKAGING: &[&str] =
-    &["[build-system", "[project", "[options", "[tool.poetry", "[tool.setuptools", "[tool.hatch", "[tool.pdm", "[tool.flit", "[dependency-groups", "[packages", "[dev-packages", "[metadata"];
+const PACKAGING: &[&str] = &[
+    "[build-system",
+    "[project",
+    "[options",
+    "[tool.poetry",
+    "[tool.setuptools",
+    "[tool.hatch",
+    "[tool.pdm",
+    "[tool.flit",
+    "[dependency-groups",
+    "[packages",
+    "[dev-packages",
+    "[metadata",
+];
 
 fn sections(shown: &mut Shown<'_>, path: &str, text: &str, room: usize) {
     let lines: Vec<&str> = text.lines().collect();
@@ -90,8 +103,7 @@ fn sections(shown: &mut Shown<'_>, path: &str, text: &str, room: usize) {
 pub(super) fn conventions(files: &Files<'_>) -> String {
     let mut said = Vec::new();
     let configuration = ["pyproject.toml", "setup.cfg", "setup.py", "ruff.toml", ".ruff.toml", "tox.ini", ".flake8"];
-    let texts: Vec<(&str, String)> =
-        configuration.iter().filter_map(|path| Some((*path, files.text(path)?))).collect();
+    let texts: Vec<(&str, String)> = configuration.iter().filter_map(|path| Some((*path, files.text(path)?))).collect();
     if let Some(floor) = value(&texts, &["requires-python", "python_requires"]) {
         said.push(format!("requires-python {floor}"));
     }

@@ -10,8 +10,6 @@ use super::{
 
 /// What the tags around a stretch of code cost.
 const TAGS: usize = 90;
-/// Stretches this near to each other become one.
-const GAP: usize = 3;
 /// Lines around one that matters, in a definition that is too long to be shown whole.
 const AROUND: usize = 10;
 
@@ -134,8 +132,10 @@ impl<'a> Shown<'a> {
             let lines: Vec<&str> = text.split_inclusive('\n').collect();
             let mut joined: Vec<(usize, usize)> = Vec::new();
             for (first, last) in self.stretches(path) {
+                // What lies between two stretches may cost less than tags would.
+                let between = |end: usize| lines.get(end..first - 1).unwrap_or_default().concat().len();
                 match joined.last_mut() {
-                    Some((_, end)) if first <= *end + GAP + 1 => *end = last,
+                    Some((_, end)) if between(*end) <= TAGS => *end = last,
                     _ => joined.push((first, last)),
                 }
             }

@@ -82,7 +82,7 @@ pub(super) fn normal(text: &str, files: &Files<'_>) -> String {
     let text = PROCESS.replace_all(&text, "<process>");
     let text = DURATION.replace_all(&text, "<duration>");
     let lines = text.lines().filter(|line| !RANDOM.is_match(line.trim_start()));
-    lines.map(str::trim_end).collect::<Vec<_>>().join("\n")
+    lines.map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
 }
 
 /// The repository's places that a normalised text names, in order.
@@ -119,7 +119,10 @@ pub(super) fn section<'t>(output: &'t str, id: &str) -> Option<&'t str> {
 }
 
 fn is_place(line: &str) -> bool {
-    TEST_PLACE.is_match(line) || TRACE_PLACE.is_match(line) || line.starts_with("<site-packages>/") || line.starts_with("<stdlib>/")
+    TEST_PLACE.is_match(line)
+        || TRACE_PLACE.is_match(line)
+        || line.starts_with("<site-packages>/")
+        || line.starts_with("<stdlib>/")
 }
 
 fn is_foreign(line: &str) -> bool {
@@ -133,7 +136,11 @@ pub(super) fn compact(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let reported = lines.iter().any(|line| line.starts_with("E  ") || line.starts_with(">  "));
     let traced = lines.iter().any(|line| line.trim_start().starts_with("File \""));
-    let kept = if reported || traced { informative(&lines, reported) } else { lines.iter().map(|l| (*l).to_owned()).collect() };
+    let kept = if reported || traced {
+        informative(&lines, reported)
+    } else {
+        lines.iter().map(|l| (*l).to_owned()).collect()
+    };
     let mut kept: Vec<String> = kept.iter().map(|line| bounded(line, LINE).to_owned()).collect();
     kept.dedup();
     clipped(&kept.join("\n"), EXCERPT)
@@ -156,7 +163,7 @@ fn informative(lines: &[&str], reported: bool) -> Vec<String> {
             kept.push((*line).to_owned());
         } else if line.starts_with('E') && reported {
             explained += 1;
-            if explained <= EXPLAINED {
+            if explained <= EXPLAINED && trimmed != "E" {
                 kept.push((*line).to_owned());
             }
         } else if line.starts_with('>') {
@@ -189,8 +196,7 @@ fn is_local(line: &str) -> bool {
     !name.is_empty()
         && name.chars().all(|c| c.is_alphanumeric() || c == '_')
         && line.starts_with(|c: char| c.is_alphabetic() || c == '_')
-        && !value.starts_with("<function")
-        && !value.starts_with("<module")
+        && !(value.starts_with('<') && value.ends_with('>'))
 }
 
 /// A text of at most `limit` bytes: its beginning and, more of it, its end.
@@ -248,7 +254,8 @@ pub(super) fn tell(failures: &[Failure], output: &str, files: &Files<'_>) -> Tol
         let head: Vec<&str> = [id, place.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
         let first = message.lines().next().unwrap_or_default();
         let repeats = if failure.count > 1 { format!(" ({} times)", failure.count) } else { String::new() };
-        lines.push(format!("{}: {}{repeats}", head.join(" "), bounded(first, 400)));
+        let head = if head.is_empty() { String::new() } else { format!("{}: ", head.join(" ")) };
+        lines.push(format!("{head}{}{repeats}", bounded(first, 400)));
         let excerpt = match failure.key {
             // The code is shown, and the message says the rest.
             Key::Finding { .. } => notes(&whole),

@@ -40,12 +40,14 @@ fn the_prompt_shows_what_upstream_changed() {
     let mut report = String::new();
     let (mut all, mut whole, mut sizes) = (0, 0, Vec::<usize>::new());
     for group in ["cases", "wild"] {
-        let mut cases: Vec<_> = fs::read_dir(Path::new(&corpus).join(group)).unwrap().map(|e| e.unwrap().path()).collect();
+        let mut cases: Vec<_> =
+            fs::read_dir(Path::new(&corpus).join(group)).unwrap().map(|e| e.unwrap().path()).collect();
         cases.sort();
         for case in cases {
             let name = case.file_name().unwrap().to_str().unwrap().to_owned();
             let place = tempfile::tempdir().unwrap();
-            let unpacked = Command::new("tar").arg("xzf").arg(case.join("repo.tar.gz")).arg("-C").arg(place.path()).status();
+            let unpacked =
+                Command::new("tar").arg("xzf").arg(case.join("repo.tar.gz")).arg("-C").arg(place.path()).status();
             assert!(unpacked.unwrap().success());
             let repository = fs::read_dir(place.path()).unwrap().next().unwrap().unwrap().path();
             let tree = Tree::snapshot(&repository).unwrap();
@@ -54,7 +56,11 @@ fn the_prompt_shows_what_upstream_changed() {
             detector.feed(&bytes);
             let Some(log) = detector.finish().into_iter().next() else { continue };
             let text = String::from_utf8_lossy(&bytes);
-            let output: String = text.lines().map(|line| line.split_once("Z ").map_or(line, |(_, rest)| rest)).collect::<Vec<_>>().join("\n");
+            let output: String = text
+                .lines()
+                .map(|line| line.split_once("Z ").map_or(line, |(_, rest)| rest))
+                .collect::<Vec<_>>()
+                .join("\n");
             let patch = fs::read_to_string(case.join("fix.patch")).unwrap_or_default();
             let mut seen: BTreeSet<(String, usize)> = BTreeSet::new();
             let mut causes: Vec<&str> = Vec::new();
@@ -103,7 +109,8 @@ fn the_prompt_shows_what_upstream_changed() {
                     seen.extend((first..=last.min(first + 20_000)).map(|line| (path.clone(), line)));
                 }
             }
-            let sites: Vec<_> = sites(&patch).into_iter().filter(|(p, _)| !p.starts_with("CHANGES") && !p.ends_with(".lock")).collect();
+            let sites: Vec<_> =
+                sites(&patch).into_iter().filter(|(p, _)| !p.starts_with("CHANGES") && !p.ends_with(".lock")).collect();
             let hit = sites.iter().filter(|site| seen.contains(*site)).count();
             if !sites.is_empty() {
                 all += 1;
@@ -120,6 +127,7 @@ fn the_prompt_shows_what_upstream_changed() {
         }
     }
     sizes.sort_unstable();
-    report += &format!("whole: {whole}/{all}; median bytes {}, largest {}\n", sizes[sizes.len() / 2], sizes[sizes.len() - 1]);
+    report +=
+        &format!("whole: {whole}/{all}; median bytes {}, largest {}\n", sizes[sizes.len() / 2], sizes[sizes.len() - 1]);
     fs::write(std::env::temp_dir().join("context-report.txt"), &report).unwrap();
 }

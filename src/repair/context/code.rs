@@ -11,7 +11,7 @@ use super::{
     files::{Files, is_test, name, parent},
     module::{Module, Uses},
     places::has_word,
-    related::{reachable, related},
+    related::{reachable, related, wanted},
     resolve::{Target, method, resolve},
     shown::{Detail, Shown},
 };
@@ -38,10 +38,11 @@ type Test = (Rc<Module>, usize);
 pub(super) fn take(files: &Files<'_>, shown: &mut Shown<'_>, pointed: &Pointed<'_>, limits: &Limits) {
     let hot = hot(pointed.frames);
     let near = Detail { whole: 4000, doc: 1500, room: limits.code * 3 / 2 };
-    let called = Detail { whole: 2600, doc: 900, room: limits.code };
+    let called = Detail { whole: 4500, doc: 900, room: limits.code };
     let further = Detail { whole: 1500, doc: 250, room: limits.code * 3 / 4 };
 
     let tests = tests(files, pointed);
+    shown.guide(wanted(&tests, pointed));
     let mut raised = false;
     // Where it was raised, then who called that.
     for frames in pointed.frames.iter().take(TESTS) {
@@ -81,9 +82,11 @@ pub(super) fn take(files: &Files<'_>, shown: &mut Shown<'_>, pointed: &Pointed<'
         }
     }
     // What was raised in the product is nearly always mended there; a wrong value may come from anywhere.
-    let (most, room) = if raised { (2, limits.code * 5 / 8) } else { (5, limits.code * 7 / 8) };
-    for (module, at) in related(&far, &tests, pointed, shown).iter().take(most) {
-        shown.def(module, *at, &of(&hot, &module.path), Detail { whole: 2200, room, ..further });
+    let (most, room) = if raised { (2, limits.code * 5 / 8) } else { (5, limits.code) };
+    for (rank, (module, at)) in related(&far, &tests, pointed, shown).iter().take(most).enumerate() {
+        // The nearest one is worth its length.
+        let (whole, room) = if rank == 0 && !raised { (4500, limits.code * 5 / 4) } else { (2600, room) };
+        shown.def(module, *at, &of(&hot, &module.path), Detail { whole, room, ..further });
     }
     let last = Detail { room: if raised { limits.code / 2 } else { limits.code * 3 / 4 }, ..further };
     for target in usual.iter().chain(followed.iter().filter(|target| !is_test(target.path()))) {
@@ -353,7 +356,7 @@ fn show(
         Target::Def(path, at) => {
             let Some(module) = files.module(path) else { return false };
             let Some(def) = module.defs.get(*at) else { return false };
-            if !def.class || module.slice((def.first, def.last)).len() <= detail.whole {
+            if !def.class || module.slice((def.first, def.last)).len() <= detail.whole.min(2600) {
                 return shown.def(&module, *at, &of(hot, path), detail);
             }
             let taken = shown.take(path, &module.text, (def.first, def.header), detail.room);

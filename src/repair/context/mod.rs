@@ -263,7 +263,7 @@ pub fn choose(seen: &Seen<'_>, limits: &Limits) -> Context {
     let mut context = Context {
         boundary: String::new(),
         repository: Block::of("repository", repository),
-        change: changed.map(|changed| Block::of("last-change", told::normal(&changed.text, &files))),
+        change: changed.map(|changed| Block::of("last-change", changed.text)),
         code: shown.blocks(),
         names: (!names.is_empty()).then(|| Block::of("names", names)),
         failure: Block::of("failure", failure),

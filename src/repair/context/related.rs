@@ -167,7 +167,7 @@ fn spoken(tests: &[(Rc<Module>, usize)], pointed: &Pointed<'_>) -> String {
 }
 
 /// The words of the failure, with their weights.
-fn wanted(tests: &[(Rc<Module>, usize)], pointed: &Pointed<'_>) -> BTreeMap<String, f64> {
+pub(super) fn wanted(tests: &[(Rc<Module>, usize)], pointed: &Pointed<'_>) -> BTreeMap<String, f64> {
     let mut wanted: BTreeMap<String, f64> = BTreeMap::new();
     let mut add = |text: &str, weight: f64| {
         words(text, |word| {
@@ -192,8 +192,45 @@ fn wanted(tests: &[(Rc<Module>, usize)], pointed: &Pointed<'_>) -> BTreeMap<Stri
     wanted
 }
 
+/// The lines of a long definition that share the rarest of its wanted words, three at most.
+pub(super) fn telling(text: &str, first: usize, wanted: &BTreeMap<String, f64>) -> BTreeSet<usize> {
+    let mut lines: Vec<(usize, BTreeSet<String>)> = Vec::new();
+    let mut spread: BTreeMap<String, usize> = BTreeMap::new();
+    for (at, line) in text.lines().enumerate().skip(1) {
+        let mut found = BTreeSet::new();
+        words(line, |word| {
+            if wanted.contains_key(word) {
+                found.insert(word.to_owned());
+            }
+        });
+        found.iter().for_each(|word| *spread.entry(word.clone()).or_insert(0) += 1);
+        lines.push((first + at, found));
+    }
+    let total = lines.len() as f64 + 1.0;
+    let score = |found: &BTreeSet<String>| -> f64 {
+        let weight = |word: &String| (total / spread[word] as f64).ln() * wanted.get(word).copied().unwrap_or(0.0);
+        found.iter().map(weight).sum()
+    };
+    let mut scored: Vec<(f64, usize)> = lines.iter().map(|(line, found)| (score(found), *line)).collect();
+    scored.retain(|(score, _)| *score > 0.0);
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    let mut chosen: BTreeSet<usize> = BTreeSet::new();
+    for (_, line) in scored {
+        if chosen.len() < 3 && !chosen.iter().any(|known| known.abs_diff(line) < 16) {
+            chosen.insert(line);
+        }
+    }
+    chosen
+}
+
 /// The words of a text, in small letters: `parseISODate` and `parse_iso_date` have the same.
 fn words(text: &str, mut each: impl FnMut(&str)) {
+    // A whole name that is shared says more than its words.
+    for name in text.split(|c: char| !(c.is_alphanumeric() || c == '_')) {
+        if name.trim_matches('_').contains('_') && (8..60).contains(&name.len()) && !name.starts_with("test_") {
+            each(name);
+        }
+    }
     let mut word = String::new();
     let mut end = |word: &mut String| {
         if word.len() > 2 && word.len() < 40 && !STOP.contains(&word.as_str()) {

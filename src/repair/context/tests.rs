@@ -74,7 +74,7 @@ fn asked(tree: &Tree, root: &str, address: &str) -> Context {
     choose(&seen(tree, &failures, &output), &Limits::default())
 }
 
-fn text_of<'c>(context: &'c Context, path: &str) -> String {
+fn text_of(context: &Context, path: &str) -> String {
     let of_path = context.code.iter().filter(|block| block.attributes.contains(&format!("path=\"{path}\"")));
     of_path.map(|block| block.text.as_str()).collect::<Vec<_>>().join("\n")
 }
@@ -167,6 +167,14 @@ fn uncovered_lines_are_read_from_the_table() {
     let found = places::uncovered(table, &files);
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].lines.iter().copied().collect::<Vec<_>>(), [5, 6, 7, 9, 10]);
+}
+
+#[test]
+fn only_absolute_paths_of_the_tree_are_made_relative() {
+    let (_place, tree) = tree(&[("conf.py", ""), ("docs/conf.py", ""), ("shop/cart.py", CART)]);
+    let files = Files::new(&tree);
+    let text = "docs/conf.py:1 https://x.org/conf.py /a/b/shop/cart.py:3 in /a/b, /c/lib/python3.12/site-packages/shop/cart.py";
+    assert_eq!(told::normal(text, &files), "docs/conf.py:1 https://x.org/conf.py shop/cart.py:3 in ., shop/cart.py");
 }
 
 #[test]

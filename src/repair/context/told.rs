@@ -30,7 +30,7 @@ patterns! {
     ESCAPE = "\u{1b}\\[[0-9;:?]*[ -/]*[@-~]|\u{1b}\\][^\u{7}\u{1b}]*(?:\u{7}|\u{1b}\\\\)|\u{1b}.";
     INSTALLED = r#"(?:[A-Za-z]:)?[^\s"'(=\[,<>]*[\\/](?:site|dist)-packages[\\/]([^\s"':,)\]]*)"#;
     STDLIB = r#"(?:[A-Za-z]:)?[^\s"'(=\[,<>]*[\\/]lib[\\/]python3\.\d+t?[\\/]"#;
-    ABSOLUTE = r#"(?:file://)?(?:[A-Za-z]:)?/[^\s"'`<>:,;()\[\]{}|]+"#;
+    ABSOLUTE = r#"(^|[^\w.\-/])((?:file://)?(?:[A-Za-z]:)?/[^\s"'`<>:,;()\[\]{}|]+)"#;
     TEMPORARY = r#"(?:/private)?/(?:var/folders/\w+/\w+/\w|var/tmp|tmp|dev/shm)/[^\s"'`:,;)\]>]*"#;
     ADDRESS = r"\b0x[0-9a-fA-F]{5,}\b";
     TIME = r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?";
@@ -40,7 +40,7 @@ patterns! {
     RANDOM = r"(?i)random(?:ly)?[-_ ](?:order|seed)|^(?:platform|cachedir|rootdir|plugins:)|\[gw\d+\]";
     TEST_PLACE = r"^([^\s:\x22]+\.\w+):(\d+)(?::|$)";
     TRACE_PLACE = r#"^\s*(?:E\s+)?File "([^"]+)", line (\d+)"#;
-    HEADING = r"^_{3,} (.+?) _{3,}$";
+    HEADING = r"^_+ ([^_\s].*?|_\w.*?) _+$";
 }
 
 /// A text without what differs from run to run and from machine to machine.
@@ -55,16 +55,17 @@ pub(super) fn normal(text: &str, files: &Files<'_>) -> String {
     let text = STDLIB.replace_all(&text, "<stdlib>/");
     let mut roots = BTreeSet::new();
     let text = ABSOLUTE.replace_all(&text, |found: &Captures<'_>| {
-        let path = &found[0];
-        match files.meant_by(path) {
+        let (before, path) = (&found[1], &found[2]);
+        // An address on the web is no file of ours.
+        match files.meant_by(path).filter(|_| !path.starts_with("//")) {
             Some(relative) => {
                 let root = path.len().saturating_sub(relative.len() + 1);
                 if relative.contains('/') || path.matches('/').count() > 2 {
                     roots.extend(path.get(..root).filter(|root| root.matches('/').count() > 1).map(str::to_owned));
                 }
-                relative.to_owned()
+                format!("{before}{relative}")
             }
-            None => path.to_owned(),
+            None => found[0].to_owned(),
         }
     });
     let mut text = text.into_owned();
@@ -261,7 +262,14 @@ pub(super) fn tell(failures: &[Failure], output: &str, files: &Files<'_>) -> Tol
             Key::Finding { .. } => notes(&whole),
             _ => compact(&whole),
         };
-        let new = known.insert(excerpt.clone()) && known.len() <= TOLD;
+        // One of a function's parameters tells for all: the others' messages say how they differ.
+        let function = id.split('[').next().unwrap_or(id);
+        let cause = if function.is_empty() {
+            excerpt.clone()
+        } else {
+            format!("{function} {}", failure.message.split(':').next().unwrap_or_default())
+        };
+        let new = known.insert(cause) && known.len() <= TOLD;
         let says_more = !excerpt.trim().is_empty() && excerpt.trim() != first.trim();
         if new && says_more {
             lines.extend(excerpt.lines().map(|line| format!("  {line}")));

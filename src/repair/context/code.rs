@@ -10,7 +10,8 @@ use super::{
     Limits,
     files::{Files, is_test, name, parent},
     module::{Module, Uses},
-    related::related,
+    places::has_word,
+    related::{reachable, related, wanted},
     resolve::{Target, method, resolve},
     shown::{Detail, Shown},
 };
@@ -37,10 +38,11 @@ type Test = (Rc<Module>, usize);
 pub(super) fn take(files: &Files<'_>, shown: &mut Shown<'_>, pointed: &Pointed<'_>, limits: &Limits) {
     let hot = hot(pointed.frames);
     let near = Detail { whole: 4000, doc: 1500, room: limits.code * 3 / 2 };
-    let called = Detail { whole: 2600, doc: 900, room: limits.code };
+    let called = Detail { whole: 4500, doc: 900, room: limits.code };
     let further = Detail { whole: 1500, doc: 250, room: limits.code * 3 / 4 };
 
     let tests = tests(files, pointed);
+    shown.guide(wanted(&tests, pointed));
     let mut raised = false;
     // Where it was raised, then who called that.
     for frames in pointed.frames.iter().take(TESTS) {
@@ -60,32 +62,37 @@ pub(super) fn take(files: &Files<'_>, shown: &mut Shown<'_>, pointed: &Pointed<'
             }
         }
     }
+    let far = reachable(files, &tests);
+    mentioned(files, shown, pointed, &far, limits.code);
     let mut followed = BTreeSet::new();
+    let mut usual = Vec::new();
     for (module, at) in &tests {
         fixtures(files, shown, (module, *at), called);
-        let direct = referents(files, (module, *at), &of(&hot, &module.path));
-        for target in &direct {
+        for target in referents(files, (module, *at), &far, &of(&hot, &module.path)) {
             if is_test(target.path()) {
-                show(files, shown, target, &hot, Detail { whole: 1200, ..further });
-                let Target::Def(path, inner) = target else { continue };
+                show(files, shown, &target, &hot, Detail { whole: 1200, ..further });
+                let Target::Def(path, inner) = &target else { continue };
                 let Some(helper) = files.module(path) else { continue };
-                followed.extend(referents(files, (&helper, *inner), &BTreeSet::new()));
+                followed.extend(referents(files, (&helper, *inner), &far, &BTreeSet::new()));
+            } else if is_usual(files, module, &target) {
+                usual.push(target);
             } else {
-                show(files, shown, target, &hot, called);
-                followed.insert(target.clone());
+                show(files, shown, &target, &hot, called);
             }
         }
     }
-    for target in followed.iter().filter(|target| !is_test(target.path())) {
-        show(files, shown, target, &hot, Detail { room: limits.code * 3 / 4, ..called });
-    }
     // What was raised in the product is nearly always mended there; a wrong value may come from anywhere.
-    let room = if raised { limits.code / 2 } else { limits.code * 3 / 4 };
-    let hits = related(files, &tests, pointed, shown);
-    for (module, at) in hits.iter().take(if raised { 2 } else { 5 }) {
-        shown.def(module, *at, &of(&hot, &module.path), Detail { whole: 2200, room, ..further });
+    let (most, room) = if raised { (2, limits.code * 5 / 8) } else { (5, limits.code) };
+    for (rank, (module, at)) in related(&far, &tests, pointed, shown).iter().take(most).enumerate() {
+        // The nearest one is worth its length.
+        let (whole, room) = if rank == 0 && !raised { (4500, limits.code * 5 / 4) } else { (2600, room) };
+        shown.def(module, *at, &of(&hot, &module.path), Detail { whole, room, ..further });
     }
-    callees(files, shown, &hot, Detail { room, ..further });
+    let last = Detail { room: if raised { limits.code / 2 } else { limits.code * 3 / 4 }, ..further };
+    for target in usual.iter().chain(followed.iter().filter(|target| !is_test(target.path()))) {
+        show(files, shown, target, &hot, Detail { whole: 2600, ..last });
+    }
+    callees(files, shown, &hot, last);
 }
 
 /// The lines that failures name, by file.
@@ -224,7 +231,12 @@ fn fixture(files: &Files<'_>, module: &Rc<Module>, wanted: &str) -> Option<(Rc<M
 }
 
 /// What a test uses of the project, what its failing statement uses first.
-fn referents(files: &Files<'_>, (module, at): (&Rc<Module>, usize), hot: &BTreeSet<usize>) -> Vec<Target> {
+fn referents(
+    files: &Files<'_>,
+    (module, at): (&Rc<Module>, usize),
+    far: &[Rc<Module>],
+    hot: &BTreeSet<usize>,
+) -> Vec<Target> {
     let Some(def) = module.defs.get(at) else { return Vec::new() };
     let failing = hot.iter().filter(|line| def.first <= **line && **line <= def.last);
     let mut stretches: Vec<(usize, usize)> = failing.map(|line| module.statement(*line)).collect();
@@ -244,9 +256,23 @@ fn referents(files: &Files<'_>, (module, at): (&Rc<Module>, usize), hot: &BTreeS
                 found_members(files, &home, *class, &uses, &mut found);
             }
         }
-        methods_by_name(files, &found.clone(), &uses, &mut found);
+        methods_by_name(files, &found.clone(), far, &uses, &mut found);
     }
     found
+}
+
+/// Is it what a good part of the module's tests use: the way in, and seldom what one of them is about?
+fn is_usual(files: &Files<'_>, module: &Module, target: &Target) -> bool {
+    let Target::Def(path, at) = target else { return false };
+    let Some(home) = files.module(path) else { return false };
+    let Some(name) = home.defs.get(*at).map(|def| def.name.as_str()) else { return false };
+    let tests = module.defs.iter().filter(|def| !def.class && def.name.starts_with("test"));
+    let (mut all, mut using) = (0, 0);
+    for test in tests.take(400) {
+        all += 1;
+        using += usize::from(has_word(module.slice((test.first, test.last)), name));
+    }
+    all >= 8 && using * 3 > all
 }
 
 fn push(found: &mut Vec<Target>, target: Target) {
@@ -268,11 +294,14 @@ fn found_members(files: &Files<'_>, home: &Module, class: usize, uses: &Uses, fo
 }
 
 /// Methods that are called on values whose class nothing says: where the modules at hand know one or two of the name.
-fn methods_by_name(files: &Files<'_>, known: &[Target], uses: &Uses, found: &mut Vec<Target>) {
+fn methods_by_name(files: &Files<'_>, known: &[Target], far: &[Rc<Module>], uses: &Uses, found: &mut Vec<Target>) {
     let modules: BTreeSet<&str> = known.iter().map(Target::path).filter(|path| !is_test(path)).collect();
-    for attribute in uses.attributes.iter().filter(|name| !name.starts_with("__") && name.len() > 2) {
+    let near: Vec<Rc<Module>> = modules.iter().filter_map(|path| files.module(path)).collect();
+    for attribute in uses.attributes.iter().filter(|name| !name.starts_with("__") && name.len() > 4) {
         let mut of_name = Vec::new();
-        for module in modules.iter().filter_map(|path| files.module(path)) {
+        // A long name means the same wherever it is defined.
+        let modules = if attribute.len() > 9 && attribute.contains('_') { far } else { &near };
+        for module in modules {
             for (at, def) in module.defs.iter().enumerate() {
                 if def.name == *attribute && module.class_of(at).is_some() {
                     of_name.push(Target::Def(module.path.clone(), at));
@@ -281,6 +310,35 @@ fn methods_by_name(files: &Files<'_>, known: &[Target], uses: &Uses, found: &mut
         }
         if of_name.len() <= 2 {
             of_name.into_iter().for_each(|target| push(found, target));
+        }
+    }
+}
+
+/// Takes what the messages name in quotes: a class by its head and its constructor, and the other places of a name
+/// that is rare (a misspelled one seldom stands alone).
+fn mentioned(files: &Files<'_>, shown: &mut Shown<'_>, pointed: &Pointed<'_>, far: &[Rc<Module>], room: usize) {
+    let mut names = BTreeSet::new();
+    for failure in pointed.failures.iter().take(8) {
+        let quoted = failure.message.split(['\'', '"', '`']).skip(1).step_by(2);
+        let plain = |c: char| c.is_alphanumeric() || c == '_';
+        names.extend(quoted.filter(|name| (4..60).contains(&name.len()) && name.chars().all(plain)));
+    }
+    for name in names.into_iter().take(8) {
+        let mut places = Vec::new();
+        for module in far.iter().filter(|module| module.text.contains(name)) {
+            if let Some(class) = module.defs.iter().position(|def| def.name == name && def.class) {
+                let detail = Detail { whole: 1500, doc: 200, room };
+                show(files, shown, &Target::Def(module.path.clone(), class), &BTreeMap::new(), detail);
+            }
+            let lines = module.text.lines().enumerate().filter(|(_, line)| line.contains(name));
+            places.extend(lines.map(|(at, _)| (Rc::clone(module), at + 1)).take(8));
+        }
+        if places.len() <= 4 {
+            for (module, line) in places {
+                if !shown.has(&module.path, line) && shown.window(&module.path, &module.text, line, 3, room) {
+                    module.around(line).into_iter().for_each(|at| shown.headers(&module, at, room));
+                }
+            }
         }
     }
 }
@@ -298,7 +356,7 @@ fn show(
         Target::Def(path, at) => {
             let Some(module) = files.module(path) else { return false };
             let Some(def) = module.defs.get(*at) else { return false };
-            if !def.class || module.slice((def.first, def.last)).len() <= detail.whole {
+            if !def.class || module.slice((def.first, def.last)).len() <= detail.whole.min(2600) {
                 return shown.def(&module, *at, &of(hot, path), detail);
             }
             let taken = shown.take(path, &module.text, (def.first, def.header), detail.room);
@@ -348,6 +406,11 @@ fn callees(files: &Files<'_>, shown: &mut Shown<'_>, hot: &BTreeMap<String, BTre
     }
 }
 
+/// Every module has these, and no repair hangs on them.
+fn is_typing(module: &str) -> bool {
+    matches!(module, "typing" | "__future__" | "collections.abc" | "typing_extensions")
+}
+
 /// Takes the import lines that the shown code needs, and the constants that it uses.
 pub(super) fn needs(files: &Files<'_>, shown: &mut Shown<'_>, room: usize) {
     for path in shown.paths().to_vec() {
@@ -357,7 +420,11 @@ pub(super) fn needs(files: &Files<'_>, shown: &mut Shown<'_>, room: usize) {
             let uses = module.uses(stretch);
             used.extend(uses.dotted.iter().filter_map(|dotted| Some(dotted.split('.').next()?.to_owned())));
         }
-        for import in module.imports.iter().filter(|import| import.top && used.contains(&import.name)) {
+        for import in module
+            .imports
+            .iter()
+            .filter(|import| import.top && used.contains(&import.name) && !is_typing(&import.module))
+        {
             let (first, last) = import.lines;
             if last - first < 25 {
                 shown.take(&path, &module.text, (first, last), room);

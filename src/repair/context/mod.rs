@@ -218,7 +218,14 @@ pub fn choose(seen: &Seen<'_>, limits: &Limits) -> Context {
             places::findings(&files, &mut shown, &last, &Limits { code: limits.code / 2, ..*limits });
         }
     }
-    if way == Way::Code || (shown.used() == 0 && way != Way::Coverage) {
+    // A formatter names files without lines.
+    let formats = way == Way::Findings && frames.iter().all(Vec::is_empty);
+    if formats {
+        for path in seen.failures.iter().filter_map(|failure| failure.file.as_deref()) {
+            shown.file(path, 9000, limits.code);
+        }
+    }
+    if way == Way::Code || (shown.used() == 0 && way != Way::Coverage && !formats) {
         let pointed = Pointed { failures: seen.failures, frames: &frames, text: &said };
         code::take(&files, &mut shown, &pointed, limits);
     }
@@ -256,7 +263,7 @@ pub fn choose(seen: &Seen<'_>, limits: &Limits) -> Context {
     let mut context = Context {
         boundary: String::new(),
         repository: Block::of("repository", repository),
-        change: changed.map(|changed| Block::of("last-change", told::normal(&changed.text, &files))),
+        change: changed.map(|changed| Block::of("last-change", changed.text)),
         code: shown.blocks(),
         names: (!names.is_empty()).then(|| Block::of("names", names)),
         failure: Block::of("failure", failure),
@@ -328,7 +335,8 @@ fn versions(seen: &Seen<'_>, files: &Files<'_>, shown: &Shown<'_>, said: &str) -
     let mut known = BTreeSet::new();
     for module in modules {
         let module = module.split('-').next().unwrap_or(&module).to_ascii_lowercase().replace('_', "-");
-        if said.len() > 6 || !known.insert(module.clone()) {
+        let own = files.of_module(&module.replace('-', "_"), "").is_some();
+        if own || said.len() > 6 || !known.insert(module.clone()) {
             continue;
         }
         let installed = seen.installed.iter().find(|(name, _)| name.to_ascii_lowercase().replace('_', "-") == module);

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use super::{
     files::{Files, bounded, is_python, is_test, parent},
+    module::Def,
     shown::Shown,
 };
 
 /// The longest outline.
-const OUTLINE: usize = 500;
+const OUTLINE: usize = 300;
 /// The longest list of one module's names.
-const NAMES: usize = 360;
+const NAMES: usize = 240;
 
 /// Folders with the number of their files, those with Python first.
 pub(super) fn outline(files: &Files<'_>) -> String {
@@ -62,6 +63,16 @@ pub(super) fn names(files: &Files<'_>, shown: &Shown<'_>) -> String {
         }
         if !line.is_empty() {
             text.push_str(&format!("{path} also defines: {line}\n"));
+        }
+        // Of a class that is shown in part, what else it has.
+        let partly = |def: &&Def| def.class && shown.has(path, def.header) && !shown.has(path, def.last);
+        for (at, class) in module.defs.iter().enumerate().filter(|(_, def)| partly(def)).take(2) {
+            let unseen = module.members(at).filter(|(_, member)| !shown.has(path, member.header));
+            let members: Vec<&str> = unseen.map(|(_, member)| member.name.as_str()).collect();
+            if !members.is_empty() {
+                let members = members.join(", ");
+                text.push_str(&format!("class {} has besides: {}\n", class.name, bounded(&members, NAMES * 2)));
+            }
         }
     }
     text

@@ -7,8 +7,9 @@ use std::{
 
 use super::{
     code::Pointed,
-    files::{Files, is_test},
+    files::{Files, is_test, name as file_name},
     module::Module,
+    places::has_word,
     resolve::module_file,
     shown::Shown,
 };
@@ -48,10 +49,6 @@ const STOP: &[&str] = &[
     "assertion",
     "case",
     "value",
-    "get",
-    "set",
-    "list",
-    "dict",
     "str",
     "int",
     "len",
@@ -88,9 +85,20 @@ const STOP: &[&str] = &[
     "py",
 ];
 
+/// A function, with the failure's words that it shares.
+struct Document {
+    module: Rc<Module>,
+    at: usize,
+    body: BTreeMap<String, u32>,
+    name: BTreeMap<String, f64>,
+    /// Does the test, or a message, say its very name?
+    named: bool,
+    size: usize,
+}
+
 /// The functions of the product that are nearest to the failure in words, the nearest first.
 pub(super) fn related(
-    files: &Files<'_>,
+    modules: &[Rc<Module>],
     tests: &[(Rc<Module>, usize)],
     pointed: &Pointed<'_>,
     shown: &Shown<'_>,
@@ -99,47 +107,52 @@ pub(super) fn related(
     if wanted.is_empty() {
         return Vec::new();
     }
-    let modules = reachable(files, tests);
-    let mut documents: Vec<(Rc<Module>, usize, BTreeMap<String, u32>, usize)> = Vec::new();
+    let spoken = spoken(tests, pointed);
+    let mut documents: Vec<Document> = Vec::new();
     let mut spread: BTreeMap<String, usize> = BTreeMap::new();
-    for module in &modules {
+    for module in modules {
         for (at, def) in module.defs.iter().enumerate() {
             if def.class || def.parent.is_some_and(|parent| !module.defs[parent].class) {
                 continue;
             }
-            let mut counts = BTreeMap::new();
             let text = module.slice((def.first, def.last));
+            let mut body = BTreeMap::new();
             words(text, |word| {
                 if wanted.contains_key(word) {
-                    *counts.entry(word.to_owned()).or_insert(0) += 1;
+                    *body.entry(word.to_owned()).or_insert(0) += 1;
                 }
             });
-            // Its name says most.
-            words(&def.name, |word| {
-                if wanted.contains_key(word) {
-                    *counts.entry(word.to_owned()).or_insert(0) += 4;
-                }
-            });
-            counts.keys().for_each(|word| *spread.entry(word.clone()).or_insert(0) += 1);
-            documents.push((Rc::clone(module), at, counts, text.len()));
+            // Its own name says most, then what it belongs to.
+            let mut name = BTreeMap::new();
+            let class = module.class_of(at).map_or("", |class| &module.defs[class].name);
+            for (text, weight) in [(file_name(&module.path), 0.4), (class, 0.7), (&def.name, 1.6)] {
+                words(text, |word| {
+                    if wanted.contains_key(word) {
+                        name.insert(word.to_owned(), weight);
+                    }
+                });
+            }
+            let named = def.name.len() > 5 && has_word(&spoken, &def.name);
+            let known: BTreeSet<&String> = body.keys().chain(name.keys()).collect();
+            known.iter().for_each(|word| *spread.entry((*word).clone()).or_insert(0) += 1);
+            documents.push(Document { module: Rc::clone(module), at, body, name, named, size: text.len() });
         }
     }
-    let total = documents.len().max(1);
-    let average = documents.iter().map(|(.., size)| size).sum::<usize>() / total + 1;
-    let mut scored: Vec<(f64, Rc<Module>, usize)> = Vec::new();
-    for (module, at, counts, size) in documents {
-        let long = 0.6 + 0.4 * (size as f64 / average as f64);
-        let score: f64 = counts
-            .iter()
-            .map(|(word, count)| {
-                let spread = *spread.get(word).unwrap_or(&1) as f64;
-                let rare = ((total as f64 + 1.0) / spread).ln();
-                let count = f64::from(*count);
-                rare * wanted.get(word).copied().unwrap_or(0.0) * count * 2.2 / (count + 1.2 * long)
-            })
-            .sum();
-        scored.push((score, module, at));
-    }
+    let total = documents.len().max(1) as f64;
+    let average = documents.iter().map(|document| document.size).sum::<usize>() as f64 / total + 1.0;
+    let rare = |word: &String| ((total + 1.0) / *spread.get(word).unwrap_or(&1) as f64).ln();
+    let weight = |word: &String| rare(word) * wanted.get(word).copied().unwrap_or(0.0);
+    let score = |document: &Document| -> f64 {
+        let long = 0.6 + 0.4 * (document.size as f64 / average);
+        let body = document.body.iter().map(|(word, count)| {
+            let count = f64::from(*count);
+            weight(word) * count * 2.2 / (count + 1.2 * long)
+        });
+        let named = if document.named { total.ln() } else { 0.0 };
+        named + body.sum::<f64>() + document.name.iter().map(|(word, part)| weight(word) * part).sum::<f64>()
+    };
+    let mut scored: Vec<(f64, Rc<Module>, usize)> =
+        documents.iter().map(|document| (score(document), Rc::clone(&document.module), document.at)).collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| (&a.1.path, a.2).cmp(&(&b.1.path, b.2))));
     let best = scored.first().map_or(0.0, |(score, ..)| *score);
     let good = scored.into_iter().take_while(|(score, ..)| *score > 0.0 && *score >= best * 0.35);
@@ -147,8 +160,14 @@ pub(super) fn related(
     unseen.map(|(_, module, at)| (module, at)).take(8).collect()
 }
 
+/// What the tests and the messages say, comments included.
+fn spoken(tests: &[(Rc<Module>, usize)], pointed: &Pointed<'_>) -> String {
+    let tests = tests.iter().map(|(module, at)| module.slice((module.defs[*at].first, module.defs[*at].last)));
+    tests.chain(pointed.failures.iter().take(8).map(|failure| failure.message.as_str())).collect()
+}
+
 /// The words of the failure, with their weights.
-fn wanted(tests: &[(Rc<Module>, usize)], pointed: &Pointed<'_>) -> BTreeMap<String, f64> {
+pub(super) fn wanted(tests: &[(Rc<Module>, usize)], pointed: &Pointed<'_>) -> BTreeMap<String, f64> {
     let mut wanted: BTreeMap<String, f64> = BTreeMap::new();
     let mut add = |text: &str, weight: f64| {
         words(text, |word| {
@@ -162,7 +181,7 @@ fn wanted(tests: &[(Rc<Module>, usize)], pointed: &Pointed<'_>) -> BTreeMap<Stri
         if let Some(class) = module.class_of(*at) {
             add(&module.defs[class].name, 2.0);
         }
-        add(module.slice((def.first, def.last)), 1.0);
+        add(module.slice((def.first, def.last)), 0.6);
     }
     for failure in pointed.failures.iter().take(8) {
         add(&failure.message, 1.5);
@@ -173,8 +192,45 @@ fn wanted(tests: &[(Rc<Module>, usize)], pointed: &Pointed<'_>) -> BTreeMap<Stri
     wanted
 }
 
+/// The lines of a long definition that share the rarest of its wanted words, three at most.
+pub(super) fn telling(text: &str, first: usize, wanted: &BTreeMap<String, f64>) -> BTreeSet<usize> {
+    let mut lines: Vec<(usize, BTreeSet<String>)> = Vec::new();
+    let mut spread: BTreeMap<String, usize> = BTreeMap::new();
+    for (at, line) in text.lines().enumerate().skip(1) {
+        let mut found = BTreeSet::new();
+        words(line, |word| {
+            if wanted.contains_key(word) {
+                found.insert(word.to_owned());
+            }
+        });
+        found.iter().for_each(|word| *spread.entry(word.clone()).or_insert(0) += 1);
+        lines.push((first + at, found));
+    }
+    let total = lines.len() as f64 + 1.0;
+    let score = |found: &BTreeSet<String>| -> f64 {
+        let weight = |word: &String| (total / spread[word] as f64).ln() * wanted.get(word).copied().unwrap_or(0.0);
+        found.iter().map(weight).sum()
+    };
+    let mut scored: Vec<(f64, usize)> = lines.iter().map(|(line, found)| (score(found), *line)).collect();
+    scored.retain(|(score, _)| *score > 0.0);
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    let mut chosen: BTreeSet<usize> = BTreeSet::new();
+    for (_, line) in scored {
+        if chosen.len() < 3 && !chosen.iter().any(|known| known.abs_diff(line) < 16) {
+            chosen.insert(line);
+        }
+    }
+    chosen
+}
+
 /// The words of a text, in small letters: `parseISODate` and `parse_iso_date` have the same.
 fn words(text: &str, mut each: impl FnMut(&str)) {
+    // A whole name that is shared says more than its words.
+    for name in text.split(|c: char| !(c.is_alphanumeric() || c == '_')) {
+        if name.trim_matches('_').contains('_') && (8..60).contains(&name.len()) && !name.starts_with("test_") {
+            each(name);
+        }
+    }
     let mut word = String::new();
     let mut end = |word: &mut String| {
         if word.len() > 2 && word.len() < 40 && !STOP.contains(&word.as_str()) {
@@ -200,7 +256,7 @@ fn words(text: &str, mut each: impl FnMut(&str)) {
 
 /// The product's modules that the tests import, at whatever distance, the nearest first; all of them where a test
 /// imports none.
-fn reachable(files: &Files<'_>, tests: &[(Rc<Module>, usize)]) -> Vec<Rc<Module>> {
+pub(super) fn reachable(files: &Files<'_>, tests: &[(Rc<Module>, usize)]) -> Vec<Rc<Module>> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     let mut queue: VecDeque<Rc<Module>> = tests.iter().map(|(module, _)| Rc::clone(module)).collect();

@@ -6,12 +6,11 @@ use super::{
     Block,
     files::Files,
     module::{Def, Module},
+    related::telling,
 };
 
 /// What the tags around a stretch of code cost.
 const TAGS: usize = 90;
-/// Stretches this near to each other become one.
-const GAP: usize = 3;
 /// Lines around one that matters, in a definition that is too long to be shown whole.
 const AROUND: usize = 10;
 
@@ -21,6 +20,8 @@ pub(super) struct Shown<'a> {
     lines: BTreeMap<String, BTreeSet<usize>>,
     order: Vec<String>,
     used: usize,
+    /// Words of the failure, for definitions that are too long to be shown whole.
+    guide: BTreeMap<String, f64>,
 }
 
 /// How a definition is shown.
@@ -36,11 +37,16 @@ pub(super) struct Detail {
 
 impl<'a> Shown<'a> {
     pub(super) fn new(files: &'a Files<'a>) -> Shown<'a> {
-        Shown { files, lines: BTreeMap::new(), order: Vec::new(), used: 0 }
+        Shown { files, lines: BTreeMap::new(), order: Vec::new(), used: 0, guide: BTreeMap::new() }
     }
 
     pub(super) fn used(&self) -> usize {
         self.used
+    }
+
+    /// Long definitions are shown where they share these words.
+    pub(super) fn guide(&mut self, words: BTreeMap<String, f64>) {
+        self.guide = words;
     }
 
     /// The files of which something is shown, the one that matters most first.
@@ -105,8 +111,16 @@ impl<'a> Shown<'a> {
     pub(super) fn def(&mut self, module: &Module, at: usize, hot: &BTreeSet<usize>, detail: Detail) -> bool {
         let Some(def) = module.defs.get(at) else { return false };
         let (path, text) = (module.path.as_str(), module.text.as_str());
+        let inside = hot.iter().any(|line| def.first <= *line && *line <= def.last);
+        let code = def.doc.map_or(def.header, |(_, last)| last) + 1;
+        let long = !def.class && !inside && module.slice((code, def.last)).len() > detail.whole;
+        let guided = if long { telling(module.slice((code, def.last)), code, &self.guide) } else { BTreeSet::new() };
+        let hot = if long { &guided } else { hot };
         let taken = match pieces(module, def, hot, detail) {
-            Some(pieces) => pieces.iter().fold(false, |any, piece| self.take(path, text, *piece, detail.room) || any),
+            Some(pieces) => {
+                let taken = pieces.iter().filter(|piece| self.take(path, text, **piece, detail.room));
+                taken.count() > 0
+            }
             None => false,
         };
         if taken {
@@ -134,8 +148,10 @@ impl<'a> Shown<'a> {
             let lines: Vec<&str> = text.split_inclusive('\n').collect();
             let mut joined: Vec<(usize, usize)> = Vec::new();
             for (first, last) in self.stretches(path) {
+                // What lies between two stretches may cost less than tags would.
+                let between = |end: usize| lines.get(end..first - 1).unwrap_or_default().concat().len();
                 match joined.last_mut() {
-                    Some((_, end)) if first <= *end + GAP + 1 => *end = last,
+                    Some((_, end)) if between(*end) <= TAGS => *end = last,
                     _ => joined.push((first, last)),
                 }
             }

@@ -30,7 +30,7 @@ patterns! {
     ESCAPE = "\u{1b}\\[[0-9;:?]*[ -/]*[@-~]|\u{1b}\\][^\u{7}\u{1b}]*(?:\u{7}|\u{1b}\\\\)|\u{1b}.";
     INSTALLED = r#"(?:[A-Za-z]:)?[^\s"'(=\[,<>]*[\\/](?:site|dist)-packages[\\/]([^\s"':,)\]]*)"#;
     STDLIB = r#"(?:[A-Za-z]:)?[^\s"'(=\[,<>]*[\\/]lib[\\/]python3\.\d+t?[\\/]"#;
-    ABSOLUTE = r#"(?:file://)?(?:[A-Za-z]:)?/[^\s"'`<>:,;()\[\]{}|]+"#;
+    ABSOLUTE = r#"(^|[^\w.\-/])((?:file://)?(?:[A-Za-z]:)?/[^\s"'`<>:,;()\[\]{}|]+)"#;
     TEMPORARY = r#"(?:/private)?/(?:var/folders/\w+/\w+/\w|var/tmp|tmp|dev/shm)/[^\s"'`:,;)\]>]*"#;
     ADDRESS = r"\b0x[0-9a-fA-F]{5,}\b";
     TIME = r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?";
@@ -40,7 +40,7 @@ patterns! {
     RANDOM = r"(?i)random(?:ly)?[-_ ](?:order|seed)|^(?:platform|cachedir|rootdir|plugins:)|\[gw\d+\]";
     TEST_PLACE = r"^([^\s:\x22]+\.\w+):(\d+)(?::|$)";
     TRACE_PLACE = r#"^\s*(?:E\s+)?File "([^"]+)", line (\d+)"#;
-    HEADING = r"^_{3,} (.+?) _{3,}$";
+    HEADING = r"^_+ ([^_\s].*?|_\w.*?) _+$";
 }
 
 /// A text without what differs from run to run and from machine to machine.
@@ -55,16 +55,17 @@ pub(super) fn normal(text: &str, files: &Files<'_>) -> String {
     let text = STDLIB.replace_all(&text, "<stdlib>/");
     let mut roots = BTreeSet::new();
     let text = ABSOLUTE.replace_all(&text, |found: &Captures<'_>| {
-        let path = &found[0];
-        match files.meant_by(path) {
+        let (before, path) = (&found[1], &found[2]);
+        // An address on the web is no file of ours.
+        match files.meant_by(path).filter(|_| !path.starts_with("//")) {
             Some(relative) => {
                 let root = path.len().saturating_sub(relative.len() + 1);
                 if relative.contains('/') || path.matches('/').count() > 2 {
                     roots.extend(path.get(..root).filter(|root| root.matches('/').count() > 1).map(str::to_owned));
                 }
-                relative.to_owned()
+                format!("{before}{relative}")
             }
-            None => path.to_owned(),
+            None => found[0].to_owned(),
         }
     });
     let mut text = text.into_owned();
@@ -82,7 +83,7 @@ pub(super) fn normal(text: &str, files: &Files<'_>) -> String {
     let text = PROCESS.replace_all(&text, "<process>");
     let text = DURATION.replace_all(&text, "<duration>");
     let lines = text.lines().filter(|line| !RANDOM.is_match(line.trim_start()));
-    lines.map(str::trim_end).collect::<Vec<_>>().join("\n")
+    lines.map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
 }
 
 /// The repository's places that a normalised text names, in order.
@@ -163,7 +164,7 @@ fn informative(lines: &[&str], reported: bool) -> Vec<String> {
             kept.push((*line).to_owned());
         } else if line.starts_with('E') && reported {
             explained += 1;
-            if explained <= EXPLAINED {
+            if explained <= EXPLAINED && trimmed != "E" {
                 kept.push((*line).to_owned());
             }
         } else if line.starts_with('>') {
@@ -196,8 +197,7 @@ fn is_local(line: &str) -> bool {
     !name.is_empty()
         && name.chars().all(|c| c.is_alphanumeric() || c == '_')
         && line.starts_with(|c: char| c.is_alphabetic() || c == '_')
-        && !value.starts_with("<function")
-        && !value.starts_with("<module")
+        && !(value.starts_with('<') && value.ends_with('>'))
 }
 
 /// A text of at most `limit` bytes: its beginning and, more of it, its end.
@@ -255,13 +255,21 @@ pub(super) fn tell(failures: &[Failure], output: &str, files: &Files<'_>) -> Tol
         let head: Vec<&str> = [id, place.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
         let first = message.lines().next().unwrap_or_default();
         let repeats = if failure.count > 1 { format!(" ({} times)", failure.count) } else { String::new() };
-        lines.push(format!("{}: {}{repeats}", head.join(" "), bounded(first, 400)));
+        let head = if head.is_empty() { String::new() } else { format!("{}: ", head.join(" ")) };
+        lines.push(format!("{head}{}{repeats}", bounded(first, 400)));
         let excerpt = match failure.key {
             // The code is shown, and the message says the rest.
             Key::Finding { .. } => notes(&whole),
             _ => compact(&whole),
         };
-        let new = known.insert(excerpt.clone()) && known.len() <= TOLD;
+        // One of a function's parameters tells for all: the others' messages say how they differ.
+        let function = id.split('[').next().unwrap_or(id);
+        let cause = if function.is_empty() {
+            excerpt.clone()
+        } else {
+            format!("{function} {}", failure.message.split(':').next().unwrap_or_default())
+        };
+        let new = known.insert(cause) && known.len() <= TOLD;
         let says_more = !excerpt.trim().is_empty() && excerpt.trim() != first.trim();
         if new && says_more {
             lines.extend(excerpt.lines().map(|line| format!("  {line}")));

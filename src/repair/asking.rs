@@ -426,7 +426,7 @@ impl Bench for Judged<'_> {
         }
         let ruling = Ruling::Rejected {
             verdict: rejected.verdict,
-            reasons: rejected.reasons.clone(),
+            reasons: rejected.reasons.iter().map(|reason| dialogue::stable(reason)).collect(),
             output: output(&rejected.remaining),
         };
         (self.climb.tell)(Told::Rejected(rejected));
@@ -462,7 +462,8 @@ fn declared(answers: &[&Answer]) -> Option<FixType> {
 
 /// What is said to the model of a rejection.
 fn words(rejected: &Rejected) -> String {
-    prompts::rejection(rejected.verdict, &rejected.reasons, &output(&rejected.remaining))
+    let reasons: Vec<String> = rejected.reasons.iter().map(|reason| dialogue::stable(reason)).collect();
+    prompts::rejection(rejected.verdict, &reasons, &output(&rejected.remaining))
 }
 
 /// What still fails, for the model: the log around the first few failures.
@@ -472,5 +473,5 @@ fn output(remaining: &[Vec<Failure>]) -> String {
         let excerpt: String = failure.excerpt.chars().take(1500).collect();
         text.push_str(&format!("{}\n{excerpt}\n", failure.message));
     }
-    text
+    dialogue::stable(&text)
 }

@@ -20,6 +20,7 @@ use crate::{
     sandbox::SandboxError,
     workspace::Change,
 };
+pub(crate) use shown::stable;
 pub use workbench::{Terms, Workbench};
 
 /// The step of the ladder that this is.

@@ -11,6 +11,9 @@ pub(super) const ENVIRONMENT: &str = "<env>";
 /// What differs from run to run, with what stands for it.
 static UNSTABLE: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let patterns = [
+        // A tree in a slot of the cache, and the slot itself: which one a run gets is chance.
+        (r#"[^\s"'`(]*/env/[0-9a-f]{12,}/\d+/w/[^/\s"'`]+/"#, ""),
+        (r#"[^\s"'`(]*/env/[0-9a-f]{12,}/\d+\b"#, ENVIRONMENT),
         (r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])", ""),
         (
             r"(?m)\b(in|took|after|Time:|real|user|sys|elapsed:?)([ \t]+)\d+(?:m\d+)?(?:[.:]\d+)* ?(s|ms|sec|secs|seconds)\b",
@@ -39,12 +42,15 @@ pub(super) fn shown(bytes: &[u8], root: &Path, most: usize) -> String {
     if let Some(environment) = environment(root) {
         text = text.replace(&environment, ENVIRONMENT);
     }
-    for (pattern, by) in &*UNSTABLE {
-        text = pattern.replace_all(&text, *by).into_owned();
-    }
+    text = stable(&text);
     text.retain(|c| matches!(c, '\n' | '\t') || !c.is_control());
     let text = cut(text.trim_end().as_bytes(), most);
     String::from_utf8_lossy(&text).into_owned()
+}
+
+/// A text without what differs from run to run.
+pub(crate) fn stable(text: &str) -> String {
+    UNSTABLE.iter().fold(text.to_owned(), |text, (pattern, by)| pattern.replace_all(&text, *by).into_owned())
 }
 
 /// The directory of the environment that the tree at `root` lies in: the sandbox keeps the tree in it, two levels deep.
@@ -93,6 +99,13 @@ mod tests {
             one.contains("<env>/venv/x.py") && one.contains("1 failed in Ns") && one.contains("Ran 3 tests in Ns"),
             "{one}"
         );
+    }
+
+    #[test]
+    fn the_slot_that_a_run_got_is_not_shown() {
+        let text = "File \"/var/cache/test-repair/env/9f1abd4c4282b5c723a7/2/w/tiny/tests/test_tiny.py\", line 7 in 0.123s\n\
+                    /var/cache/test-repair/env/9f1abd4c4282b5c723a7/2/venv/bin/python";
+        assert_eq!(stable(text), "File \"tests/test_tiny.py\", line 7 in Ns\n<env>/venv/bin/python");
     }
 
     #[test]

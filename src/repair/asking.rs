@@ -171,13 +171,14 @@ impl Climb<'_> {
             Err(why) => return self.unusable(cause, said, vec![why]),
         };
         (self.tell)(Told::Diagnosed(Box::new(answer.clone())));
+        if answer.edits.is_empty() {
+            // It was told that tools come next: what it lacks it may look for.
+            let words = "You gave no edits. Now you have tools: look further, and repair it.".to_owned();
+            return State::Rejected { said, words };
+        }
         if let Some(why) = self.no_change(&answer) {
             (self.tell)(Told::Note(why));
             return State::Diagnosed;
-        }
-        if answer.edits.is_empty() {
-            let words = "You gave no edits. Now you have tools: look further, and repair it.".to_owned();
-            return State::Rejected { said, words };
         }
         let restore = |text: &str| self.asker.redactor.restore(text);
         match edit::apply(&answer.edits, self.task.tree, &self.start.base, self.task.protected, &restore) {

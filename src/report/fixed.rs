@@ -6,7 +6,8 @@ use console::style;
 
 use super::{Table, detected};
 use crate::{
-    outcome::{Outcome, Repair, TargetReport},
+    llm::Usage,
+    outcome::{Diagnosis, Outcome, Repair, TargetReport},
     redact::{shown, shown_line},
     repair::Validation,
     sandbox::Posture,
@@ -31,6 +32,7 @@ pub fn fixed_text(repair: &Repair) -> String {
         let _ = writeln!(text, "  {} ({}, {})", folded(&fix.description, 1000), fix.fix_type, fix.tier);
         let _ = writeln!(text, "  {}", folded(&fix.impact, 1000));
         list(&mut text, "Look at", &fix.flags);
+        list(&mut text, "Shown besides", &repair.validation.evidence);
         proof(&mut text, &repair.validation);
         heading(&mut text, "The patch");
         text.push_str(&diff(&fix.diff, "", LARGEST_PATCH));
@@ -42,13 +44,17 @@ pub fn fixed_text(repair: &Repair) -> String {
     } else {
         if let Some(diagnosis) = &repair.learned.diagnosis {
             heading(&mut text, "The diagnosis");
-            let _ = writeln!(text, "  {}", shown_line(&diagnosis.root_cause, 400));
+            let _ = writeln!(text, "  {}", folded(&diagnosis.root_cause, 1000));
+            let _ = writeln!(text, "  {}", style(about(diagnosis)).dim());
+            if let Some(impact) = &diagnosis.impact {
+                let _ = writeln!(text, "  {}", folded(impact, 600));
+            }
             if let Some(place) = &diagnosis.place {
                 let _ = writeln!(text, "  look first at {}", shown_line(place, 200));
             }
         }
         if repair.outcome == Outcome::NoFixFound && repair.attempts.is_empty() {
-            let hint = "no rule covers this; `test-repair verify --patch FILE` judges a fix of your own";
+            let hint = "`test-repair verify --patch FILE` judges a fix of your own";
             let _ = writeln!(text, "  {}", style(hint).dim());
         }
         for (number, attempt) in repair.attempts.iter().enumerate() {
@@ -66,9 +72,33 @@ pub fn fixed_text(repair: &Repair) -> String {
     let notes: Vec<String> = repair.learned.notes.iter().cloned().chain(baseline_notes).collect();
     list(&mut text, "Notes", &notes);
     posture(&mut text, repair.learned.sandbox.as_ref());
+    if let Some(spent) = spent(&repair.usage) {
+        let _ = writeln!(text, "{}", style(format!("the model: {spent}")).dim());
+    }
     let total: f64 = repair.timings.iter().map(|t| t.seconds).sum();
     let _ = writeln!(text, "{}", style(format!("{total:.1} s in all")).dim());
     text
+}
+
+/// What the diagnosis says of itself, in a line.
+pub(super) fn about(diagnosis: &Diagnosis) -> String {
+    let mut parts = vec![format!("confidence {}", diagnosis.confidence)];
+    parts.extend(diagnosis.fix_type.map(|fix_type| format!("fix type {fix_type}")));
+    parts.extend(diagnosis.fault.map(|fault| format!("the {fault} is wrong")));
+    parts.join(", ")
+}
+
+/// What the model cost; nothing where nobody was asked.
+pub(super) fn spent(usage: &Usage) -> Option<String> {
+    let Usage { calls, prompt_tokens, cached_tokens, completion_tokens, cost_usd } = usage;
+    let calls = match calls {
+        0 => return None,
+        1 => "1 call".to_owned(),
+        n => format!("{n} calls"),
+    };
+    Some(format!(
+        "{calls}, {prompt_tokens} tokens in ({cached_tokens} cached), {completion_tokens} out, ${cost_usd:.5} at peak rates"
+    ))
 }
 
 pub(super) fn heading(text: &mut String, title: &str) {

@@ -34,12 +34,20 @@ pub fn markdown(repair: &Repair) -> String {
         }
     }
     if let Some(fix) = &repair.fix {
-        let _ = writeln!(text, "\n## The fix\n\n{}\n\n{}", shown(&fix.description, 2000), fence(&fix.diff, "diff"));
+        let _ = writeln!(text, "\n## The fix ({}, {})\n\n{}", fix.fix_type, fix.tier, fence(&fix.description, "text"));
+        if !fix.impact.is_empty() {
+            let _ = writeln!(text, "\n{}", fence(&fix.impact, "text"));
+        }
+        let _ = writeln!(text, "\n{}", fence(&fix.diff, "diff"));
+        for evidence in &repair.validation.evidence {
+            let _ = writeln!(text, "- shown: {}", code(evidence));
+        }
         for flag in &fix.flags {
             let _ = writeln!(text, "- look at: {}", code(flag));
         }
     } else if let Some(diagnosis) = &repair.learned.diagnosis {
-        let _ = writeln!(text, "\n## The diagnosis\n\n{}", code(&diagnosis.root_cause));
+        let _ = writeln!(text, "\n## The diagnosis\n\n{}", fence(&diagnosis.root_cause, "text"));
+        let _ = writeln!(text, "\n{}", super::fixed::about(diagnosis));
         if let Some(place) = &diagnosis.place {
             let _ = writeln!(text, "\nLook first at {}.", code(place));
         }
@@ -49,6 +57,9 @@ pub fn markdown(repair: &Repair) -> String {
         for reason in &attempt.reasons {
             let _ = writeln!(text, "- {}", code(reason));
         }
+    }
+    if let Some(spent) = super::fixed::spent(&repair.usage) {
+        let _ = writeln!(text, "\n## What the model cost\n\n{spent}");
     }
     if !repair.validation.not_checked.is_empty() {
         let _ = writeln!(text, "\n## Not checked\n");

@@ -273,7 +273,8 @@ async fn replay(directory: &Path, setting: &Setting, case: &Case, scored: &mut S
         scored.files = repair.fix.iter().flat_map(|f| f.files.clone()).collect();
         scored.why = why(&repair);
         scored.usage = repair.usage;
-        scored.model_seconds = repair.timings.iter().filter(|t| t.stage == "model").map(|t| t.seconds).sum();
+        scored.model_seconds =
+            repair.timings.iter().filter(|t| t.stage == "model").map(|t| t.seconds).fold(0.0, |a, b| a + b);
         (report::json_line(&repair), repair.patch)
     };
     if let Some(out) = &setting.out {

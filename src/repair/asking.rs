@@ -14,7 +14,7 @@ use super::{
     edit,
     ladder::{Ended, Found, Steps},
     prompts,
-    trial::{Rejected, Task, Told},
+    trial::{Rejected, Task, Told, reason},
     validate::{ValidatedFix, Validation},
 };
 use crate::{
@@ -236,7 +236,6 @@ impl Climb<'_> {
             Ok(fix) => return Ok(Some(Box::new(found.with(fix)))),
             Err(rejected) => rejected,
         };
-        let words = words(&rejected);
         let mut blamed: Vec<usize> =
             proposed.iter().copied().filter(|i| self.to_blame(&causes[*i], &states[*i], &rejected)).collect();
         if blamed.is_empty() {
@@ -244,7 +243,8 @@ impl Climb<'_> {
         }
         for index in blamed {
             if let State::Proposed(proposal) = &states[index] {
-                states[index] = State::Rejected { said: proposal.said.clone(), words: words.clone() };
+                let words = words(&rejected, &proposal.change);
+                states[index] = State::Rejected { said: proposal.said.clone(), words };
             }
         }
         (self.tell)(Told::Rejected(rejected));
@@ -461,9 +461,22 @@ fn declared(answers: &[&Answer]) -> Option<FixType> {
     answers.first().map(|a| a.fix_type).filter(|fix_type| *fix_type != FixType::Test)
 }
 
-/// What is said to the model of a rejection.
-fn words(rejected: &Rejected) -> String {
-    let reasons: Vec<String> = rejected.reasons.iter().map(|reason| dialogue::stable(reason)).collect();
+/// What is said to the model of a rejection: only what its own change has to do with.
+fn words(rejected: &Rejected, change: &Change) -> String {
+    let elsewhere: Vec<String> = rejected
+        .validation
+        .findings
+        .iter()
+        .filter(|f| f.file.as_ref().is_some_and(|file| !change.files.contains_key(file)))
+        .map(reason)
+        .collect();
+    let mut reasons: Vec<String> = Vec::new();
+    for reason in rejected.reasons.iter().filter(|reason| !elsewhere.contains(reason)) {
+        let reason = dialogue::stable(reason);
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
     prompts::rejection(rejected.verdict, &reasons, &output(&rejected.remaining))
 }
 

@@ -158,13 +158,19 @@ impl Rejected {
             Judgement::Validated(fix) => return Ok(fix),
             Judgement::Refused { validation, remaining } => {
                 let refusing = validation.findings.iter().filter(|f| f.severity == integrity::Severity::Refuse);
-                let reasons = refusing.map(|f| format!("{}: {}", f.rule, f.message)).collect();
+                let mut reasons: Vec<String> = refusing.map(reason).collect();
+                reasons.dedup();
                 ("refused", validation, reasons, remaining)
             }
             Judgement::Failed { validation, reasons, remaining } => ("failed", validation, reasons, remaining),
         };
         Err(Box::new(Rejected { tier, description, change, verdict, validation, reasons, remaining }))
     }
+}
+
+/// A finding as a reason.
+pub(super) fn reason(finding: &Finding) -> String {
+    format!("{}: {}", finding.rule, finding.message)
 }
 
 /// What is told as it happens, so that an interrupted run keeps it.

@@ -310,3 +310,77 @@ fn a_cassette_is_replayed_without_an_endpoint_and_a_changed_prompt_is_said_loudl
     world.may_change(&world.path("tiny"));
     fix(&world, &url, &["--cassette", "run.cassette"]).exits_with(2).complains(&["run.cassette", "deepseek-flash"]);
 }
+
+/// Two modules that are wrong for reasons of their own, each with a test file.
+fn two() -> World {
+    let world = World::new();
+    let module = |one: u8| format!("def total(items):\n    result = {one}\n    return result + sum(items)\n");
+    let test = |module: &str| {
+        format!(
+            "import unittest\nimport {module}\n\n\nclass {module}Test(unittest.TestCase):\n    def test_{module}(self):\n        \
+             self.assertEqual({module}.total([1, 2]), 3)\n"
+        )
+    };
+    let files = [
+        ("ant.py", module(1)),
+        ("bee.py", module(2)),
+        ("tests/__init__.py", String::new()),
+        ("tests/test_ant.py", test("ant")),
+        ("tests/test_bee.py", test("bee")),
+    ];
+    world.repository(&files.iter().map(|(path, text)| (*path, text.as_str())).collect::<Vec<_>>());
+    let (rule, line) = ("=".repeat(70), "-".repeat(70));
+    let fails = |module: &str, sum: u8| {
+        format!(
+            "{rule}\nFAIL: test_{module} (tests.test_{module}.{module}Test.test_{module})\n{line}\nTraceback (most recent \
+             call last):\n  File \"/home/runner/work/tiny/tiny/tests/test_{module}.py\", line 7, in test_{module}\n    \
+             self.assertEqual({module}.total([1, 2]), 3)\nAssertionError: {sum} != 3\n\n"
+        )
+    };
+    let output =
+        format!("FF\n{}{}{line}\nRan 2 tests in 0.001s\n\nFAILED (failures=2)", fails("ant", 4), fails("bee", 5));
+    world.file("ci.log", log(&[Step(UNITTEST, &output, 1)]));
+    world
+}
+
+fn about(module: &str, from: u8, to: u8) -> Say {
+    let edit = format!("<<<<<<< {module}.py\n    result = {from}\n=======\n    result = {to}\n>>>>>>>\n");
+    Say::text(&answer("test", "high", &edit).replace("The sum", &format!("The sum of {module}")))
+}
+
+#[test]
+fn independent_failures_are_asked_about_side_by_side_and_repaired_in_one_patch() {
+    let world = two();
+    let endpoint = Endpoint::answering(|body| {
+        let user = body["messages"][1]["content"].as_str().unwrap();
+        match (user.contains("test_ant.py\">"), user.contains("test_bee.py\">")) {
+            (true, false) => about("ant", 1, 0).slowly(Duration::from_millis(100)),
+            (false, true) => about("bee", 2, 0),
+            both => panic!("{both:?}: {user}"),
+        }
+    });
+    let report = fix(&world, &endpoint.url(), &[]).exits_with(0).json();
+    assert_eq!(report["fix"]["files"], serde_json::json!(["ant.py", "bee.py"]));
+    assert_eq!(report["usage"]["calls"], 2);
+    let description = report["fix"]["description"].as_str().unwrap();
+    assert!(description.contains("of ant") && description.contains("of bee"), "{description}");
+    endpoint.assert_done();
+}
+
+#[test]
+fn only_the_cause_whose_repair_was_rejected_goes_on_and_the_other_repair_is_kept() {
+    let world = two();
+    let endpoint = Endpoint::answering(|body| {
+        let chat = body["messages"].to_string();
+        if body["tools"].is_array() {
+            assert!(chat.contains("test_bee.py") && !chat.contains("class antTest"), "{chat}");
+            return about("bee", 2, 0);
+        }
+        if chat.contains("class antTest") { about("ant", 1, 0) } else { about("bee", 2, 1) }
+    });
+    let report = fix(&world, &endpoint.url(), &[]).exits_with(0).json();
+    assert_eq!(report["fix"]["files"], serde_json::json!(["ant.py", "bee.py"]));
+    assert_eq!(report["usage"]["calls"], 3);
+    assert_eq!(report["attempts"].as_array().unwrap().len(), 1);
+    endpoint.assert_done();
+}

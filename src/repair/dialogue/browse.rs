@@ -27,12 +27,12 @@ const MOST_SEARCHED: u64 = 200 << 20;
 
 /// Which of `files` are below `path`, and like `glob`.
 pub(super) fn list(files: &BTreeSet<&str>, path: &str, glob: Option<&str>) -> Result<String, String> {
-    let glob = glob.map(pattern).transpose()?;
+    let glob = glob.map(Glob::new).transpose()?;
     let below = if path.is_empty() { String::new() } else { format!("{path}/") };
     let found: Vec<&str> = files
         .iter()
         .copied()
-        .filter(|file| file.starts_with(&below) && glob.as_ref().is_none_or(|glob| like(glob, file)))
+        .filter(|file| file.starts_with(&below) && glob.as_ref().is_none_or(|glob| glob.is_like(file)))
         .collect();
     if found.is_empty() {
         return Err(match files.contains(path) {
@@ -83,13 +83,13 @@ pub(super) fn read(root: &Path, path: &str, from: Option<usize>, to: Option<usiz
 
 /// The lines of `files` that match.
 pub(super) fn search(root: &Path, files: &BTreeSet<&str>, regex: &str, glob: Option<&str>) -> Result<String, String> {
-    let glob = glob.map(pattern).transpose()?;
+    let glob = glob.map(Glob::new).transpose()?;
     let regex = RegexBuilder::new(regex).size_limit(1 << 20).build();
     let regex =
         regex.map_err(|e| format!("the expression cannot be used: {}", clip(&e.to_string().replace('\n', " "))))?;
     let mut hits = Vec::new();
     let mut left = MOST_SEARCHED;
-    for file in files.iter().filter(|file| glob.as_ref().is_none_or(|glob| like(glob, file))) {
+    for file in files.iter().filter(|file| glob.as_ref().is_none_or(|glob| glob.is_like(file))) {
         let Some(text) = text(root, file) else { continue };
         left = left.saturating_sub(text.len() as u64);
         for (n, line) in text.lines().enumerate().filter(|(_, line)| regex.is_match(line)) {
@@ -104,7 +104,11 @@ pub(super) fn search(root: &Path, files: &BTreeSet<&str>, regex: &str, glob: Opt
             break;
         }
     }
-    if hits.is_empty() { Err("no line matches".to_owned()) } else { Ok(hits.join("\n")) }
+    if hits.is_empty() {
+        let looked = files.iter().any(|file| glob.as_ref().is_none_or(|glob| glob.is_like(file)));
+        return Err(if looked { "no line matches" } else { "no file is like that glob" }.to_owned());
+    }
+    Ok(hits.join("\n"))
 }
 
 fn text(root: &Path, path: &str) -> Option<String> {
@@ -113,18 +117,66 @@ fn text(root: &Path, path: &str) -> Option<String> {
     (!bytes.contains(&0)).then(|| String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn pattern(glob: &str) -> Result<Pattern, String> {
-    Pattern::new(glob.trim_start_matches("./")).map_err(|e| format!("the glob cannot be used: {e}"))
-}
+/// So many ways to read the braces of a glob are tried.
+const MOST_GLOBS: usize = 64;
 
-/// By the whole path, or where the pattern has no directory by the name.
-fn like(glob: &Pattern, path: &str) -> bool {
-    glob.matches(path) || (!glob.as_str().contains('/') && glob.matches(path.rsplit('/').next().unwrap_or(path)))
+/// A glob; `{py,md}` stands for either, as in a shell.
+struct Glob(Vec<Pattern>);
+
+impl Glob {
+    fn new(glob: &str) -> Result<Glob, String> {
+        let unusable = |why: String| format!("the glob cannot be used: {why}");
+        let mut open = vec![glob.trim_start_matches("./").to_owned()];
+        let mut patterns = Vec::new();
+        while let Some(glob) = open.pop() {
+            let braces = glob.find('{').and_then(|from| Some((from, from + glob[from..].find('}')?)));
+            match braces {
+                Some((from, to)) => open.extend(
+                    glob[from + 1..to].split(',').map(|each| format!("{}{each}{}", &glob[..from], &glob[to + 1..])),
+                ),
+                None => patterns.push(Pattern::new(&glob).map_err(|e| unusable(e.to_string()))?),
+            }
+            if open.len() + patterns.len() > MOST_GLOBS {
+                return Err(unusable("it has too many braces".to_owned()));
+            }
+        }
+        Ok(Glob(patterns))
+    }
+
+    /// By the whole path, or where the pattern has no directory by the name.
+    fn is_like(&self, path: &str) -> bool {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        self.0.iter().any(|glob| glob.matches(path) || (!glob.as_str().contains('/') && glob.matches(name)))
+    }
 }
 
 fn clip(line: &str) -> String {
     match line.char_indices().nth(LONGEST_LINE) {
         Some((at, _)) => format!("{}…", &line[..at]),
         None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn braces_of_a_glob_stand_for_each_of_their_words() {
+        let files = BTreeSet::from(["a.py", "src/b.py", "docs/c.md", "d.txt"]);
+        let like = |glob: &str| list(&files, "", Some(glob)).unwrap();
+        assert_eq!(like("**/*.{py,md}"), "a.py\ndocs/c.md\nsrc/b.py");
+        assert_eq!(like("{src,docs}/*.{py,md}"), "docs/c.md\nsrc/b.py");
+        assert_eq!(like("*.txt"), "d.txt");
+        let place = tempfile::tempdir().unwrap();
+        assert_eq!(search(place.path(), &files, "x", Some("*.rs")).unwrap_err(), "no file is like that glob");
+    }
+
+    proptest! {
+        #[test]
+        fn no_glob_panics_or_takes_for_ever(glob in "[a{},*\\[\\]]{0,60}") {
+            let _ = Glob::new(&glob);
+        }
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     cli::{self, DoctorArgs},
     config::Config,
     input,
+    redact::shown_line,
     report::{self, Table},
     sandbox::{LocalSandbox, Sandbox as _, pythons},
 };
@@ -56,11 +57,15 @@ pub async fn doctor(args: &DoctorArgs) -> Result<u8> {
         }
         Err(error) => row("sandbox", Err(error.to_string()), true),
     }
+    let flags = args.model.flags(&args.sandbox)?;
+    let model = Config::default().model(&flags);
+    let model = model.map(|model| format!("{} at {}", model.model, shown_line(&model.base_url, 200)));
+    row("model", model.ok_or_else(|| "DEEPSEEK_API_KEY is not set: rules and diagnosis only".to_owned()), false);
     report::print(&table.render(0));
     if let Some(repository) = &args.repo {
         let mut table = Table::new(&["configuration", "value", "from"]);
         let config = Config::of(&input::read_repository(repository)?)?;
-        for (name, value, origin) in config.origins(&args.model.flags(&args.sandbox)?) {
+        for (name, value, origin) in config.origins(&flags) {
             table.row(vec![name.to_owned(), value, origin.to_owned()]);
         }
         report::print(&format!("\n{}", table.render(0)));

@@ -96,7 +96,7 @@ pub struct FixArgs {
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
     /// Go on with the run that wrote this transcript: what it paid for is not paid again
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "rules_only")]
     pub resume: Option<PathBuf>,
     #[command(flatten)]
     pub plan: PlanArgs,
@@ -343,6 +343,7 @@ impl GivenArgs {
             cache: sandbox.cache()?,
             no_isolation: sandbox.no_isolation,
             launcher: launcher()?,
+            own: Vec::new(),
         })
     }
 }

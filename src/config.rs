@@ -170,7 +170,9 @@ impl Config {
     /// and there is no key.
     pub fn model(&self, flags: &ModelFlags) -> Option<ModelOptions> {
         let default = ModelOptions::default();
-        if flags.key.is_none() && flags.url.is_none() && flags.cassette.is_none() {
+        // DeepSeek itself wants a key, whether it is named or not.
+        let own = flags.url.as_ref().is_none_or(|url| url.trim_end_matches('/') == default.base_url);
+        if flags.key.is_none() && own && flags.cassette.is_none() {
             return None;
         }
         let limits = BudgetLimits {
@@ -199,7 +201,7 @@ impl Config {
     pub fn origins(&self, flags: &ModelFlags) -> Vec<(&'static str, String, &'static str)> {
         let from = |set: bool| if set { PATH } else { "default" };
         let limits = BudgetLimits::default();
-        let model = |flag: bool, set: bool| if flag { "environment" } else { from(set) };
+        let model = |flag: bool, set: bool| if flag { "flag or environment" } else { from(set) };
         let types = |types: &Vec<FixType>| types.iter().map(|t| t.word()).collect::<Vec<_>>().join(", ");
         vec![
             (
@@ -231,18 +233,18 @@ impl Config {
             ),
             (
                 "budget.max_cost_usd",
-                self.budget.max_cost_usd.unwrap_or(limits.cost_usd).to_string(),
-                from(self.budget.max_cost_usd.is_some()),
+                flags.max_cost_usd.or(self.budget.max_cost_usd).unwrap_or(limits.cost_usd).to_string(),
+                model(flags.max_cost_usd.is_some(), self.budget.max_cost_usd.is_some()),
             ),
             (
                 "budget.max_calls",
-                self.budget.max_calls.unwrap_or(limits.calls).to_string(),
-                from(self.budget.max_calls.is_some()),
+                flags.max_calls.or(self.budget.max_calls).unwrap_or(limits.calls).to_string(),
+                model(flags.max_calls.is_some(), self.budget.max_calls.is_some()),
             ),
             (
                 "budget.max_tokens",
-                self.budget.max_tokens.unwrap_or(limits.tokens).to_string(),
-                from(self.budget.max_tokens.is_some()),
+                flags.max_tokens.or(self.budget.max_tokens).unwrap_or(limits.tokens).to_string(),
+                model(flags.max_tokens.is_some(), self.budget.max_tokens.is_some()),
             ),
             (
                 "budget.max_seconds",

@@ -207,7 +207,14 @@ impl Setting {
             Some(out) => TranscriptFile::New(out.join(case).join("transcript.jsonl")),
             None => TranscriptFile::Kept(self.cache.join("transcripts")),
         };
-        FixOptions { fix_types: Vec::new(), steps: self.steps, model: self.model.clone(), transcript }
+        // Each case has a recording of its own.
+        let cassette = self.model.cassette.as_ref().map(|file| {
+            let mut name = file.clone().into_os_string();
+            name.push(format!(".{case}"));
+            PathBuf::from(name)
+        });
+        let model = ModelFlags { cassette, ..self.model.clone() };
+        FixOptions { fix_types: Vec::new(), steps: self.steps, model, transcript }
     }
 }
 
@@ -253,6 +260,7 @@ async fn replay(directory: &Path, setting: &Setting, case: &Case, scored: &mut S
         cache: setting.cache.clone(),
         no_isolation: setting.no_isolation,
         launcher: setting.launcher.clone(),
+        own: Vec::new(),
     };
     let progress = Progress::silent();
     let (text, patch) = if setting.verify {
@@ -266,13 +274,15 @@ async fn replay(directory: &Path, setting: &Setting, case: &Case, scored: &mut S
         (report::json_line(&verification), Vec::new())
     } else {
         let mut repair = Repair::new();
-        fix::fix(&request, &setting.options(&scored.case), &progress, &mut repair).await?;
+        let ended = fix::fix(&request, &setting.options(&scored.case), &progress, &mut repair).await;
+        // Also where it ended in an error: it was paid for.
+        scored.usage = repair.usage;
+        ended?;
         repair.timings = progress.timings();
         scored.ended = word(&repair.outcome);
         scored.score(case, &repair.learned.targets);
         scored.files = repair.fix.iter().flat_map(|f| f.files.clone()).collect();
         scored.why = why(&repair);
-        scored.usage = repair.usage;
         scored.model_seconds =
             repair.timings.iter().filter(|t| t.stage == "model").map(|t| t.seconds).fold(0.0, |a, b| a + b);
         (report::json_line(&repair), repair.patch)
@@ -386,7 +396,7 @@ fn costs(scored: &[Scored]) -> String {
         all.cost_usd,
         median(&|s| f64::from(s.usage.calls)),
         median(&|s| s.usage.prompt_tokens as f64),
-        median(&|s| (s.usage.prompt_tokens - s.usage.cached_tokens) as f64),
+        median(&|s| s.usage.prompt_tokens.saturating_sub(s.usage.cached_tokens) as f64),
         median(&|s| s.usage.completion_tokens as f64),
         median(&|s| s.usage.cost_usd),
     )

@@ -11,9 +11,10 @@ use crate::{
     input::BadInput,
     llm::LlmError,
     mind::{Mind, TranscriptFile},
-    outcome::{Attempt, Diagnosis, FixReport, Outcome, Repair},
+    outcome::{Attempt, Diagnosis, FixReport, Outcome, Repair, StepReport},
     pipeline::{self, Given, Request, Stop},
     progress::Progress,
+    redact::redact,
     registry::Registry,
     repair::{
         Rejected, Task, Told, Validation,
@@ -76,7 +77,9 @@ impl Drop for Account<'_> {
     fn drop(&mut self) {
         let Some(mind) = &self.mind else { return };
         self.repair.usage = mind.usage();
-        let notes = mind.end(self.repair.outcome.words());
+        // A run that is dropped has no outcome of its own.
+        let over = (self.repair.outcome != Outcome::Interrupted).then(|| self.repair.outcome.words());
+        let notes = mind.end(over);
         self.repair.learned.notes.extend(notes);
     }
 }
@@ -116,24 +119,41 @@ async fn repaired(
         registry: &registry,
         progress,
     };
-    let known = Mutex::new(repair);
+    let mut diagnosed: Vec<(String, Diagnosis)> = Vec::new();
+    let known = Mutex::new((&mut *repair, &mut diagnosed));
     let tell = |told| {
-        let Ok(mut repair) = known.lock() else { return };
+        let Ok(mut known) = known.lock() else { return };
+        let (repair, diagnosed) = &mut *known;
         match told {
+            Told::Note(note) if repair.learned.notes.contains(&note) => {}
             Told::Note(note) => repair.learned.notes.push(note),
-            Told::Diagnosed(answer) => {
-                let place = repair.learned.diagnosis.as_ref().and_then(|d| d.place.clone());
-                repair.learned.diagnosis = Some(Diagnosis::by_model(&answer, place));
+            Told::Step { step, came } => repair.steps.push(StepReport { step, came }),
+            Told::Diagnosed { cause, place, answer } => {
+                let diagnosis = Diagnosis::by_model(&answer, place);
+                match diagnosed.iter_mut().find(|(of, _)| *of == cause) {
+                    Some((_, known)) => *known = diagnosis,
+                    None => diagnosed.push((cause, diagnosis)),
+                }
+                repair.learned.diagnosis = Diagnosis::of_all(diagnosed);
             }
             Told::Rejected(rejected) => {
-                repair.attempts.push(attempt(&rejected));
-                repair.validation = with_unseen(rejected.validation, &unseen);
+                repair.attempts.push(attempt(&rejected, mind));
+                if !rejected.validation.is_empty() {
+                    repair.validation = with_unseen(rejected.validation, &unseen);
+                }
             }
         }
     };
+    for (step, on) in
+        [("rules", options.steps.rules), ("question", options.steps.question), ("dialogue", options.steps.dialogue)]
+    {
+        if !on {
+            tell(Told::Step { step, came: "switched off".to_owned() });
+        }
+    }
     let asker = mind.map(|mind| mind.asker(given.config.concurrency()));
     let ended = ladder::climb(&task, options.steps, asker, &tell).await;
-    let Ok(repair) = known.into_inner() else { anyhow::bail!("a step of the repair panicked") };
+    anyhow::ensure!(known.into_inner().is_ok(), "a step of the repair panicked");
     match ended {
         Err(SandboxError::Lost(why)) => {
             repair.learned.notes.push(format!("the sandbox was lost: {why}"));
@@ -142,6 +162,7 @@ async fn repaired(
         Err(error) => return Err(error.into()),
         Ok(Ended::Nothing) => {
             if mind.is_none() && !options.steps.asks_nobody() {
+                repair.steps.push(StepReport { step: "question", came: "no model".to_owned() });
                 repair.learned.notes.push(NO_MODEL.to_owned());
             }
             repair.outcome = Outcome::NoFixFound;
@@ -160,12 +181,11 @@ const NO_MODEL: &str = "no model was asked: DEEPSEEK_API_KEY is not set (or name
 fn stopped(error: LlmError, notes: &mut Vec<String>) -> Result<Outcome> {
     match error {
         LlmError::Options(why) | LlmError::Cassette(why) => Err(BadInput(why).into()),
-        LlmError::Record(_) => Err(error.into()),
         LlmError::BudgetSpent(_) => {
             notes.push(error.to_string());
             Ok(Outcome::BudgetSpent)
         }
-        LlmError::Refused { .. } | LlmError::Unavailable(_) => {
+        LlmError::Refused { .. } | LlmError::Unavailable(_) | LlmError::Record(_) => {
             notes.push(error.to_string());
             Ok(Outcome::NoFixFound)
         }
@@ -198,12 +218,14 @@ fn with_unseen(mut validation: Validation, unseen: &[String]) -> Validation {
     validation
 }
 
-fn attempt(rejected: &Rejected) -> Attempt {
+/// The diff is no patch to apply, so it is shown without secrets.
+fn attempt(rejected: &Rejected, mind: Option<&Mind>) -> Attempt {
     let diff = rejected.change.diff().unwrap_or_else(|error| format!("{error:#}").into_bytes());
+    let diff = redact(&String::from_utf8_lossy(&diff));
     Attempt {
         tier: rejected.tier,
         description: rejected.description.clone(),
-        diff: String::from_utf8_lossy(&diff).into_owned(),
+        diff: mind.map_or_else(|| diff.clone(), |mind| mind.redacted(&diff)),
         verdict: rejected.verdict,
         reasons: rejected.reasons.clone(),
     }

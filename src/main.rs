@@ -106,8 +106,14 @@ async fn until(deadline: Option<Duration>, work: impl Future<Output = Result<()>
     }
 }
 
+/// What `fix --out` writes besides the transcript.
+const RESULTS: [&str; 3] = ["outcome.json", "report.md", "fix.patch"];
+
 async fn fix(args: &FixArgs) -> Result<u8> {
-    let request = args.given.request(&args.plan, &args.sandbox)?;
+    let mut request = args.given.request(&args.plan, &args.sandbox)?;
+    let results = RESULTS.iter().chain(["transcript.jsonl"].iter());
+    request.own.extend(args.out.iter().flat_map(|out| results.clone().map(|name| out.join(name))));
+    request.own.extend(args.resume.clone().into_iter().chain(args.model.cassette.clone()));
     let options = FixOptions::of(args)?;
     let progress = report::watch();
     let mut repair = Repair::new();
@@ -118,7 +124,7 @@ async fn fix(args: &FixArgs) -> Result<u8> {
     }
     repair.timings = progress.timings();
     if let Some(directory) = &args.out {
-        write_out(directory, &repair)?;
+        write_out(directory, &repair, args.resume.as_deref())?;
     }
     report::print(&match args.format {
         Format::Text => report::fixed_text(&repair),
@@ -146,13 +152,23 @@ fn apply(change: &Change, repository: &Path) -> Result<()> {
     Ok(())
 }
 
-fn write_out(directory: &Path, repair: &Repair) -> Result<()> {
+/// Are two names of one file?
+fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+fn write_out(directory: &Path, repair: &Repair, resumed: Option<&Path>) -> Result<()> {
     let cannot = || format!("--out {} cannot be written", directory.display());
     fs::create_dir_all(directory).with_context(cannot)?;
-    fs::write(directory.join("outcome.json"), report::json_line(repair)).with_context(cannot)?;
-    fs::write(directory.join("report.md"), report::markdown(repair)).with_context(cannot)?;
+    let [outcome, report, patch] = RESULTS.map(|name| directory.join(name));
+    fs::write(outcome, report::json_line(repair)).with_context(cannot)?;
+    fs::write(report, report::markdown(repair)).with_context(cannot)?;
     if !repair.patch.is_empty() {
-        fs::write(directory.join("fix.patch"), &repair.patch).with_context(cannot)?;
+        fs::write(patch, &repair.patch).with_context(cannot)?;
+    }
+    let transcript = directory.join("transcript.jsonl");
+    if let Some(resumed) = resumed.filter(|file| !same_file(file, &transcript)) {
+        fs::copy(resumed, transcript).with_context(cannot)?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
 };
 
@@ -23,7 +23,7 @@ use crate::{
     },
     pipeline::Given,
     progress::Progress,
-    redact::{self, Redactor},
+    redact::Redactor,
     repair::{Asker, dialogue::Chat},
 };
 
@@ -52,6 +52,8 @@ pub struct Mind {
     file: Option<PathBuf>,
     /// Are its answers a cassette's?
     replays: bool,
+    /// Did another run begin the transcript?
+    resumed: bool,
 }
 
 impl Mind {
@@ -60,7 +62,7 @@ impl Mind {
     /// # Errors
     /// [`BadInput`] for what can't be used; else when the transcript can't be written.
     pub fn of(flags: &ModelFlags, file: &TranscriptFile, given: &Given, progress: &Progress) -> Result<Option<Mind>> {
-        let Some(options) = given.config.model(flags) else {
+        let Some(mut options) = given.config.model(flags) else {
             return match file {
                 TranscriptFile::Resumed(_) => Err(BadInput(
                     "--resume goes on with a model, and none is named: set DEEPSEEK_API_KEY or give --model-url"
@@ -77,8 +79,11 @@ impl Mind {
         };
         let cache = options.cache.as_ref().map(|place| Cache::open(place, options.cache_ttl, Arc::clone(&redact)));
         let cache = cache.transpose().map_err(usable)?;
+        // Keeps the endpoint's cache of one repository's prompts apart from that of others.
+        options.user = Some(hex(Sha256::digest(given.tree.name().as_bytes()).as_slice())[..16].to_owned());
         // Options are refused before anything is written.
         Model::check(&options).map_err(usable)?;
+        let resumed = matches!(file, TranscriptFile::Resumed(_));
         let (transcript, file) = open(file, &redact)?;
         let start = Start::new(&options.model, &options.base_url, &digest(given));
         transcript.check(&start).map_err(usable)?;
@@ -87,8 +92,8 @@ impl Mind {
         let replays = options.cassette.as_ref().is_some_and(|cassette| cassette.exists());
         let records = Kept { transcript: Arc::clone(&transcript), cache };
         let model = Model::new(options, redact, Arc::new(records)).map_err(usable)?;
-        let chat = Watched { model, progress: progress.clone(), asked: AtomicBool::new(false) };
-        Ok(Some(Mind { chat, transcript, redactor, file, replays }))
+        let chat = Watched { model, progress: progress.clone(), asked: AtomicU32::new(0) };
+        Ok(Some(Mind { chat, transcript, redactor, file, replays, resumed }))
     }
 
     /// For the ladder.
@@ -101,16 +106,25 @@ impl Mind {
         self.chat.model.usage()
     }
 
-    /// Ends the transcript, and says what a reader should know of the calls, the secrets and the transcript. Where nobody
+    /// A text without the secrets that were seen.
+    pub fn redacted(&self, text: &str) -> String {
+        self.redactor.redact(text)
+    }
+
+    /// Ends the transcript of a run that has an outcome, and says what a reader should know of the calls, the secrets and the transcript. Where nobody
     /// was asked there is nothing to say, and no transcript is left.
-    pub fn end(&self, outcome: &str) -> Vec<String> {
-        // The run is over: what can't be written now is not needed to go on.
-        let _ = self.transcript.append(&Entry::End { outcome: outcome.to_owned(), usage: self.usage() });
-        if !self.chat.asked.load(Ordering::Relaxed) {
-            if let Some(file) = self.file.as_ref().filter(|_| self.usage().calls == 0) {
-                let _ = fs::remove_file(file);
-            }
+    pub fn end(&self, outcome: Option<&str>) -> Vec<String> {
+        let asked = self.chat.asked.load(Ordering::Relaxed) > 0;
+        if let Some(file) = self.file.as_ref().filter(|_| !asked && !self.resumed) {
+            // A file too many, no more, where it can't be removed.
+            let _ = fs::remove_file(file);
+        }
+        if !asked {
             return Vec::new();
+        }
+        if let Some(outcome) = outcome {
+            // The run is over: what can't be written now is not needed to go on.
+            let _ = self.transcript.append(&Entry::End { outcome: outcome.to_owned(), usage: self.usage() });
         }
         let mut notes = self.chat.model.notes();
         if self.replays {
@@ -129,9 +143,7 @@ impl Mind {
 
 /// What takes the secrets out, here and in the reports.
 fn redactor(config: &Config) -> Result<Redactor, BadInput> {
-    let bad = |why: String| BadInput(format!("{}: redact: {why}", crate::config::PATH));
-    redact::configure(&config.redact).map_err(bad)?;
-    Redactor::new(&config.redact).map_err(bad)
+    Redactor::new(&config.redact).map_err(|why| BadInput(format!("{}: redact: {why}", crate::config::PATH)))
 }
 
 fn usable(error: LlmError) -> anyhow::Error {
@@ -152,7 +164,10 @@ fn open(file: &TranscriptFile, redact: &Redact) -> Result<(Transcript, Option<Pa
         TranscriptFile::None => Ok((Transcript::none(), None)),
         TranscriptFile::New(path) => new(path.clone()),
         TranscriptFile::Kept(directory) => {
-            let name = format!("{}-{}.jsonl", Timestamp::now().strftime("%Y%m%dT%H%M%S"), std::process::id());
+            // Several repairs of one process begin in the same second.
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            let (now, next) = (Timestamp::now().strftime("%Y%m%dT%H%M%S"), NEXT.fetch_add(1, Ordering::Relaxed));
+            let name = format!("{now}-{}-{next}.jsonl", std::process::id());
             let opened = new(directory.join(name));
             forget_old(directory);
             opened
@@ -187,25 +202,25 @@ fn digest(given: &Given) -> String {
         hash.update(format!("\0{path}\0"));
         hash.update(given.tree.read(&path).unwrap_or_default());
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(hash.finalize().as_slice())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A model whose calls are shown as stages.
 struct Watched {
     model: Model,
     progress: Progress,
-    asked: AtomicBool,
+    asked: AtomicU32,
 }
 
 #[async_trait]
 impl Chat for Watched {
     async fn complete(&self, prompt: &Prompt) -> Result<Completion, LlmError> {
-        self.asked.store(true, Ordering::Relaxed);
-        let what = match prompt.step {
-            "question" => "one question".to_owned(),
-            step => format!("{step}, message {}", prompt.messages.len()),
-        };
-        let stage = self.progress.begin("model", format!("{what} to {}", self.model.name()));
+        let call = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let stage = self.progress.begin("model", format!("{} {call} to {}", prompt.step, self.model.name()));
         let answered = self.model.complete(prompt).await;
         stage.end(&match &answered {
             Ok(completion) => {

@@ -148,6 +148,16 @@ impl Diagnosis {
     }
 }
 
+impl Diagnosis {
+    /// What a model says of several causes: all root causes, and the rest of the first.
+    pub fn of_all(each: &[(String, Diagnosis)]) -> Option<Diagnosis> {
+        let mut all = each.first()?.1.clone();
+        let causes: Vec<&str> = each.iter().map(|(_, diagnosis)| diagnosis.root_cause.as_str()).collect();
+        all.root_cause = causes.join("\nBesides: ");
+        Some(all)
+    }
+}
+
 /// How the job was rebuilt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[allow(missing_docs)]
@@ -211,6 +221,15 @@ pub struct FixReport {
     pub flags: Vec<String>,
 }
 
+/// A step of the ladder.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StepReport {
+    /// `rules`, `question`, `dialogue`.
+    pub step: &'static str,
+    /// What came of it, or why it was not taken.
+    pub came: String,
+}
+
 /// A repair that was tried and did not pass.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[allow(missing_docs)]
@@ -246,6 +265,8 @@ pub struct Repair {
     pub learned: Learned,
     pub fix: Option<FixReport>,
     pub validation: Validation,
+    /// The steps of the ladder that were taken or switched off, in their order; those after a success are not there.
+    pub steps: Vec<StepReport>,
     pub attempts: Vec<Attempt>,
     pub usage: Usage,
     pub timings: Vec<Timing>,
@@ -266,6 +287,7 @@ impl Repair {
             learned: Learned::default(),
             fix: None,
             validation: Validation::default(),
+            steps: Vec::new(),
             attempts: Vec::new(),
             usage: Usage::default(),
             timings: Vec::new(),

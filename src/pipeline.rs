@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::{
-    config::Config,
+    config::{self, Config},
     detect::{Category, Failure, JobLog, JobResult},
     input::{self, BadInput},
     outcome::{BaselineReport, Diagnosis, Learned, PlanReport, TargetReport},
     plan::{self, Job, Overrides},
     progress::Progress,
+    redact,
     repair::{Baseline, Reproduction, reproduce},
     sandbox::{LocalSandbox, Posture, Recipe, Sandbox as _, SandboxError},
     workspace::Tree,
@@ -33,6 +34,8 @@ pub struct Request {
     pub no_isolation: bool,
     /// The binary that supervises sandboxed commands: this one.
     pub launcher: PathBuf,
+    /// Files that this program writes itself: where they lie in the repository they are no part of it.
+    pub own: Vec<PathBuf>,
 }
 
 /// Why there is nothing to judge.
@@ -84,8 +87,12 @@ pub fn read(request: &Request, progress: &Progress, learned: &mut Learned) -> Re
         logs.extend(input::read_log(path)?);
     }
     let tree = input::read_repository(&request.repository)?;
+    for file in &request.own {
+        tree.leave_out(&request.repository, file)?;
+    }
     learned.note_tree(&tree, &logs);
     let config = Config::of(&tree)?;
+    redact::configure(&config.redact).map_err(|why| BadInput(format!("{}: redact: {why}", config::PATH)))?;
     let given = Given { tree, logs, config };
     let failing = given.failing();
     for log in &failing {

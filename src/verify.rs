@@ -107,7 +107,7 @@ pub async fn verify(
     let protected = &given.config.protected_paths;
     let enabled = &FixType::ALL;
     let task = Task { sandbox, tree, baselines, logs: &logs, protected, enabled, registry: &registry, progress };
-    let judgement = match task.run(&change, options.declared, findings).await {
+    let judgement = match task.run(&change, options.declared.as_slice(), findings).await {
         Err(SandboxError::Lost(why)) => {
             verification.reasons.push(format!("the sandbox was lost: {why}"));
             verification.verdict = Verdict::Infrastructure;

@@ -1,26 +1,29 @@
 //! asking: the steps of the ladder that need a model. One question for each cause, side by side; what was rejected goes on
 //! as a dialogue. Nothing that the model says counts as proof: every change is judged like anybody's.
 
+mod bench;
+
 use std::sync::Mutex;
 
-use async_trait::async_trait;
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
+
+use bench::{Judged, declared, kind, to_blame, words};
 
 use super::{
     answer::{self, Answer, Confidence, Fault},
     cause::{Cause, causes},
     context::{self, Wanted},
-    dialogue::{self, Bench, Chat, LoopLimits, Memory, Ruling, Terms, Workbench},
+    dialogue::{self, Chat, LoopLimits, Memory, Terms, Workbench},
     edit,
     ladder::{Ended, Found, Steps},
     prompts,
-    trial::{Rejected, Task, Told, reason},
-    validate::{ValidatedFix, Validation},
+    rules::added_requirements,
+    trial::{Rejected, Task, Told},
+    validate::{Judgement, ValidatedFix, Validation, refused},
 };
 use crate::{
     detect::Failure,
     fix_type::FixType,
-    integrity::Severity,
     llm::{LlmError, Message, Prompt, Role, ToolCall, Transcript, transcript::Entry},
     redact::Redactor,
     sandbox::SandboxError,
@@ -81,6 +84,8 @@ struct Proposal {
     change: Change,
     /// The answer as it came.
     said: String,
+    /// The key of the completion that it came in.
+    key: String,
 }
 
 /// How far a cause has come.
@@ -89,6 +94,8 @@ enum State {
     Open,
     /// There is a change to judge.
     Proposed(Box<Proposal>),
+    /// It is repaired by a change that the others are made on top of.
+    Kept(Box<Proposal>),
     /// It was no good: what the model said, and what is to be said to it.
     Rejected { said: String, words: String },
     /// No change is to be made; the diagnosis was told.
@@ -129,7 +136,9 @@ pub(super) async fn ask(
         // Boxed and collected first: the compiler can't tell that a stream of borrowing futures may be sent.
         let questions: Vec<BoxFuture<'_, State>> = causes.iter().map(|c| climb.question(c, &tree).boxed()).collect();
         states = stream::iter(questions).buffered(asker.side_by_side).collect().await;
-        if let Some(found) = climb.together(&causes, &mut states).await? {
+        let found = climb.together(&causes, &mut states, &start.base).await?;
+        climb.came_to("question", &states, found.is_some());
+        if let Some(found) = found {
             return Ok(Ended::Found(found));
         }
     }
@@ -139,13 +148,20 @@ pub(super) async fn ask(
     if !steps.dialogue {
         return Ok(Ended::Nothing);
     }
-    if let Some(found) = climb.dialogues(&causes, &mut states).await? {
-        return Ok(Ended::Found(found));
+    let (kept, _) = climb.merged(&mut states, &start.base)?;
+    for state in &mut states {
+        *state = match std::mem::replace(state, State::Open) {
+            State::Proposed(proposal) => State::Kept(proposal),
+            other => other,
+        };
     }
-    if let Some(ended) = over(&states) {
-        return Ok(ended);
+    let mut found = climb.dialogues(&causes, &mut states, &kept).await?;
+    if found.is_none() {
+        // Also where some cause was given up: what the others came to is the best attempt.
+        found = climb.together(&causes, &mut states, &kept).await?;
     }
-    Ok(climb.together(&causes, &mut states).await?.map_or(Ended::Nothing, Ended::Found))
+    climb.came_to("dialogue", &states, found.is_some());
+    Ok(found.map(Ended::Found).or_else(|| over(&states)).unwrap_or(Ended::Nothing))
 }
 
 /// The ending, where some cause can't be repaired: the others alone make no check pass.
@@ -162,29 +178,61 @@ impl Climb<'_> {
     async fn question(&self, cause: &Cause, tree: &Tree) -> State {
         let messages = prompts::question(&self.context(cause, tree));
         let prompt = Prompt { step: "question", messages, tools: Vec::new(), max_tokens: ANSWER_TOKENS };
-        let said = match self.asker.chat.complete(&prompt).await {
-            Ok(completion) => completion.content,
+        let (key, said) = match self.asker.chat.complete(&prompt).await {
+            Ok(completion) => (completion.key, completion.content),
             Err(error) => return State::Stopped(error),
         };
         let answer = match answer::parse(&said) {
             Ok(answer) => answer,
             Err(why) => return self.unusable(cause, said, vec![why]),
         };
-        (self.tell)(Told::Diagnosed(Box::new(answer.clone())));
+        self.diagnosed(cause, &answer);
         if answer.edits.is_empty() {
             // It was told that tools come next: what it lacks it may look for.
             let words = "You gave no edits. Now you have tools: look further, and repair it.".to_owned();
             return State::Rejected { said, words };
         }
-        if let Some(why) = self.no_change(&answer) {
+        if let Some(why) = self.no_change(&answer, None) {
             (self.tell)(Told::Note(why));
             return State::Diagnosed;
         }
         let restore = |text: &str| self.asker.redactor.restore(text);
         match edit::apply(&answer.edits, self.task.tree, &self.start.base, self.task.protected, &restore) {
-            Ok(change) => State::Proposed(Box::new(Proposal { answer, change, said })),
+            Ok(change) => match self.no_change(&answer, Some(&change)) {
+                Some(why) => {
+                    (self.tell)(Told::Note(why));
+                    State::Diagnosed
+                }
+                None => State::Proposed(Box::new(Proposal { answer, change, said, key })),
+            },
             Err(reasons) => self.unusable(cause, said, reasons),
         }
+    }
+
+    fn diagnosed(&self, cause: &Cause, answer: &Answer) {
+        let first = &cause.failures[0];
+        let place = first.file.as_ref().map(|file| match first.line {
+            Some(line) => format!("{file}:{line}"),
+            None => file.clone(),
+        });
+        (self.tell)(Told::Diagnosed { cause: cause.name(), place, answer: Box::new(answer.clone()) });
+    }
+
+    /// Says what a step came to.
+    fn came_to(&self, step: &'static str, states: &[State], found: bool) {
+        let count = |of: &dyn Fn(&State) -> bool| states.iter().filter(|state| of(state)).count();
+        let came = match found {
+            true => "repaired".to_owned(),
+            false => format!(
+                "{} of {} cause(s): {} rejected, {} ended as a diagnosis, {} not answered",
+                count(&|s| matches!(s, State::Proposed(_) | State::Kept(_))),
+                states.len(),
+                count(&|s| matches!(s, State::Rejected { .. })),
+                count(&|s| matches!(s, State::Diagnosed)),
+                count(&|s| matches!(s, State::Stopped(_) | State::Open)),
+            ),
+        };
+        (self.tell)(Told::Step { step, came });
     }
 
     fn context(&self, cause: &Cause, tree: &Tree) -> context::Context {
@@ -209,41 +257,56 @@ impl Climb<'_> {
             validation: Validation::default(),
             reasons,
             remaining: Vec::new(),
+            worse: true,
         })));
         State::Rejected { said, words }
     }
 
-    /// Why an answer ends as a diagnosis; `None` where it may be tried.
-    fn no_change(&self, answer: &Answer) -> Option<String> {
+    /// Why an answer ends as a diagnosis; `None` where it may be tried. What the change does counts, not only what the
+    /// answer calls it.
+    fn no_change(&self, answer: &Answer, change: Option<&Change>) -> Option<String> {
         if answer.confidence == Confidence::Low {
             return Some("the model's confidence is low: its answer is a diagnosis only".to_owned());
         }
-        let fix_type = kind(answer);
-        let enabled = self.task.enabled.contains(&fix_type);
-        (!enabled).then(|| format!("fix type {fix_type} is not enabled: the model's answer is a diagnosis only"))
+        let adds = |change: &Change| {
+            let candidate = self.task.tree.with(change).ok()?;
+            let paths = change.files.keys().map(String::as_str);
+            (!added_requirements(self.task.tree.root(), candidate.root(), paths).is_empty())
+                .then_some(FixType::Dependency)
+        };
+        let mut types = [Some(kind(answer)), change.and_then(adds)].into_iter().flatten();
+        let disabled = types.find(|fix_type| !self.task.enabled.contains(fix_type))?;
+        Some(format!("fix type {disabled} is not enabled: the model's answer is a diagnosis only"))
     }
 
-    /// Judges all proposals in one change. Those that are to blame for a rejection are sent back.
-    async fn together(&self, causes: &[Cause], states: &mut [State]) -> Result<Option<Box<Found>>, SandboxError> {
-        let (merged, proposed) = self.merged(states)?;
-        let answers: Vec<&Answer> = states.iter().filter_map(State::answer).collect();
-        if answers.is_empty() {
+    /// Judges all proposals in one change. Those that are to blame for a rejection are sent back. `base` is in each of
+    /// them.
+    async fn together(
+        &self,
+        causes: &[Cause],
+        states: &mut [State],
+        base: &Change,
+    ) -> Result<Option<Box<Found>>, SandboxError> {
+        self.each_alone(states);
+        let (merged, proposed) = self.merged(states, base)?;
+        if proposed.is_empty() {
             return Ok(None);
         }
+        let answers: Vec<&Answer> = states.iter().filter_map(State::answer).collect();
         let found = self.found(&answers);
-        let judgement = self.task.judge(&merged, declared(&answers)).await?;
+        let judgement = self.task.judge(&merged, &declared(&answers)).await?;
         let rejected = match Rejected::of("model", found.description.clone(), merged, judgement) {
             Ok(fix) => return Ok(Some(Box::new(found.with(fix)))),
             Err(rejected) => rejected,
         };
         let mut blamed: Vec<usize> =
-            proposed.iter().copied().filter(|i| self.to_blame(&causes[*i], &states[*i], &rejected)).collect();
+            proposed.iter().copied().filter(|i| to_blame(&causes[*i], &states[*i], &rejected, base)).collect();
         if blamed.is_empty() {
             blamed = proposed;
         }
         for index in blamed {
             if let State::Proposed(proposal) = &states[index] {
-                let words = words(&rejected, &proposal.change);
+                let words = self.recorded(&proposal.key, || words(&rejected, &proposal.change));
                 states[index] = State::Rejected { said: proposal.said.clone(), words };
             }
         }
@@ -251,9 +314,45 @@ impl Climb<'_> {
         Ok(None)
     }
 
-    /// All that is proposed, in one change, and by which causes. One that contradicts those before it is sent back.
-    fn merged(&self, states: &mut [State]) -> Result<(Change, Vec<usize>), SandboxError> {
-        let base = &self.start.base;
+    /// Where one answer says that a test is wrong, the others must do without that excuse.
+    fn each_alone(&self, states: &mut [State]) {
+        let answers: Vec<&Answer> = states.iter().filter_map(State::answer).collect();
+        if answers.len() < 2 || !answers.iter().any(|a| a.fault == Fault::Test) {
+            return;
+        }
+        for state in states.iter_mut() {
+            let State::Proposed(proposal) = &*state else { continue };
+            let findings = self.task.statically(&proposal.change, &declared(&[&proposal.answer]));
+            if refused(&findings) {
+                let validation = Validation { findings, ..Validation::default() };
+                let judgement = Judgement::Refused { validation, remaining: Vec::new() };
+                let description = proposal.answer.root_cause.clone();
+                let Err(rejected) = Rejected::of("model", description, proposal.change.clone(), judgement) else {
+                    continue;
+                };
+                let words = words(&rejected, &proposal.change);
+                let said = proposal.said.clone();
+                (self.tell)(Told::Rejected(rejected));
+                *state = State::Rejected { said, words };
+            }
+        }
+    }
+
+    /// What is said of an answer: in a run that is resumed, what was said then.
+    fn recorded(&self, key: &str, words: impl FnOnce() -> String) -> String {
+        let trial = ToolCall { id: "judgement".to_owned(), name: "judge".to_owned(), arguments: String::new() };
+        if let Some(said) = self.asker.memory.tool_result(key, &trial.id) {
+            return said;
+        }
+        let words = words();
+        // A transcript that can't be written is complained of when the next question is sent.
+        let _ = self.asker.memory.tool(key, &trial, &words);
+        words
+    }
+
+    /// All that is proposed on top of `base`, in one change, and by which causes. One that contradicts those before it is
+    /// sent back.
+    fn merged(&self, states: &mut [State], base: &Change) -> Result<(Change, Vec<usize>), SandboxError> {
         let mut merged: Option<Change> = None;
         let mut proposed = Vec::new();
         for (index, state) in states.iter_mut().enumerate() {
@@ -263,6 +362,9 @@ impl Climb<'_> {
                 Some(Ok(both)) => merged = Some(both),
                 Some(Err(path)) => {
                     let words = format!("Your change contradicts the repair of another failure in {path}.");
+                    (self.tell)(Told::Note(format!(
+                        "two repairs of independent failures contradict each other in {path}"
+                    )));
                     *state = State::Rejected { said: std::mem::take(&mut proposal.said), words };
                     continue;
                 }
@@ -272,37 +374,39 @@ impl Climb<'_> {
         Ok((merged.unwrap_or_else(|| base.clone()), proposed))
     }
 
-    /// Did this proposal bring the rejection about?
-    fn to_blame(&self, cause: &Cause, state: &State, rejected: &Rejected) -> bool {
-        let State::Proposed(proposal) = state else { return false };
-        let touches = |file: &String| {
-            proposal.change.files.get(file).is_some_and(|change| self.start.base.files.get(file) != Some(change))
-        };
-        if rejected.verdict == "refused" {
-            let refusing = rejected.validation.findings.iter().filter(|f| f.severity == Severity::Refuse);
-            return refusing.filter_map(|f| f.file.as_ref()).any(touches);
-        }
-        rejected.remaining.get(cause.baseline).is_some_and(|failures| cause.still_in(failures))
-    }
-
     /// A dialogue about every cause that is not repaired yet, on top of what is. The proof, where one of them was judged
     /// with all the others and passed.
-    async fn dialogues(&self, causes: &[Cause], states: &mut [State]) -> Result<Option<Box<Found>>, SandboxError> {
-        let (kept, _) = self.merged(states)?;
+    async fn dialogues(
+        &self,
+        causes: &[Cause],
+        states: &mut [State],
+        kept: &Change,
+    ) -> Result<Option<Box<Found>>, SandboxError> {
         let pending: Vec<usize> =
             (0..causes.len()).filter(|i| matches!(states[*i], State::Open | State::Rejected { .. })).collect();
         let kept_answers: Vec<Answer> = states.iter().filter_map(State::answer).cloned().collect();
-        let mut dialogues: Vec<BoxFuture<'_, DialogueEnded>> = Vec::new();
-        for index in &pending {
-            let others = pending.iter().filter(|i| *i != index).map(|i| causes[*i].clone()).collect();
-            dialogues.push(self.dialogue(&causes[*index], &states[*index], &kept, &kept_answers, others).boxed());
+        let mut dialogues: Vec<BoxFuture<'_, (usize, DialogueEnded)>> = Vec::new();
+        for index in pending.iter().copied() {
+            let others = pending.iter().filter(|i| **i != index).map(|i| causes[*i].clone()).collect();
+            let dialogue = self.dialogue(&causes[index], &states[index], kept, &kept_answers, others);
+            dialogues.push(dialogue.map(move |ended| (index, ended)).boxed());
         }
-        let ended: Vec<DialogueEnded> = stream::iter(dialogues).buffered(self.asker.side_by_side).collect().await;
+        let mut ended = Vec::new();
+        let mut running = stream::iter(dialogues).buffer_unordered(self.asker.side_by_side);
         let mut found = None;
-        for (index, ended) in pending.into_iter().zip(ended) {
-            let (state, proven) = ended?;
+        while let Some((index, one)) = running.next().await {
+            match one? {
+                // It passed with everything else: nothing is left to wait for.
+                (_, Some(proven)) => {
+                    found = Some(proven);
+                    break;
+                }
+                (state, None) => ended.push((index, state)),
+            }
+        }
+        drop(running);
+        for (index, state) in ended {
             states[index] = state;
-            found = found.or(proven);
         }
         Ok(found)
     }
@@ -322,7 +426,16 @@ impl Climb<'_> {
             opening.push(Message::new(Role::User, words.clone()));
         }
         let baseline = &self.task.baselines[cause.baseline];
-        let prepared = self.task.sandbox.prepare(baseline.recipe(), &tree, !kept.is_empty()).await?;
+        let prepared = match self.task.sandbox.prepare(baseline.recipe(), &tree, !kept.is_empty()).await {
+            Err(error @ SandboxError::Install { .. }) => {
+                (self.tell)(Told::Note(format!("{}: no dialogue: {error}", cause.name())));
+                return Ok((State::Diagnosed, None));
+            }
+            other => other?,
+        };
+        // The workbench holds its environment: a second one from the same tree is ready for the judge then, who would
+        // build one anew for every change otherwise.
+        drop(self.task.sandbox.prepare(baseline.recipe(), &tree, !kept.is_empty()).await);
         let restore = |text: &str| self.asker.redactor.restore(text);
         let terms = Terms { checks: &baseline.job().checks, protected: self.task.protected, restore: &restore };
         let workbench = Workbench::new(prepared, self.task.tree, kept.clone(), terms);
@@ -332,18 +445,19 @@ impl Climb<'_> {
         Ok(match ended {
             dialogue::Ended::Accepted { answer, change } => {
                 let found = bench.found.into_inner().unwrap_or_default();
-                (State::Proposed(Box::new(Proposal { answer, change, said: String::new() })), found)
+                let (said, key) = (String::new(), String::new());
+                (State::Proposed(Box::new(Proposal { answer, change, said, key })), found)
             }
             dialogue::Ended::GivenUp { answer, why } => {
                 if let Some(answer) = answer {
-                    (self.tell)(Told::Diagnosed(Box::new(answer)));
+                    self.diagnosed(cause, &answer);
                 }
                 (self.tell)(Told::Note(why));
                 (State::Diagnosed, None)
             }
             dialogue::Ended::Stopped { error, answer } => {
                 if let Some(answer) = answer {
-                    (self.tell)(Told::Diagnosed(Box::new(answer)));
+                    self.diagnosed(cause, &answer);
                 }
                 (State::Stopped(error), None)
             }
@@ -362,8 +476,10 @@ impl Climb<'_> {
             unique.join(" ")
         };
         let causes = answers.iter().map(|a| a.root_cause.as_str());
+        // A declaration is never lost in the crowd.
+        let declared = answers.iter().map(|a| kind(a)).find(|fix_type| *fix_type == FixType::Test);
         Unproven {
-            fix_type: answers.first().map_or(FixType::Test, |a| kind(a)),
+            fix_type: declared.or(answers.first().map(|a| kind(a))).unwrap_or(FixType::Test),
             description: join(std::iter::once(self.start.described.as_str()).chain(causes).collect()),
             impact: join(answers.iter().map(|a| a.impact.as_str()).collect()),
         }
@@ -373,7 +489,7 @@ impl Climb<'_> {
 impl State {
     fn answer(&self) -> Option<&Answer> {
         match self {
-            State::Proposed(proposal) => Some(&proposal.answer),
+            State::Proposed(proposal) | State::Kept(proposal) => Some(&proposal.answer),
             _ => None,
         }
     }
@@ -391,101 +507,4 @@ impl Unproven {
         let Unproven { fix_type, description, impact } = self;
         Found { fix, tier: "model", fix_type, description, impact }
     }
-}
-
-/// Judges what comes out of a dialogue about one cause.
-struct Judged<'a> {
-    climb: &'a Climb<'a>,
-    cause: &'a Cause,
-    /// Causes that are still being repaired beside it: they may go on failing.
-    others: Vec<Cause>,
-    kept_answers: &'a [Answer],
-    found: Mutex<Option<Box<Found>>>,
-}
-
-#[async_trait]
-impl Bench for Judged<'_> {
-    async fn judge(&self, change: &Change, answer: &Answer) -> Result<Ruling, SandboxError> {
-        (self.climb.tell)(Told::Diagnosed(Box::new(answer.clone())));
-        if let Some(why) = self.climb.no_change(answer) {
-            return Ok(Ruling::Rejected { verdict: "refused", reasons: vec![why], output: String::new() });
-        }
-        let answers: Vec<&Answer> = self.kept_answers.iter().chain([answer]).collect();
-        let unproven = self.climb.found(&answers);
-        let judgement = self.climb.task.judge(change, declared(&answers)).await?;
-        let rejected = match Rejected::of("model", unproven.description.clone(), change.clone(), judgement) {
-            Ok(fix) => {
-                if let Ok(mut found) = self.found.lock() {
-                    *found = Some(Box::new(unproven.with(fix)));
-                }
-                return Ok(Ruling::Accepted);
-            }
-            Err(rejected) => rejected,
-        };
-        if self.only_others_fail(&rejected) {
-            return Ok(Ruling::Accepted); // they are judged together at the end
-        }
-        let ruling = Ruling::Rejected {
-            verdict: rejected.verdict,
-            reasons: rejected.reasons.iter().map(|reason| dialogue::stable(reason)).collect(),
-            output: output(&rejected.remaining),
-        };
-        (self.climb.tell)(Told::Rejected(rejected));
-        Ok(ruling)
-    }
-}
-
-impl Judged<'_> {
-    fn only_others_fail(&self, rejected: &Rejected) -> bool {
-        let theirs = |baseline: usize, failure: &Failure| {
-            self.others.iter().any(|c| c.baseline == baseline && c.still_in(std::slice::from_ref(failure)))
-        };
-        rejected.verdict == "failed"
-            && rejected.remaining.len() == self.climb.task.baselines.len()
-            && rejected.remaining.iter().any(|failures| !failures.is_empty())
-            && rejected.remaining.get(self.cause.baseline).is_some_and(|failures| !self.cause.still_in(failures))
-            && rejected.remaining.iter().enumerate().all(|(b, failures)| failures.iter().all(|f| theirs(b, f)))
-    }
-}
-
-/// What an answer is a repair of: a test that is wrong is a test fix, whatever else it is called.
-fn kind(answer: &Answer) -> FixType {
-    if answer.fault == Fault::Test { FixType::Test } else { answer.fix_type }
-}
-
-/// What the judge is told. Only a test that is said to be wrong is declared as a test fix.
-fn declared(answers: &[&Answer]) -> Option<FixType> {
-    if answers.iter().any(|a| a.fault == Fault::Test) {
-        return Some(FixType::Test);
-    }
-    answers.first().map(|a| a.fix_type).filter(|fix_type| *fix_type != FixType::Test)
-}
-
-/// What is said to the model of a rejection: only what its own change has to do with.
-fn words(rejected: &Rejected, change: &Change) -> String {
-    let elsewhere: Vec<String> = rejected
-        .validation
-        .findings
-        .iter()
-        .filter(|f| f.file.as_ref().is_some_and(|file| !change.files.contains_key(file)))
-        .map(reason)
-        .collect();
-    let mut reasons: Vec<String> = Vec::new();
-    for reason in rejected.reasons.iter().filter(|reason| !elsewhere.contains(reason)) {
-        let reason = dialogue::stable(reason);
-        if !reasons.contains(&reason) {
-            reasons.push(reason);
-        }
-    }
-    prompts::rejection(rejected.verdict, &reasons, &output(&rejected.remaining))
-}
-
-/// What still fails, for the model: the log around the first few failures.
-fn output(remaining: &[Vec<Failure>]) -> String {
-    let mut text = String::new();
-    for failure in remaining.iter().flatten().take(3) {
-        let excerpt: String = failure.excerpt.chars().take(1500).collect();
-        text.push_str(&format!("{}\n{excerpt}\n", failure.message));
-    }
-    dialogue::stable(&text)
 }

@@ -75,7 +75,8 @@ pub fn causes(remaining: &[Vec<Failure>]) -> Vec<Cause> {
                 None => causes.push(Cause { baseline, failures: vec![failure.clone()] }),
             }
         }
-        while causes.len() > first + MOST {
+        // Each job with something of its own keeps one.
+        while causes.len() > MOST.max(first + 1) {
             let Some(last) = causes.pop() else { break };
             if let Some(into) = causes.last_mut() {
                 into.failures.extend(last.failures);

@@ -70,8 +70,16 @@ pub async fn climb(
 ) -> Result<Ended, SandboxError> {
     let start = if steps.rules {
         match mechanical::repair(task, tell).await? {
-            Repaired::Fixed(fix, applied) => return Ok(Ended::Found(Box::new(by_rules(fix, &applied)))),
+            Repaired::Fixed(fix, applied) => {
+                tell(Told::Step { step: "rules", came: "repaired".to_owned() });
+                return Ok(Ended::Found(Box::new(by_rules(fix, &applied))));
+            }
             Repaired::Partly { change, applied, remaining } => {
+                let came = match applied.is_empty() {
+                    true => "no rule repairs it".to_owned(),
+                    false => "repaired a part; the rest goes on".to_owned(),
+                };
+                tell(Told::Step { step: "rules", came });
                 Start { base: change, described: mechanical::describe(&applied), remaining }
             }
         }

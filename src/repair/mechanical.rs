@@ -89,7 +89,7 @@ pub async fn repair(task: &Task<'_>, tell: &(dyn Fn(Told) + Send + Sync)) -> Res
         if change == before {
             break;
         }
-        let judgement = task.judge(&change, None).await?;
+        let judgement = task.judge(&change, &[]).await?;
         let rejected = match Rejected::of("rule", describe(&applied), change.clone(), judgement) {
             Ok(fix) => return Ok(Repaired::Fixed(fix, applied)),
             Err(rejected) => rejected,

@@ -42,8 +42,8 @@ impl Task<'_> {
     ///
     /// # Errors
     /// When the sandbox fails twice.
-    pub async fn judge(&self, change: &Change, declared: Option<FixType>) -> Result<Judgement, SandboxError> {
-        let mut findings = statically(self.tree, change, self.logs, declared, self.protected);
+    pub async fn judge(&self, change: &Change, declared: &[FixType]) -> Result<Judgement, SandboxError> {
+        let mut findings = self.statically(change, declared);
         if !refused(&findings) {
             findings.extend(dependencies::judge_added(self.tree, change, self.logs, self.registry).await?);
         }
@@ -54,6 +54,12 @@ impl Task<'_> {
         self.run(change, declared, findings).await
     }
 
+    /// What the static judge says.
+    pub fn statically(&self, change: &Change, declared: &[FixType]) -> Vec<Finding> {
+        let test = declared.iter().find(|fix_type| **fix_type == FixType::Test);
+        statically(self.tree, change, self.logs, test.or(declared.first()).copied(), self.protected)
+    }
+
     /// Runs everything with a change whose text was judged: `findings`.
     ///
     /// # Errors
@@ -61,23 +67,25 @@ impl Task<'_> {
     pub async fn run(
         &self,
         change: &Change,
-        declared: Option<FixType>,
+        declared: &[FixType],
         findings: Vec<Finding>,
     ) -> Result<Judgement, SandboxError> {
         let Task { sandbox, tree, baselines, progress, .. } = *self;
         let judgement = validate(sandbox, tree, baselines, change, findings, progress).await?;
         let Judgement::Validated(fix) = judgement else { return Ok(judgement) };
-        let category = self.logs.iter().find_map(|log| log.category);
-        // What nobody declared is a repair of what failed: only a benchmark and a coverage threshold ask for more.
-        let fix_type = declared.unwrap_or(FixType::Quality);
+        // All that failed asks for its proof, not only what CI blames first.
+        let claimed = baselines.iter().flat_map(|b| b.claimed().iter().map(|f| f.category));
+        let categories: Vec<Category> = claimed.chain(self.logs.iter().filter_map(|log| log.category)).collect();
         let failed = |reasons| Judgement::Failed {
             validation: fix.validation().clone(),
             reasons,
             remaining: baselines.iter().map(Baseline::to_repair).collect(),
+            worse: true,
         };
-        Ok(match prove(sandbox, tree, baselines, change, fix_type, category, progress).await? {
+        let benchmark = declared.contains(&FixType::Benchmark) || categories.contains(&Category::Benchmark);
+        Ok(match prove(sandbox, tree, baselines, change, declared, &categories, progress).await? {
             Ruling::Holds { notes } => Judgement::Validated(fix.with(notes, Vec::new())),
-            Ruling::NotShown { why } if category == Some(Category::Benchmark) => failed(why),
+            Ruling::NotShown { why } if benchmark => failed(why),
             Ruling::NotShown { why } => Judgement::Validated(fix.with(Vec::new(), why)),
             Ruling::Fails { reasons } => failed(reasons),
         })
@@ -144,6 +152,8 @@ pub struct Rejected {
     pub reasons: Vec<String>,
     /// What still fails, by baseline; empty where nothing ran.
     pub remaining: Vec<Vec<Failure>>,
+    /// Is there a reason besides failures of CI's that are still there?
+    pub worse: bool,
 }
 
 impl Rejected {
@@ -154,17 +164,19 @@ impl Rejected {
         change: Change,
         judgement: Judgement,
     ) -> Result<Box<super::ValidatedFix>, Box<Rejected>> {
-        let (verdict, validation, reasons, remaining) = match judgement {
+        let (verdict, validation, reasons, remaining, worse) = match judgement {
             Judgement::Validated(fix) => return Ok(fix),
             Judgement::Refused { validation, remaining } => {
                 let refusing = validation.findings.iter().filter(|f| f.severity == integrity::Severity::Refuse);
                 let mut reasons: Vec<String> = refusing.map(reason).collect();
                 reasons.dedup();
-                ("refused", validation, reasons, remaining)
+                ("refused", validation, reasons, remaining, true)
             }
-            Judgement::Failed { validation, reasons, remaining } => ("failed", validation, reasons, remaining),
+            Judgement::Failed { validation, reasons, remaining, worse } => {
+                ("failed", validation, reasons, remaining, worse)
+            }
         };
-        Err(Box::new(Rejected { tier, description, change, verdict, validation, reasons, remaining }))
+        Err(Box::new(Rejected { tier, description, change, verdict, validation, reasons, remaining, worse }))
     }
 }
 
@@ -180,6 +192,20 @@ pub enum Told {
     Note(String),
     /// What did not pass.
     Rejected(Box<Rejected>),
-    /// What a model says of the cause.
-    Diagnosed(Box<super::answer::Answer>),
+    /// What a model says of a cause.
+    Diagnosed {
+        /// The cause, in a few words.
+        cause: String,
+        /// Where its first failure is reported: `file:line`.
+        place: Option<String>,
+        /// What it says.
+        answer: Box<super::answer::Answer>,
+    },
+    /// A step of the ladder was taken.
+    Step {
+        /// `rules`, `question`, `dialogue`.
+        step: &'static str,
+        /// What came of it.
+        came: String,
+    },
 }

@@ -66,6 +66,10 @@ pub fn fixed_text(repair: &Repair) -> String {
             text.push_str(&diff(&attempt.diff, "  ", 20_000));
         }
     }
+    if repair.fix.is_none() {
+        let steps = repair.steps.iter().map(|s| format!("{}: {}", s.step, s.came)).collect::<Vec<_>>();
+        list(&mut text, "Steps", &steps);
+    }
     let baseline_notes =
         repair.learned.targets.iter().filter_map(|t| t.baseline.as_ref()).flat_map(|b| b.notes.clone());
     list(&mut text, "Not checked", &repair.validation.not_checked);

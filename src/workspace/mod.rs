@@ -88,6 +88,27 @@ impl Tree {
         Ok(tree)
     }
 
+    /// Takes a file of `repository` out of the copy, which git does not have: one that this program wrote there.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn leave_out(&self, repository: &Path, file: &Path) -> Result<()> {
+        let (Ok(repository), Some(Ok(directory))) = (repository.canonicalize(), file.parent().map(Path::canonicalize))
+        else {
+            return Ok(());
+        };
+        let Ok(below) = directory.strip_prefix(&repository) else { return Ok(()) };
+        let path = below.join(file.file_name().unwrap_or_default());
+        let Some(copy) = inside(&self.root, &path).filter(|copy| copy.is_file()) else { return Ok(()) };
+        let known = run(git(&self.root).args(["ls-files", "--error-unmatch", "--"]).arg(&path))?;
+        if !known.status.success() {
+            fs::remove_file(&copy)?;
+            // Only where nothing else is in it.
+            let _ = copy.parent().filter(|parent| *parent != self.root).map(fs::remove_dir);
+        }
+        Ok(())
+    }
+
     /// Where the copy stands.
     pub fn root(&self) -> &Path {
         &self.root

@@ -59,7 +59,11 @@ fn every_exit_code_and_command_is_in_the_readme() {
     }
     let help = world.run(&["--help"]).exits_with(0).stdout;
     for name in ["detect", "fix", "verify", "eval", "explain", "transcript", "doctor"] {
-        assert!(help.contains(name) && (readme.contains(&format!("-- {name}")) || readme.contains(&format!("test-repair {name}"))), "{name}");
+        assert!(
+            help.contains(name)
+                && (readme.contains(&format!("-- {name}")) || readme.contains(&format!("test-repair {name}"))),
+            "{name}"
+        );
     }
 }
 

@@ -72,6 +72,7 @@ impl Failed {
             timeout: Some(300),
             cache: directory.path().join("cache"),
             no_isolation: false,
+            own: Vec::new(),
             launcher: env!("CARGO_BIN_EXE_test-repair").into(),
         };
         let progress = Progress::silent();
@@ -93,7 +94,7 @@ impl Failed {
             .collect();
         let (sandbox, baselines) = (&self.reproduced.sandbox, &self.reproduced.baselines);
         let progress = Progress::new(|event| println!("{event:?}"));
-        prove(sandbox, tree, baselines, &Change { files }, fix_type, None, &progress).await.unwrap()
+        prove(sandbox, tree, baselines, &Change { files }, &[fix_type], &[], &progress).await.unwrap()
     }
 }
 

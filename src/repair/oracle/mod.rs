@@ -62,8 +62,8 @@ impl Ruling {
     }
 }
 
-/// Proves what the kind of the repair, or of the failure, asks for beyond [`validate`](super::validate()). `category`
-/// is the failure's.
+/// Proves what the kind of the repair, or of the failure, asks for beyond [`validate`](super::validate()). `categories`
+/// are the failures'.
 ///
 /// # Errors
 /// When the sandbox fails twice.
@@ -72,12 +72,12 @@ pub async fn prove(
     tree: &Tree,
     baselines: &[Baseline],
     change: &Change,
-    fix_type: FixType,
-    category: Option<Category>,
+    fix_types: &[FixType],
+    categories: &[Category],
     progress: &Progress,
 ) -> Result<Ruling, SandboxError> {
     let mut ruling = Ruling::Holds { notes: Vec::new() };
-    if fix_type == FixType::Test {
+    if fix_types.contains(&FixType::Test) {
         let shown = on_a_deep_stack(|| evidence::prove(tree, baselines, change));
         let unread = || Ruling::NotShown { why: vec!["the evidence could not be read".to_owned()] };
         ruling = ruling.and(shown.unwrap_or_else(unread));
@@ -85,10 +85,10 @@ pub async fn prove(
     if matches!(ruling, Ruling::Fails { .. }) {
         return Ok(ruling);
     }
-    if fix_type == FixType::Coverage || category == Some(Category::Coverage) {
+    if fix_types.contains(&FixType::Coverage) || categories.contains(&Category::Coverage) {
         ruling = ruling.and(coverage::prove(sandbox, tree, baselines, change, progress).await?);
     }
-    if fix_type == FixType::Benchmark || category == Some(Category::Benchmark) {
+    if fix_types.contains(&FixType::Benchmark) || categories.contains(&Category::Benchmark) {
         ruling = ruling.and(benchmark::prove(sandbox, tree, baselines, change, progress).await?);
     }
     Ok(ruling)

@@ -25,6 +25,8 @@ pub(super) struct Judge {
     /// What a person must look at.
     flags: Vec<String>,
     remaining: Vec<Vec<Failure>>,
+    /// Is there a reason besides failures of CI's that are still there?
+    worse: bool,
     /// What is left of the time box, for all jobs together.
     left: Duration,
 }
@@ -39,6 +41,7 @@ impl Judge {
             reasons: Vec::new(),
             flags: Vec::new(),
             remaining: Vec::new(),
+            worse: false,
             left: TIME_BOX.max(Duration::from_secs_f64(seconds * 3.0)),
         }
     }
@@ -59,7 +62,9 @@ impl Judge {
             Err(error @ SandboxError::Install { .. }) => {
                 stage.end("failed");
                 self.reasons.push(format!("{}: with the change, {error}", job.name));
-                self.remaining.push(Vec::new());
+                // Nothing ran: all of it counts as failing still.
+                self.remaining.push(baseline.to_repair());
+                self.worse = true;
                 return Ok(());
             }
             Err(SandboxError::Lost(_)) => sandbox.prepare(recipe, candidate, true).await?,
@@ -74,7 +79,7 @@ impl Judge {
             };
             after.touched = watch.touched(&*prepared);
             self.weigh(baseline, index, check, &after, change);
-            remaining.extend(after.failures);
+            remaining.extend(after.failures.into_iter().filter(|f| to_repair(baseline, index, f)));
         }
         self.remaining.push(remaining);
         self.list_unchecked(baseline);
@@ -153,7 +158,8 @@ impl Judge {
             _ => "flaky".to_owned(),
         };
         let claimed = baseline.shows_claimed(index);
-        let checks = &baseline.job().checks;
+        let (reasons, checks) = (self.reasons.len(), &baseline.job().checks);
+        let still = usize::from(!green && claimed && !after.failures.is_empty());
         let no_baseline = (0..index).any(|i| checks[i].installs && baseline.shows_claimed(i));
         if !green && claimed {
             self.reasons.push(format!("`{name}` still fails: {}", what_failed(after)));
@@ -197,6 +203,7 @@ impl Judge {
             }
             _ => {}
         }
+        self.worse |= self.reasons.len() > reasons + still;
         self.validation.checks.push(CheckResult {
             job: baseline.job().name.clone(),
             command: check.script.clone(),
@@ -248,6 +255,7 @@ impl Judge {
                 }
                 let before = before.iter().map(|(id, outcome)| (id.as_str(), *outcome)).collect();
                 let verdict = per_test::compare(&before, &after, change, true);
+                self.worse |= !verdict.broken.is_empty();
                 self.reasons.extend(verdict.broken);
                 verdict.refused.into_iter().for_each(|(rule, id, why)| self.refuse(rule, &id, why));
                 self.validation.checks.push(result);
@@ -294,12 +302,23 @@ impl Judge {
             return Judgement::Refused { validation: self.validation, remaining: self.remaining };
         }
         if !self.reasons.is_empty() {
-            return Judgement::Failed { validation: self.validation, reasons: self.reasons, remaining: self.remaining };
+            let Judge { validation, reasons, remaining, worse, .. } = self;
+            return Judgement::Failed { validation, reasons, remaining, worse };
         }
         self.flags.extend(self.validation.findings.iter().map(|f| f.message.clone()));
         let fix = ValidatedFix { change: change.clone(), validation: self.validation, flags: self.flags };
         Judgement::Validated(Box::new(fix))
     }
+}
+
+/// Is a failure after the change one to repair? What failed alike in both runs before and is not CI's, or is known to fail
+/// for other reasons, is not.
+fn to_repair(baseline: &Baseline, index: usize, failure: &Failure) -> bool {
+    let claimed = baseline.claimed().iter().any(|c| same(&c.key, &failure.key));
+    let before = |run: &Observed| run.failures.iter().any(|f| same(&f.key, &failure.key));
+    let always = baseline.runs().get(index).is_some_and(|runs| runs.iter().all(before));
+    let excused = failure.test_id.as_deref().is_some_and(|id| baseline.excused(id));
+    claimed || !(always || excused)
 }
 
 pub(super) fn last_line(script: &str) -> &str {

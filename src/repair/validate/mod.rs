@@ -58,6 +58,13 @@ pub struct Validation {
     pub evidence: Vec<String>,
 }
 
+impl Validation {
+    /// Was nothing run and nothing found?
+    pub fn is_empty(&self) -> bool {
+        self.checks.is_empty() && self.findings.is_empty() && self.not_checked.is_empty()
+    }
+}
+
 /// A change that passed: the failure was reproduced before, the check passes after, nothing else broke, and no test or
 /// check is weaker for it. It can only be built here.
 #[derive(Debug, Clone)]
@@ -111,6 +118,8 @@ pub enum Judgement {
         reasons: Vec<String>,
         /// What still fails, by baseline.
         remaining: Vec<Vec<Failure>>,
+        /// Is there a reason besides failures of CI's that are still there?
+        worse: bool,
     },
 }
 

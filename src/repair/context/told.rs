@@ -1,11 +1,14 @@
 //! What the failures say: normalised, so that the same failure makes the same prompt in every run and on every
 //! machine, and cut down to the lines that inform.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{collections::BTreeSet, rc::Rc, sync::LazyLock};
 
 use regex::{Captures, Regex};
 
-use super::files::{Files, bounded};
+use super::{
+    files::{Files, bounded},
+    module::Module,
+};
 use crate::detect::{Failure, Key};
 
 /// The longest line that is kept.
@@ -72,18 +75,49 @@ pub(super) fn normal(text: &str, files: &Files<'_>) -> String {
     for root in roots.iter().rev() {
         text = text.replace(&format!("{root}/"), "").replace(root, ".");
     }
+    let literals = Literals::of(&text, files);
+    let masked = |pattern: &Regex, text: &str, mask: &str| {
+        let mask = |found: &Captures<'_>| if literals.hold(&found[0]) { found[0].to_owned() } else { mask.to_owned() };
+        pattern.replace_all(text, mask).into_owned()
+    };
     let text = TEMPORARY.replace_all(&text, |found: &Captures<'_>| {
         let name = found[0].rsplit('/').next().unwrap_or_default();
         let plain = name.contains('.') && !name.starts_with("tmp") && !name.contains(|c: char| c.is_ascii_digit());
-        if plain { format!("<tmp>/{name}") } else { "<tmp>".to_owned() }
+        match literals.hold(&found[0]) {
+            true => found[0].to_owned(),
+            false if plain => format!("<tmp>/{name}"),
+            false => "<tmp>".to_owned(),
+        }
     });
     let text = ADDRESS.replace_all(&text, "0x…");
-    let text = TIME.replace_all(&text, "<time>");
-    let text = UUID.replace_all(&text, "<uuid>");
-    let text = PROCESS.replace_all(&text, "<process>");
-    let text = DURATION.replace_all(&text, "<duration>");
+    let text = masked(&TIME, &text, "<time>");
+    let text = masked(&UUID, &text, "<uuid>");
+    let text = masked(&PROCESS, &text, "<process>");
+    let text = masked(&DURATION, &text, "<duration>");
     let lines = text.lines().filter(|line| !RANDOM.is_match(line.trim_start()));
     lines.map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
+}
+
+/// What stands in the files that a text names: a literal of theirs is the same in every run.
+struct Literals {
+    texts: Vec<Rc<Module>>,
+}
+
+impl Literals {
+    fn of(text: &str, files: &Files<'_>) -> Literals {
+        let paths: BTreeSet<String> = frames(text, files).into_iter().map(|(path, _)| path).collect();
+        Literals { texts: paths.iter().take(8).filter_map(|path| files.module(path)).collect() }
+    }
+
+    /// Does it stand there: as it is, or, of a time, its date, also as numbers?
+    fn hold(&self, literal: &str) -> bool {
+        let mut forms = vec![literal.to_owned()];
+        let date: Vec<u32> = literal.get(..10).unwrap_or("").split('-').filter_map(|part| part.parse().ok()).collect();
+        if let ([year, month, day], Some(date)) = (&date[..], literal.get(..10)) {
+            forms.extend([date.to_owned(), format!("({year}, {month}, {day}")]);
+        }
+        self.texts.iter().any(|module| forms.iter().any(|form| module.text.contains(form.as_str())))
+    }
 }
 
 /// The repository's places that a normalised text names, in order.

@@ -13,6 +13,7 @@ mod related;
 mod resolve;
 mod settings;
 mod shown;
+mod state;
 #[cfg(test)]
 mod tests;
 mod told;

@@ -48,6 +48,11 @@ patterns! {
 
 /// A text without what differs from run to run and from machine to machine.
 pub(super) fn normal(text: &str, files: &Files<'_>) -> String {
+    normal_beside(text, "", files)
+}
+
+/// The same of a text that tells of the files which another one names.
+fn normal_beside(text: &str, beside: &str, files: &Files<'_>) -> String {
     let text = ESCAPE.replace_all(text, "");
     let text: String = text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect();
     let text = INSTALLED.replace_all(&text, |found: &Captures<'_>| {
@@ -75,7 +80,7 @@ pub(super) fn normal(text: &str, files: &Files<'_>) -> String {
     for root in roots.iter().rev() {
         text = text.replace(&format!("{root}/"), "").replace(root, ".");
     }
-    let literals = Literals::of(&text, files);
+    let literals = Literals::of(&[&text, beside], files);
     let masked = |pattern: &Regex, text: &str, mask: &str| {
         let mask = |found: &Captures<'_>| if literals.hold(&found[0]) { found[0].to_owned() } else { mask.to_owned() };
         pattern.replace_all(text, mask).into_owned()
@@ -104,8 +109,9 @@ struct Literals {
 }
 
 impl Literals {
-    fn of(text: &str, files: &Files<'_>) -> Literals {
-        let paths: BTreeSet<String> = frames(text, files).into_iter().map(|(path, _)| path).collect();
+    fn of(texts: &[&str], files: &Files<'_>) -> Literals {
+        let places = texts.iter().flat_map(|text| frames(text, files));
+        let paths: BTreeSet<String> = places.map(|(path, _)| path).collect();
         Literals { texts: paths.iter().take(8).filter_map(|path| files.module(path)).collect() }
     }
 
@@ -268,7 +274,6 @@ pub(super) fn tell(failures: &[Failure], output: &str, files: &Files<'_>) -> Tol
     let mut lines = Vec::new();
     let mut known = BTreeSet::new();
     for failure in failures.iter().take(NAMED) {
-        let message = normal(bounded(&failure.message, 2000), files);
         let place = match (&failure.file, failure.line) {
             (Some(file), Some(line)) => format!("{file}:{line}"),
             (Some(file), None) => file.clone(),
@@ -277,6 +282,7 @@ pub(super) fn tell(failures: &[Failure], output: &str, files: &Files<'_>) -> Tol
         let id = failure.test_id.as_deref().unwrap_or_default();
         let whole = failure.test_id.as_deref().and_then(|id| section(output, id)).unwrap_or(&failure.excerpt);
         let whole = normal(bounded(whole, 60_000), files);
+        let message = normal_beside(bounded(&failure.message, 2000), &format!("{whole}\n{place}"), files);
         let mut frames = frames(&whole, files);
         if let (Some(file), Some(line)) = (&failure.file, failure.line)
             && let Ok(line) = usize::try_from(line)

@@ -106,10 +106,17 @@ pub(super) fn take(files: &Files<'_>, shown: &mut Shown<'_>, pointed: &Pointed<'
     let (most, cap) = if led { (2, shown.used() + RELATED) } else { (most, usize::MAX) };
     let near_in_words = if unread(pointed) { Vec::new() } else { related(&far, &tests, pointed, shown) };
     for (rank, (module, at)) in near_in_words.iter().take(most).enumerate() {
+        let def = &module.defs[*at];
+        if led && def.last - def.first <= LONG && module.slice((def.first, def.last)).len() > RELATED {
+            continue;
+        }
         // The nearest one is worth its length.
         let (whole, room) = if rank == 0 && !raised { (4500, limits.code * 5 / 4) } else { (2600, room) };
-        let whole = if led && module.defs[*at].last - module.defs[*at].first > LONG { 600 } else { whole };
+        let whole = if led && def.last - def.first > LONG { 600 } else { whole };
         shown.def(module, *at, &of(&hot, &module.path), Detail { whole, room: room.min(cap), ..further });
+    }
+    if unread(pointed) {
+        naming_tests(files, shown, pointed, further);
     }
     let last = Detail { room: if raised { limits.code / 2 } else { limits.code * 3 / 4 }, ..further };
     for target in usual.iter().chain(followed.iter().filter(|target| !is_test(target.path()))) {
@@ -122,6 +129,34 @@ pub(super) fn take(files: &Files<'_>, shown: &mut Shown<'_>, pointed: &Pointed<'
 pub(super) fn unread(pointed: &Pointed<'_>) -> bool {
     let errors = ["SyntaxError", "IndentationError", "TabError"];
     pointed.failures.first().is_some_and(|failure| errors.iter().any(|error| failure.message.contains(error)))
+}
+
+/// Takes tests that name the functions in which code stands that cannot be read: they will run next.
+fn naming_tests(files: &Files<'_>, shown: &mut Shown<'_>, pointed: &Pointed<'_>, detail: Detail) {
+    let mut left = 2;
+    let places: BTreeSet<&(String, usize)> =
+        pointed.frames.iter().flatten().filter(|(path, _)| !is_test(path)).collect();
+    for (path, line) in places {
+        let Some(module) = files.module(path) else { continue };
+        let Some(def) = module.around(*line).and_then(|at| module.defs.get(at)).filter(|def| !def.class) else {
+            continue;
+        };
+        for test in files.paths().iter().filter(|path| is_test(path) && path.ends_with(".py")).take(600) {
+            if left == 0 || !files.text(test).is_some_and(|text| has_word(&text, &def.name)) {
+                continue;
+            }
+            let Some(tests) = files.module(test) else { continue };
+            let named = tests.defs.iter().enumerate().find(|(_, test)| {
+                !test.class
+                    && test.name.starts_with("test")
+                    && has_word(tests.slice((test.first, test.last)), &def.name)
+            });
+            if let Some((at, _)) = named {
+                left -= 1;
+                shown.def(&tests, at, &BTreeSet::new(), detail);
+            }
+        }
+    }
 }
 
 /// Functions, and those of their own classes and modules that they call.
@@ -426,7 +461,7 @@ fn show(
             for (inner, member) in module.members(*at) {
                 // A long one matters where it is called with keywords.
                 let size = module.slice((member.first, member.last)).len();
-                if matches!(member.name.as_str(), "__init__" | "__new__" | "__post_init__") && size <= short.whole * 2 {
+                if matches!(member.name.as_str(), "__init__" | "__new__" | "__post_init__") && size <= short.whole {
                     shown.def(&module, inner, &BTreeSet::new(), short);
                 }
             }
@@ -449,11 +484,12 @@ fn callees(files: &Files<'_>, shown: &mut Shown<'_>, hot: &BTreeMap<String, BTre
         }
         let Some(module) = files.module(&path) else { continue };
         for stretch in shown.stretches(&path) {
-            let within = module.around(stretch.1);
+            // What stands at a module's top was taken for what it is, not for what made it.
+            let Some(within) = module.around(stretch.1) else { continue };
             let own = |target: &Target| matches!(target, Target::Def(home, _) if *home == path);
             let uses = module.uses(stretch);
             let mut targets: Vec<Target> =
-                uses.dotted.iter().filter_map(|dotted| resolve(files, &module, within, dotted)).collect();
+                uses.dotted.iter().filter_map(|dotted| resolve(files, &module, Some(within), dotted)).collect();
             targets.sort_by_key(|target| !own(target));
             for target in targets.iter().take(12) {
                 let class = match target {

@@ -137,7 +137,9 @@ pub(super) fn related(
     pointed: &Pointed<'_>,
     shown: &Shown<'_>,
 ) -> Vec<(Rc<Module>, usize)> {
-    let wanted = wanted(tests, pointed);
+    let mut wanted = wanted(tests, pointed);
+    // The language's own words lead nowhere; a test's name means what it says.
+    wanted.retain(|word, weight| *weight >= 3.0 || !PYTHON.contains(&word.as_str()));
     if wanted.is_empty() {
         return Vec::new();
     }
@@ -205,10 +207,6 @@ pub(super) fn wanted(tests: &[(Rc<Module>, usize)], pointed: &Pointed<'_>) -> BT
     let mut wanted: BTreeMap<String, f64> = BTreeMap::new();
     let mut add = |text: &str, weight: f64| {
         words(text, |word| {
-            // The language's own words lead nowhere; a test's name means what it says.
-            if weight < 3.0 && PYTHON.contains(&word) {
-                return;
-            }
             let known = wanted.entry(word.to_owned()).or_insert(0.0);
             *known = known.max(weight);
         });

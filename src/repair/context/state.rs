@@ -26,6 +26,8 @@ const ATTRIBUTES: usize = 3;
 const WRITERS: usize = 1400;
 /// Callers of a setter.
 const CALLERS: usize = 3;
+/// The most of the first caller's body.
+const CALLER: usize = 3600;
 /// A signature that is shown whole.
 const SIGNATURE: usize = 10;
 
@@ -102,9 +104,8 @@ fn constructor(shown: &mut Shown<'_>, module: &Module, at: usize, keywords: &[St
 }
 
 fn signature(shown: &mut Shown<'_>, module: &Module, def: &Def, room: usize) {
-    if def.header - def.first < SIGNATURE {
-        shown.take(&module.path, &module.text, (def.first, def.header), room);
-    }
+    let last = if def.header - def.first < SIGNATURE { def.header } else { def.first };
+    shown.take(&module.path, &module.text, (def.first, last), room);
 }
 
 /// An attribute that a function on the way reads: the module, the class, its name.
@@ -199,15 +200,23 @@ fn written(files: &Files<'_>, shown: &mut Shown<'_>, (module, class, name): &Rea
     }
 }
 
-/// Takes the places of the module that call a method.
+/// Takes the places of the module that call a method: of the first function what surrounds them too, since the order
+/// of its steps may be the fault.
 fn callers(shown: &mut Shown<'_>, module: &Module, at: usize, room: usize) {
     let Some(def) = module.defs.get(at) else { return };
     let call = format!(".{}(", def.name);
     let lines = module.text.lines().enumerate().filter(|(_, line)| line.contains(&call)).map(|(at, _)| at + 1);
-    for line in lines.filter(|line| !(def.first..=def.last).contains(line)).take(CALLERS) {
-        shown.take(&module.path, &module.text, (line.saturating_sub(4).max(1), line + 2), room);
-        let Some(around) = module.around(line) else { continue };
-        shown.headers(module, around, room);
-        signature(shown, module, &module.defs[around], room);
+    for (order, line) in lines.filter(|line| !(def.first..=def.last).contains(line)).take(CALLERS).enumerate() {
+        let around = module.around(line);
+        let body = around.and_then(|at| module.defs.get(at)).filter(|def| order == 0 && !def.class);
+        let body = body.map(|def| (def.doc.map_or(def.header, |(_, last)| last) + 1, def.last));
+        if let Some(body) = body.filter(|body| module.slice(*body).len() <= CALLER) {
+            shown.take(&module.path, &module.text, body, room + CALLER);
+        } else {
+            shown.take(&module.path, &module.text, (line.saturating_sub(4).max(1), line + 2), room);
+        }
+        let Some(around) = around else { continue };
+        shown.headers(module, around, room + CALLER);
+        signature(shown, module, &module.defs[around], room + CALLER);
     }
 }

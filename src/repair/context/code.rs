@@ -73,12 +73,12 @@ pub(super) fn take(files: &Files<'_>, shown: &mut Shown<'_>, pointed: &Pointed<'
     }
     let far = reachable(files, &tests);
     mentioned(files, shown, pointed, &far, limits.code);
-    for test in &tests {
-        constructors(files, shown, test, limits.code);
-    }
     let mut followed = BTreeSet::new();
     let mut usual = Vec::new();
     let mut led = raised;
+    for test in &tests {
+        led |= constructors(files, shown, test, limits.code);
+    }
     for (module, at) in &tests {
         fixtures(files, shown, (module, *at), called);
         for target in referents(files, (module, *at), &far, &of(&hot, &module.path)) {
@@ -91,6 +91,9 @@ pub(super) fn take(files: &Files<'_>, shown: &mut Shown<'_>, pointed: &Pointed<'
                 usual.push(target);
             } else {
                 show(files, shown, &target, &hot, called);
+                if let Target::Constant(path, lines) = &target {
+                    led |= made(files, shown, (path, *lines), called);
+                }
                 if let Target::Def(path, at) = &target
                     && let Some(home) = files.module(path)
                 {
@@ -107,12 +110,14 @@ pub(super) fn take(files: &Files<'_>, shown: &mut Shown<'_>, pointed: &Pointed<'
     let near_in_words = if unread(pointed) { Vec::new() } else { related(&far, &tests, pointed, shown) };
     for (rank, (module, at)) in near_in_words.iter().take(most).enumerate() {
         let def = &module.defs[*at];
-        if led && def.last - def.first <= LONG && module.slice((def.first, def.last)).len() > RELATED {
+        let (long, size) = (def.last - def.first > LONG, module.slice((def.first, def.last)).len());
+        // What does not fit says nothing, nor does a constructor that nothing is passed to.
+        if led && (if long { def.name == "__init__" } else { size > RELATED }) {
             continue;
         }
         // The nearest one is worth its length.
         let (whole, room) = if rank == 0 && !raised { (4500, limits.code * 5 / 4) } else { (2600, room) };
-        let whole = if led && def.last - def.first > LONG { 600 } else { whole };
+        let whole = if led && long { 600 } else { whole };
         shown.def(module, *at, &of(&hot, &module.path), Detail { whole, room: room.min(cap), ..further });
     }
     if unread(pointed) {
@@ -134,6 +139,7 @@ pub(super) fn unread(pointed: &Pointed<'_>) -> bool {
 /// Takes tests that name the functions in which code stands that cannot be read: they will run next.
 fn naming_tests(files: &Files<'_>, shown: &mut Shown<'_>, pointed: &Pointed<'_>, detail: Detail) {
     let mut left = 2;
+    let detail = Detail { room: detail.room.min(shown.used() + 1600), ..detail };
     let places: BTreeSet<&(String, usize)> =
         pointed.frames.iter().flatten().filter(|(path, _)| !is_test(path)).collect();
     for (path, line) in places {
@@ -474,6 +480,25 @@ fn show(
         }
         Target::Module(_) => false,
     }
+}
+
+/// Takes what makes a constant: the functions, and the constants that it is put together from.
+fn made(files: &Files<'_>, shown: &mut Shown<'_>, (path, lines): (&str, (usize, usize)), detail: Detail) -> bool {
+    let mut led = false;
+    let mut open = vec![(path.to_owned(), lines)];
+    let mut seen = BTreeSet::new();
+    while let Some((path, lines)) = open.pop() {
+        let Some(module) = files.module(&path).filter(|_| seen.len() < 8 && seen.insert((path.clone(), lines))) else {
+            continue;
+        };
+        for target in module.uses(lines).dotted.iter().filter_map(|dotted| resolve(files, &module, None, dotted)) {
+            led |= show(files, shown, &target, &BTreeMap::new(), detail);
+            if let Target::Constant(path, lines) = target {
+                open.push((path, lines));
+            }
+        }
+    }
+    led
 }
 
 /// Takes what the shown functions of the product call, where it is small.

@@ -31,7 +31,6 @@ static MISSED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         format!(r"(?i)failed to import \w+ {quote}(?:\w+\.)*(?P<name>\w+){quote} from module {quote}(?P<module>[\w.]+){quote}"),
         format!(r"(?i)undefined name {quote}(?P<name>\w+){quote}"),
         format!(r"(?i)name {quote}(?P<name>\w+){quote} is not defined"),
-        format!(r"(?i)unexpected keyword argument {quote}(?P<name>\w+){quote}"),
     ]
     .iter()
     .filter_map(|pattern| Regex::new(pattern).ok())

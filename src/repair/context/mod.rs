@@ -346,10 +346,9 @@ fn versions(seen: &Seen<'_>, files: &Files<'_>, shown: &Shown<'_>, said: &str) -
         }
         let installed = seen.installed.iter().find(|(name, _)| name.to_ascii_lowercase().replace('_', "-") == module);
         if let Some((name, number)) = installed.filter(|(_, number)| !number.contains("dev")) {
-            said.push(format!("{} {}", version(name), version(number)));
-            if ignores_codes(&module, number) {
-                said.push("with this version every suppression is refused".to_owned());
-            }
+            let refused =
+                if ignores_codes(&module, number) { " (with this version every suppression is refused)" } else { "" };
+            said.push(format!("{} {}{refused}", version(name), version(number)));
         }
     }
     said.join(", ")

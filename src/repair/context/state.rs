@@ -31,10 +31,11 @@ const CALLER: usize = 3600;
 /// A signature that is shown whole.
 const SIGNATURE: usize = 10;
 
-/// Takes what constructors make of the keywords that a test passes to them.
-pub(super) fn constructors(files: &Files<'_>, shown: &mut Shown<'_>, (module, at): &Function, room: usize) {
-    let Some(def) = module.defs.get(*at) else { return };
+/// Takes what constructors make of the keywords that a test passes to them. Is there any?
+pub(super) fn constructors(files: &Files<'_>, shown: &mut Shown<'_>, (module, at): &Function, room: usize) -> bool {
+    let Some(def) = module.defs.get(*at) else { return false };
     let mut left = CONSTRUCTORS;
+    let mut led = false;
     for (dotted, keywords) in module.uses((def.first, def.last)).keywords {
         let Some(Target::Def(path, called)) = resolve(files, module, Some(*at), &dotted) else { continue };
         let Some(home) = files.module(&path).filter(|home| left > 0 && !is_test(&home.path)) else { continue };
@@ -56,6 +57,7 @@ pub(super) fn constructors(files: &Files<'_>, shown: &mut Shown<'_>, (module, at
                 wanted.into_iter().partition(|keyword| making.takes.contains(keyword));
             if !own.is_empty() {
                 constructor(shown, &owner, made, &own, room);
+                led = true;
             }
             wanted = passed;
             let Some(parent) = owner.class_of(made).filter(|_| !wanted.is_empty()) else { break };
@@ -71,6 +73,7 @@ pub(super) fn constructors(files: &Files<'_>, shown: &mut Shown<'_>, (module, at
             (home, class_at) = (next, base);
         }
     }
+    led
 }
 
 /// Takes a constructor where it handles these keywords: whole where it is short.
@@ -205,15 +208,17 @@ fn written(files: &Files<'_>, shown: &mut Shown<'_>, (module, class, name): &Rea
 fn callers(shown: &mut Shown<'_>, module: &Module, at: usize, room: usize) {
     let Some(def) = module.defs.get(at) else { return };
     let call = format!(".{}(", def.name);
-    let lines = module.text.lines().enumerate().filter(|(_, line)| line.contains(&call)).map(|(at, _)| at + 1);
+    // A short name is another's too.
+    let own = if def.name.len() > 8 { call.clone() } else { format!("self{call}") };
+    let lines = module.text.lines().enumerate().filter(|(_, line)| line.contains(&own)).map(|(at, _)| at + 1);
     for (order, line) in lines.filter(|line| !(def.first..=def.last).contains(line)).take(CALLERS).enumerate() {
         let around = module.around(line);
         let body = around.and_then(|at| module.defs.get(at)).filter(|def| order == 0 && !def.class);
         let body = body.map(|def| (def.doc.map_or(def.header, |(_, last)| last) + 1, def.last));
         if let Some(body) = body.filter(|body| module.slice(*body).len() <= CALLER) {
             shown.take(&module.path, &module.text, body, room + CALLER);
-        } else {
-            shown.take(&module.path, &module.text, (line.saturating_sub(4).max(1), line + 2), room);
+        } else if !shown.take(&module.path, &module.text, (line.saturating_sub(4).max(1), line + 2), room) {
+            continue;
         }
         let Some(around) = around else { continue };
         shown.headers(module, around, room + CALLER);

@@ -272,7 +272,7 @@ const NAMED: usize = 40;
 pub(super) fn tell(failures: &[Failure], output: &str, files: &Files<'_>) -> Told {
     let mut told = Told::default();
     let mut lines = Vec::new();
-    let mut known = BTreeSet::new();
+    let (mut known, mut told_whole) = (BTreeSet::new(), 0);
     for failure in failures.iter().take(NAMED) {
         let place = match (&failure.file, failure.line) {
             (Some(file), Some(line)) => format!("{file}:{line}"),
@@ -302,6 +302,10 @@ pub(super) fn tell(failures: &[Failure], output: &str, files: &Files<'_>) -> Tol
             Key::Finding { .. } => notes(&whole),
             _ => compact(&whole),
         };
+        // A file that cannot be read fails every test file that imports it.
+        let collected = excerpt.trim_start().starts_with("ERROR collecting");
+        let explained: String = excerpt.lines().filter(|line| line.starts_with("E ")).collect();
+        let repeated = collected && !explained.is_empty() && !known.insert(explained);
         // One of a function's parameters tells for all: the others' messages say how they differ.
         let function = id.split('[').next().unwrap_or(id);
         let cause = if function.is_empty() {
@@ -309,7 +313,8 @@ pub(super) fn tell(failures: &[Failure], output: &str, files: &Files<'_>) -> Tol
         } else {
             format!("{function} {}", failure.message.split(':').next().unwrap_or_default())
         };
-        let new = known.insert(cause) && known.len() <= TOLD;
+        let new = known.insert(cause) && !repeated && told_whole < TOLD;
+        told_whole += usize::from(new);
         let says_more = !excerpt.trim().is_empty() && excerpt.trim() != first.trim();
         if new && says_more {
             lines.extend(excerpt.lines().map(|line| format!("  {line}")));

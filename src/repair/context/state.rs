@@ -191,8 +191,9 @@ fn written(files: &Files<'_>, shown: &mut Shown<'_>, (module, class, name): &Rea
         let Some(def) = module.defs.get(*at) else { continue };
         let (first, last) = module.statement(*line);
         let last = last.min(first + 8);
-        if !shown.take(path, &module.text, (first.saturating_sub(2).max(def.first), last + 2), room) {
-            shown.take(path, &module.text, (first, last), room);
+        let window = (first.saturating_sub(2).max(def.first), last + 2);
+        if !shown.take(path, &module.text, window, room) && !shown.take(path, &module.text, (first, last), room) {
+            continue;
         }
         let tiny = def.last - def.doc.map_or(def.header, |(_, last)| last) <= 6;
         shown.headers(module, *at, room);

@@ -55,7 +55,7 @@ fn failing(message: &str, file: &str, line: u32) -> Vec<Failure> {
     failures[0].excerpt = message.to_owned();
     failures[0].test_id = None;
     failures[0].file = Some(file.to_owned());
-    failures[0].line = Some(line.into());
+    failures[0].line = Some(line);
     failures
 }
 

@@ -14,6 +14,7 @@ use super::{
     related::{reachable, related, wanted},
     resolve::{Target, method, resolve},
     shown::{Detail, Shown},
+    state::{constructors, writers},
 };
 use crate::detect::Failure;
 
@@ -21,6 +22,10 @@ use crate::detect::Failure;
 const TESTS: usize = 4;
 /// Frames of one failure that are followed.
 const FRAMES: usize = 8;
+/// What is found by words alone, where something better leads.
+const RELATED: usize = 1500;
+/// More lines than that are shown in part where only words lead to them.
+const LONG: usize = 60;
 
 /// What the failures point at.
 pub(super) struct Pointed<'a> {
@@ -42,13 +47,17 @@ pub(super) fn take(files: &Files<'_>, shown: &mut Shown<'_>, pointed: &Pointed<'
     let further = Detail { whole: 1500, doc: 250, room: limits.code * 3 / 4 };
 
     let tests = tests(files, pointed);
-    shown.guide(wanted(&tests, pointed));
+    let wanted = wanted(&tests, pointed);
+    shown.guide(wanted.clone());
     let mut raised = false;
+    // The product's functions on the failure's way.
+    let mut way: Vec<Test> = Vec::new();
     // Where it was raised, then who called that.
     for frames in pointed.frames.iter().take(TESTS) {
         for (path, line) in frames.iter().rev().take(FRAMES) {
             if !is_test(path) {
                 raised |= frame(files, shown, path, *line, &hot, near);
+                way.extend(files.module(path).and_then(|module| Some((Rc::clone(&module), module.around(*line)?))));
             }
         }
     }
@@ -66,6 +75,10 @@ pub(super) fn take(files: &Files<'_>, shown: &mut Shown<'_>, pointed: &Pointed<'
     mentioned(files, shown, pointed, &far, limits.code);
     let mut followed = BTreeSet::new();
     let mut usual = Vec::new();
+    let mut led = raised;
+    for test in &tests {
+        led |= constructors(files, shown, test, limits.code);
+    }
     for (module, at) in &tests {
         fixtures(files, shown, (module, *at), called);
         for target in referents(files, (module, *at), &far, &of(&hot, &module.path)) {
@@ -78,21 +91,96 @@ pub(super) fn take(files: &Files<'_>, shown: &mut Shown<'_>, pointed: &Pointed<'
                 usual.push(target);
             } else {
                 show(files, shown, &target, &hot, called);
+                if let Target::Constant(path, lines) = &target {
+                    led |= made(files, shown, (path, *lines), called);
+                }
+                if let Target::Def(path, at) = &target
+                    && let Some(home) = files.module(path)
+                {
+                    led |= !home.defs[*at].class;
+                    way.push((home, *at));
+                }
             }
         }
     }
+    writers(files, shown, &depth_one(files, &way), &wanted, limits.code);
     // What was raised in the product is nearly always mended there; a wrong value may come from anywhere.
     let (most, room) = if raised { (2, limits.code * 5 / 8) } else { (5, limits.code) };
-    for (rank, (module, at)) in related(&far, &tests, pointed, shown).iter().take(most).enumerate() {
+    let (most, cap) = if led { (2, shown.used() + RELATED) } else { (most, usize::MAX) };
+    let near_in_words = if unread(pointed) { Vec::new() } else { related(&far, &tests, pointed, shown) };
+    for (rank, (module, at)) in near_in_words.iter().take(most).enumerate() {
+        let def = &module.defs[*at];
+        let (long, size) = (def.last - def.first > LONG, module.slice((def.first, def.last)).len());
+        // What does not fit says nothing, nor does a constructor that nothing is passed to.
+        if led && (if long { def.name == "__init__" } else { size > RELATED }) {
+            continue;
+        }
         // The nearest one is worth its length.
         let (whole, room) = if rank == 0 && !raised { (4500, limits.code * 5 / 4) } else { (2600, room) };
-        shown.def(module, *at, &of(&hot, &module.path), Detail { whole, room, ..further });
+        let whole = if led && long { 600 } else { whole };
+        shown.def(module, *at, &of(&hot, &module.path), Detail { whole, room: room.min(cap), ..further });
+    }
+    if unread(pointed) {
+        naming_tests(files, shown, pointed, further);
     }
     let last = Detail { room: if raised { limits.code / 2 } else { limits.code * 3 / 4 }, ..further };
     for target in usual.iter().chain(followed.iter().filter(|target| !is_test(target.path()))) {
         show(files, shown, target, &hot, Detail { whole: 2600, ..last });
     }
     callees(files, shown, &hot, last);
+}
+
+/// Is it code that cannot be read, so that its words say nothing of what it does?
+pub(super) fn unread(pointed: &Pointed<'_>) -> bool {
+    let errors = ["SyntaxError", "IndentationError", "TabError"];
+    pointed.failures.first().is_some_and(|failure| errors.iter().any(|error| failure.message.contains(error)))
+}
+
+/// Takes tests that name the functions in which code stands that cannot be read: they will run next.
+fn naming_tests(files: &Files<'_>, shown: &mut Shown<'_>, pointed: &Pointed<'_>, detail: Detail) {
+    let mut left = 2;
+    let detail = Detail { room: detail.room.min(shown.used() + 1600), ..detail };
+    let places: BTreeSet<&(String, usize)> =
+        pointed.frames.iter().flatten().filter(|(path, _)| !is_test(path)).collect();
+    for (path, line) in places {
+        let Some(module) = files.module(path) else { continue };
+        let Some(def) = module.around(*line).and_then(|at| module.defs.get(at)).filter(|def| !def.class) else {
+            continue;
+        };
+        for test in files.paths().iter().filter(|path| is_test(path) && path.ends_with(".py")).take(600) {
+            if left == 0 || !files.text(test).is_some_and(|text| has_word(&text, &def.name)) {
+                continue;
+            }
+            let Some(tests) = files.module(test) else { continue };
+            let named = tests.defs.iter().enumerate().find(|(_, test)| {
+                !test.class
+                    && test.name.starts_with("test")
+                    && has_word(tests.slice((test.first, test.last)), &def.name)
+            });
+            if let Some((at, _)) = named {
+                left -= 1;
+                shown.def(&tests, at, &BTreeSet::new(), detail);
+            }
+        }
+    }
+}
+
+/// Functions, and those of their own classes and modules that they call.
+fn depth_one(files: &Files<'_>, way: &[Test]) -> Vec<Test> {
+    let mut found: Vec<Test> = way.to_vec();
+    for (module, at) in way.iter().take(12) {
+        let Some(def) = module.defs.get(*at).filter(|def| !def.class) else { continue };
+        for dotted in module.uses((def.first, def.last)).dotted.iter().filter(|dotted| dotted.starts_with("self.")) {
+            if let Some(Target::Def(path, inner)) = resolve(files, module, Some(*at), dotted)
+                && let Some(home) = files.module(&path)
+            {
+                found.push((home, inner));
+            }
+        }
+    }
+    let mut known = BTreeSet::new();
+    found.retain(|(module, at)| known.insert((module.path.clone(), *at)));
+    found
 }
 
 /// The lines that failures name, by file.
@@ -182,6 +270,10 @@ fn frame(
             shown.headers(&module, at, detail.room);
             shown.window(path, &module.text, line, 8, detail.room)
         }
+        // An import that failed leads on, and says no more.
+        None if module.imports.iter().any(|import| import.lines.0 <= line && line <= import.lines.1) => {
+            shown.take(path, &module.text, module.statement(line), detail.room)
+        }
         None => shown.window(path, &module.text, line, 8, detail.room),
     }
 }
@@ -242,8 +334,19 @@ fn referents(
     let mut stretches: Vec<(usize, usize)> = failing.map(|line| module.statement(*line)).collect();
     stretches.push((def.first, def.last));
     let mut found = Vec::new();
+    let all = module.uses((def.first, def.last));
+    let classes: Vec<(Rc<Module>, usize)> = (all.dotted.iter())
+        .filter_map(|dotted| match resolve(files, module, Some(at), dotted)? {
+            Target::Def(path, class) => Some((files.module(&path)?, class)),
+            _ => None,
+        })
+        .collect();
     for stretch in stretches {
         let uses = module.uses(stretch);
+        // What the statement does to values of the classes at hand, by operators too.
+        for (home, class) in classes.iter().filter(|_| stretch != (def.first, def.last)) {
+            found_members(files, home, *class, &uses, &mut found);
+        }
         for dotted in &uses.dotted {
             let Some(target) = resolve(files, module, Some(at), dotted) else { continue };
             if target == Target::Def(module.path.clone(), at) {
@@ -362,7 +465,9 @@ fn show(
             let taken = shown.take(path, &module.text, (def.first, def.header), detail.room);
             let short = Detail { whole: 1200, doc: 200, ..detail };
             for (inner, member) in module.members(*at) {
-                if matches!(member.name.as_str(), "__init__" | "__new__" | "__post_init__") {
+                // A long one matters where it is called with keywords.
+                let size = module.slice((member.first, member.last)).len();
+                if matches!(member.name.as_str(), "__init__" | "__new__" | "__post_init__") && size <= short.whole {
                     shown.def(&module, inner, &BTreeSet::new(), short);
                 }
             }
@@ -377,6 +482,25 @@ fn show(
     }
 }
 
+/// Takes what makes a constant: the functions, and the constants that it is put together from.
+fn made(files: &Files<'_>, shown: &mut Shown<'_>, (path, lines): (&str, (usize, usize)), detail: Detail) -> bool {
+    let mut led = false;
+    let mut open = vec![(path.to_owned(), lines)];
+    let mut seen = BTreeSet::new();
+    while let Some((path, lines)) = open.pop() {
+        let Some(module) = files.module(&path).filter(|_| seen.len() < 8 && seen.insert((path.clone(), lines))) else {
+            continue;
+        };
+        for target in module.uses(lines).dotted.iter().filter_map(|dotted| resolve(files, &module, None, dotted)) {
+            led |= show(files, shown, &target, &BTreeMap::new(), detail);
+            if let Target::Constant(path, lines) = target {
+                open.push((path, lines));
+            }
+        }
+    }
+    led
+}
+
 /// Takes what the shown functions of the product call, where it is small.
 fn callees(files: &Files<'_>, shown: &mut Shown<'_>, hot: &BTreeMap<String, BTreeSet<usize>>, detail: Detail) {
     for path in shown.paths().to_vec() {
@@ -385,11 +509,12 @@ fn callees(files: &Files<'_>, shown: &mut Shown<'_>, hot: &BTreeMap<String, BTre
         }
         let Some(module) = files.module(&path) else { continue };
         for stretch in shown.stretches(&path) {
-            let within = module.around(stretch.1);
+            // What stands at a module's top was taken for what it is, not for what made it.
+            let Some(within) = module.around(stretch.1) else { continue };
             let own = |target: &Target| matches!(target, Target::Def(home, _) if *home == path);
             let uses = module.uses(stretch);
             let mut targets: Vec<Target> =
-                uses.dotted.iter().filter_map(|dotted| resolve(files, &module, within, dotted)).collect();
+                uses.dotted.iter().filter_map(|dotted| resolve(files, &module, Some(within), dotted)).collect();
             targets.sort_by_key(|target| !own(target));
             for target in targets.iter().take(12) {
                 let class = match target {

@@ -6,6 +6,7 @@ mod code;
 mod fence;
 mod files;
 mod history;
+mod mentions;
 mod module;
 mod outline;
 mod places;
@@ -13,6 +14,7 @@ mod related;
 mod resolve;
 mod settings;
 mod shown;
+mod state;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -203,6 +205,9 @@ pub fn choose(seen: &Seen<'_>, limits: &Limits) -> Context {
     let mut shown = Shown::new(&files);
     let way = way(seen);
     let uncovered = if way == Way::Coverage { places::uncovered(seen.output, &files) } else { Vec::new() };
+    if way == Way::Code && code::unread(&Pointed { failures: seen.failures, frames: &frames, text: &said }) {
+        said.push_str("\nNothing behind this error has run: further failures may hide there.");
+    }
     for file in &uncovered {
         let _ = write!(said, "\n{}: not covered: {}", file.path, file.missing);
     }
@@ -252,7 +257,7 @@ pub fn choose(seen: &Seen<'_>, limits: &Limits) -> Context {
         let most = if files::is_test(&path) { 1500 } else { 2500 };
         shown.file(&path, most, limits.code * 3 / 2);
     }
-    let names = outline::names(&files, &shown);
+    let names = mentions::mentions(&files, &shown, seen.failures) + &outline::names(&files, &shown);
     let mut repository = outline::outline(&files);
     let conventions = settings::conventions(&files);
     if !conventions.is_empty() {
@@ -341,10 +346,18 @@ fn versions(seen: &Seen<'_>, files: &Files<'_>, shown: &Shown<'_>, said: &str) -
         }
         let installed = seen.installed.iter().find(|(name, _)| name.to_ascii_lowercase().replace('_', "-") == module);
         if let Some((name, number)) = installed.filter(|(_, number)| !number.contains("dev")) {
-            said.push(format!("{} {}", version(name), version(number)));
+            let refused =
+                if ignores_codes(&module, number) { " (with this version every suppression is refused)" } else { "" };
+            said.push(format!("{} {}{refused}", version(name), version(number)));
         }
     }
     said.join(", ")
+}
+
+/// Old versions take a coded suppression for a bare one, as the integrity rules know too.
+fn ignores_codes(tool: &str, version: &str) -> bool {
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    tool == "bandit" && (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < (1, 8)
 }
 
 fn version(text: &str) -> String {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ruff_python_ast::{
-    CmpOp, ExceptHandler, Expr, ExprContext, Operator, PySourceType, Stmt,
+    CmpOp, ExceptHandler, Expr, ExprContext, Operator, PySourceType, Stmt, UnaryOp,
     visitor::{Visitor, walk_expr, walk_stmt},
 };
 use ruff_python_parser::parse_unchecked_source;
@@ -51,6 +51,12 @@ pub(super) struct Uses {
     pub(super) attributes: BTreeSet<String>,
     /// Literal strings.
     pub(super) strings: Vec<String>,
+    /// What is called with keywords, and with which.
+    pub(super) keywords: Vec<(String, Vec<String>)>,
+    /// What is read of `self`.
+    pub(super) read: BTreeSet<String>,
+    /// Attributes that are assigned, themselves or one of their items: of `self` or not, the name, and the line.
+    pub(super) written: Vec<(bool, String, usize)>,
 }
 
 pub(super) struct Module {
@@ -62,6 +68,8 @@ pub(super) struct Module {
     pub(super) imports: Vec<Import>,
     /// Names that are assigned at the top, with the statement's lines.
     pub(super) constants: Vec<(String, (usize, usize))>,
+    /// Names at the top that stand for others: `OMD = OrderedMultiDict`.
+    pub(super) aliases: Vec<(String, String)>,
 }
 
 impl Module {
@@ -77,6 +85,7 @@ impl Module {
             defs: Vec::new(),
             imports: Vec::new(),
             constants: Vec::new(),
+            aliases: Vec::new(),
         };
         module.collect(&body, None, true);
         module.body = body;
@@ -169,6 +178,9 @@ impl Module {
                 }
                 Stmt::Assign(assign) if top => {
                     let lines = self.span(stmt);
+                    if let ([Expr::Name(name)], Some(other)) = (&assign.targets[..], plain(&assign.value)) {
+                        self.aliases.push((name.id.to_string(), other));
+                    }
                     let names = assign.targets.iter().flat_map(targets);
                     self.constants.extend(names.map(|name| (name, lines)));
                 }
@@ -261,6 +273,18 @@ fn plain(expr: &Expr) -> Option<String> {
     }
 }
 
+/// The attribute that an assignment to this changes.
+fn changed(target: &Expr) -> Option<(bool, String)> {
+    match target {
+        Expr::Subscript(subscript) => changed(&subscript.value),
+        Expr::Attribute(attribute) => {
+            let own = matches!(&*attribute.value, Expr::Name(name) if matches!(name.id.as_str(), "self" | "cls"));
+            Some((own, attribute.attr.to_string()))
+        }
+        _ => None,
+    }
+}
+
 struct Search<'m> {
     module: &'m Module,
     lines: (usize, usize),
@@ -277,7 +301,39 @@ impl Search<'_> {
     fn special(&mut self, names: &[&str]) {
         self.uses.attributes.extend(names.iter().map(|name| format!("__{name}__")));
     }
+
+    fn written(&mut self, target: &Expr) {
+        match target {
+            Expr::Tuple(tuple) => tuple.elts.iter().for_each(|target| self.written(target)),
+            _ => {
+                let line = self.module.span(target).0;
+                self.uses.written.extend(changed(target).map(|(own, name)| (own, name, line)));
+            }
+        }
+    }
 }
+
+fn operator(operator: Operator) -> &'static [&'static str] {
+    match operator {
+        Operator::Add => &["add", "radd", "iadd"],
+        Operator::Sub => &["sub", "rsub", "isub"],
+        Operator::Mult => &["mul", "rmul", "imul"],
+        Operator::Div => &["truediv", "rtruediv"],
+        Operator::FloorDiv => &["floordiv", "rfloordiv"],
+        Operator::BitOr => &["or", "ror", "ior"],
+        Operator::BitAnd => &["and", "rand", "iand"],
+        Operator::BitXor => &["xor", "rxor", "ixor"],
+        Operator::Mod => &["mod", "rmod"],
+        Operator::Pow => &["pow", "rpow"],
+        Operator::MatMult => &["matmul", "rmatmul"],
+        Operator::LShift => &["lshift", "ilshift"],
+        Operator::RShift => &["rshift", "irshift"],
+    }
+}
+
+/// The ways in which values are copied and pickled.
+const COPIED: &[&str] =
+    &["reduce", "reduce_ex", "getstate", "setstate", "getnewargs", "getnewargs_ex", "new", "copy", "deepcopy"];
 
 impl<'a> Visitor<'a> for Search<'_> {
     fn visit_stmt(&mut self, stmt: &'a Stmt) {
@@ -287,6 +343,12 @@ impl<'a> Visitor<'a> for Search<'_> {
         match stmt {
             Stmt::With(_) => self.special(&["enter", "exit", "aenter", "aexit"]),
             Stmt::For(_) => self.special(&["iter", "next"]),
+            Stmt::Assign(assign) => assign.targets.iter().for_each(|target| self.written(target)),
+            Stmt::AnnAssign(assign) => self.written(&assign.target),
+            Stmt::AugAssign(assign) => {
+                self.written(&assign.target);
+                self.special(operator(assign.op));
+            }
             _ => {}
         }
         walk_stmt(self, stmt);
@@ -300,6 +362,10 @@ impl<'a> Visitor<'a> for Search<'_> {
             Expr::Name(_) | Expr::Attribute(_) => {
                 if let Expr::Attribute(attribute) = expr {
                     self.uses.attributes.insert(attribute.attr.to_string());
+                    let own = matches!(&*attribute.value, Expr::Name(name) if name.id.as_str() == "self");
+                    if own && attribute.ctx == ExprContext::Load {
+                        self.uses.read.insert(attribute.attr.to_string());
+                    }
                 }
                 if let Some(chain) = plain(expr)
                     && self.seen.insert(chain.clone())
@@ -318,16 +384,12 @@ impl<'a> Visitor<'a> for Search<'_> {
                 CmpOp::Lt | CmpOp::LtE | CmpOp::Gt | CmpOp::GtE => self.special(&["lt", "le", "gt", "ge"]),
                 _ => {}
             }),
-            Expr::BinOp(operation) => match operation.op {
-                Operator::Add => self.special(&["add", "radd"]),
-                Operator::Sub => self.special(&["sub", "rsub"]),
-                Operator::Mult => self.special(&["mul", "rmul"]),
-                Operator::Div => self.special(&["truediv", "rtruediv"]),
-                Operator::BitOr => self.special(&["or", "ror"]),
-                Operator::BitAnd => self.special(&["and", "rand"]),
-                Operator::BitXor => self.special(&["xor", "rxor"]),
-                Operator::Mod => self.special(&["mod"]),
-                _ => {}
+            Expr::BinOp(operation) => self.special(operator(operation.op)),
+            Expr::UnaryOp(operation) => match operation.op {
+                UnaryOp::Invert => self.special(&["invert"]),
+                UnaryOp::USub => self.special(&["neg"]),
+                UnaryOp::Not => self.special(&["bool", "len"]),
+                UnaryOp::UAdd => {}
             },
             Expr::Call(call) => {
                 if let Some(chain) = plain(&call.func) {
@@ -340,9 +402,18 @@ impl<'a> Visitor<'a> for Search<'_> {
                         "str" => self.special(&["str"]),
                         "bool" => self.special(&["bool"]),
                         "hash" => self.special(&["hash"]),
-                        "copy" => self.special(&["copy"]),
-                        "deepcopy" => self.special(&["deepcopy"]),
+                        "int" => self.special(&["int"]),
+                        "float" => self.special(&["float"]),
+                        "abs" => self.special(&["abs"]),
+                        "round" => self.special(&["round"]),
+                        "format" => self.special(&["format"]),
+                        "copy" | "deepcopy" | "dumps" | "loads" => self.special(COPIED),
                         _ => {}
+                    }
+                    let named = call.arguments.keywords.iter().filter_map(|keyword| keyword.arg.as_ref());
+                    let named: Vec<String> = named.map(ToString::to_string).collect();
+                    if !named.is_empty() {
+                        self.uses.keywords.push((chain, named));
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! The repository in a few lines, and the other names of the modules at hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     files::{Files, bounded, is_python, is_test, parent},
@@ -45,35 +45,45 @@ pub(super) fn outline(files: &Files<'_>) -> String {
     text
 }
 
-/// The top-level names of the product's modules at hand that are not shown, two modules at most.
+/// What else the product's modules at hand define, two modules at most: first what the classes have that are shown in
+/// part, the one first of which most is shown.
 pub(super) fn names(files: &Files<'_>, shown: &Shown<'_>) -> String {
     let product = shown.paths().iter().filter(|path| is_python(path) && !is_test(path));
     let mut text = String::new();
     for path in product.take(2) {
         let Some(module) = files.module(path) else { continue };
-        let unseen = module.defs.iter().filter(|def| def.parent.is_none() && !shown.has(path, def.header));
-        let mut line = String::new();
-        for def in unseen.filter(|def| !def.name.starts_with("__")) {
-            if line.len() + def.name.len() > NAMES {
-                line.push_str(" …");
-                break;
+        let mut classes: Vec<(usize, String)> = Vec::new();
+        for (at, class) in module.defs.iter().enumerate().filter(|(_, def)| def.class) {
+            let lines = (class.header + 1..=class.last).filter(|line| shown.has(path, *line)).count();
+            let unseen: Vec<&Def> =
+                module.members(at).map(|(_, member)| member).filter(|member| !shown.has(path, member.header)).collect();
+            if lines > 0 && !unseen.is_empty() {
+                classes.push((lines, format!("class {} has besides: {}\n", class.name, list(&unseen, NAMES * 2))));
             }
-            line.push_str(if line.is_empty() { "" } else { ", " });
-            line.push_str(&def.name);
         }
-        if !line.is_empty() {
-            text.push_str(&format!("{path} also defines: {line}\n"));
-        }
-        // Of a class that is shown in part, what else it has.
-        let partly = |def: &&Def| def.class && shown.has(path, def.header) && !shown.has(path, def.last);
-        for (at, class) in module.defs.iter().enumerate().filter(|(_, def)| partly(def)).take(2) {
-            let unseen = module.members(at).filter(|(_, member)| !shown.has(path, member.header));
-            let members: Vec<&str> = unseen.map(|(_, member)| member.name.as_str()).collect();
-            if !members.is_empty() {
-                let members = members.join(", ");
-                text.push_str(&format!("class {} has besides: {}\n", class.name, bounded(&members, NAMES * 2)));
-            }
+        classes.sort_by_key(|(lines, _)| std::cmp::Reverse(*lines));
+        let top: Vec<&Def> = module.defs.iter().filter(|def| def.parent.is_none()).collect();
+        let unseen: Vec<&Def> =
+            top.into_iter().filter(|def| !def.name.starts_with("__") && !shown.has(path, def.first)).collect();
+        classes.iter().take(2).for_each(|(_, line)| text.push_str(line));
+        if !unseen.is_empty() {
+            text.push_str(&format!("{path} also defines: {}\n", list(&unseen, NAMES)));
         }
     }
     text
+}
+
+/// Names, each once, as many as there is room for.
+fn list(defs: &[&Def], most: usize) -> String {
+    let mut line = String::new();
+    let mut known = BTreeSet::new();
+    for def in defs.iter().filter(|def| known.insert(def.name.as_str())) {
+        if line.len() + def.name.len() > most {
+            line.push_str(" …");
+            break;
+        }
+        line.push_str(if line.is_empty() { "" } else { ", " });
+        line.push_str(&def.name);
+    }
+    line
 }

@@ -85,6 +85,40 @@ const STOP: &[&str] = &[
     "py",
 ];
 
+/// Words of the language and of its exceptions, as they are split: no test is about them.
+const PYTHON: &[&str] = &[
+    "syntax",
+    "type",
+    "attribute",
+    "object",
+    "byte",
+    "bytes",
+    "module",
+    "function",
+    "method",
+    "list",
+    "dict",
+    "tuple",
+    "exception",
+    "traceback",
+    "print",
+    "yield",
+    "lambda",
+    "range",
+    "string",
+    "instance",
+    "argument",
+    "positional",
+    "missing",
+    "required",
+    "unexpected",
+    "keyword",
+    "recent",
+    "none",
+    "builtin",
+    "isinstance",
+];
+
 /// A function, with the failure's words that it shares.
 struct Document {
     module: Rc<Module>,
@@ -103,7 +137,9 @@ pub(super) fn related(
     pointed: &Pointed<'_>,
     shown: &Shown<'_>,
 ) -> Vec<(Rc<Module>, usize)> {
-    let wanted = wanted(tests, pointed);
+    let mut wanted = wanted(tests, pointed);
+    // The language's own words lead nowhere; a test's name means what it says.
+    wanted.retain(|word, weight| *weight >= 3.0 || !PYTHON.contains(&word.as_str()));
     if wanted.is_empty() {
         return Vec::new();
     }
@@ -184,12 +220,19 @@ pub(super) fn wanted(tests: &[(Rc<Module>, usize)], pointed: &Pointed<'_>) -> BT
         add(module.slice((def.first, def.last)), 0.6);
     }
     for failure in pointed.failures.iter().take(8) {
-        add(&failure.message, 1.5);
+        add(spoken_of(&failure.message), 1.5);
     }
     for line in pointed.text.lines().map(str::trim_start).filter(|line| line.starts_with("> ")) {
         add(line, 2.0);
     }
     wanted
+}
+
+/// A message without the exception's type, which says nothing of the code.
+fn spoken_of(message: &str) -> &str {
+    let (kind, rest) = message.split_once(": ").unwrap_or(("", message));
+    let is_kind = kind.len() < 60 && ["Error", "Exception", "Warning"].iter().any(|ending| kind.ends_with(ending));
+    if is_kind && !kind.contains(' ') { rest } else { message }
 }
 
 /// The lines of a long definition that share the rarest of its wanted words, three at most.
@@ -224,7 +267,7 @@ pub(super) fn telling(text: &str, first: usize, wanted: &BTreeMap<String, f64>) 
 }
 
 /// The words of a text, in small letters: `parseISODate` and `parse_iso_date` have the same.
-fn words(text: &str, mut each: impl FnMut(&str)) {
+pub(super) fn words(text: &str, mut each: impl FnMut(&str)) {
     // A whole name that is shared says more than its words.
     for name in text.split(|c: char| !(c.is_alphanumeric() || c == '_')) {
         if name.trim_matches('_').contains('_') && (8..60).contains(&name.len()) && !name.starts_with("test_") {

@@ -64,6 +64,13 @@ fn within_module(files: &Files<'_>, module: &Module, head: &str, rest: &str, dep
     if let Some(at) = module.defs.iter().rposition(|def| def.parent.is_none() && def.name == head) {
         return member(files, module, at, rest, depth);
     }
+    if let Some((_, other)) = module.aliases.iter().find(|(name, other)| name == head && other != head) {
+        let (other, inner) = other.split_once('.').unwrap_or((other, ""));
+        let rest = [inner, rest].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(".");
+        if let Some(found) = within_module(files, module, other, &rest, depth) {
+            return Some(found);
+        }
+    }
     let constant = module.constants.iter().find(|(name, _)| name == head);
     if let Some((_, lines)) = constant {
         return Some(Target::Constant(module.path.clone(), *lines));

@@ -173,6 +173,10 @@ impl<'a> Shown<'a> {
     }
 }
 
+fn shows_signature(def: &Def, detail: Detail) -> bool {
+    def.header - def.first <= 12 || detail.whole > 1000
+}
+
 /// The parts of a definition that are shown, the most important first.
 fn pieces(module: &Module, def: &Def, hot: &BTreeSet<usize>, detail: Detail) -> Option<Vec<(usize, usize)>> {
     let size = |lines| module.slice(lines).len();
@@ -193,7 +197,9 @@ fn pieces(module: &Module, def: &Def, hot: &BTreeSet<usize>, detail: Detail) -> 
     if inside.is_empty() && def.class {
         return None;
     }
-    let mut parts = vec![(def.first, def.header.min(def.first + 40))];
+    // A long signature costs more than it says, unless the function is on the way.
+    let head = if shows_signature(def, detail) { def.header.min(def.first + 40) } else { def.first };
+    let mut parts = vec![(def.first, head)];
     for line in &inside {
         let (first, last) = module.statement(*line);
         let (first, last) = if last - first > 2 * AROUND { (*line, *line) } else { (first, last) };

@@ -6,6 +6,7 @@ use super::*;
 use crate::{detect::Detector, repair::prompts};
 
 mod corpus;
+mod leads;
 
 const TOOLS: &str = "from shop.cart import total\nfrom shop import Basket\n\n\ndef helper():\n    return Basket([3])\n\n\ndef test_total_of_basket():\n    assert total([1, 2]) == 3\n    assert helper().sum_of_prices() == 3\n";
 const CART: &str = "RATE = 2\nUNUSED = 5\n\n\ndef total(prices):\n    return scaled(sum(prices))\n\n\ndef scaled(price):\n    return price * RATE\n\n\ndef far_away():\n    pass\n";

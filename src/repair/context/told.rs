@@ -1,11 +1,14 @@
 //! What the failures say: normalised, so that the same failure makes the same prompt in every run and on every
 //! machine, and cut down to the lines that inform.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{collections::BTreeSet, rc::Rc, sync::LazyLock};
 
 use regex::{Captures, Regex};
 
-use super::files::{Files, bounded};
+use super::{
+    files::{Files, bounded},
+    module::Module,
+};
 use crate::detect::{Failure, Key};
 
 /// The longest line that is kept.
@@ -45,6 +48,11 @@ patterns! {
 
 /// A text without what differs from run to run and from machine to machine.
 pub(super) fn normal(text: &str, files: &Files<'_>) -> String {
+    normal_beside(text, "", files)
+}
+
+/// The same of a text that tells of the files which another one names.
+fn normal_beside(text: &str, beside: &str, files: &Files<'_>) -> String {
     let text = ESCAPE.replace_all(text, "");
     let text: String = text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect();
     let text = INSTALLED.replace_all(&text, |found: &Captures<'_>| {
@@ -72,18 +80,50 @@ pub(super) fn normal(text: &str, files: &Files<'_>) -> String {
     for root in roots.iter().rev() {
         text = text.replace(&format!("{root}/"), "").replace(root, ".");
     }
+    let literals = Literals::of(&[&text, beside], files);
+    let masked = |pattern: &Regex, text: &str, mask: &str| {
+        let mask = |found: &Captures<'_>| if literals.hold(&found[0]) { found[0].to_owned() } else { mask.to_owned() };
+        pattern.replace_all(text, mask).into_owned()
+    };
     let text = TEMPORARY.replace_all(&text, |found: &Captures<'_>| {
         let name = found[0].rsplit('/').next().unwrap_or_default();
         let plain = name.contains('.') && !name.starts_with("tmp") && !name.contains(|c: char| c.is_ascii_digit());
-        if plain { format!("<tmp>/{name}") } else { "<tmp>".to_owned() }
+        match literals.hold(&found[0]) {
+            true => found[0].to_owned(),
+            false if plain => format!("<tmp>/{name}"),
+            false => "<tmp>".to_owned(),
+        }
     });
     let text = ADDRESS.replace_all(&text, "0x…");
-    let text = TIME.replace_all(&text, "<time>");
-    let text = UUID.replace_all(&text, "<uuid>");
-    let text = PROCESS.replace_all(&text, "<process>");
-    let text = DURATION.replace_all(&text, "<duration>");
+    let text = masked(&TIME, &text, "<time>");
+    let text = masked(&UUID, &text, "<uuid>");
+    let text = masked(&PROCESS, &text, "<process>");
+    let text = masked(&DURATION, &text, "<duration>");
     let lines = text.lines().filter(|line| !RANDOM.is_match(line.trim_start()));
     lines.map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
+}
+
+/// What stands in the files that a text names: a literal of theirs is the same in every run.
+struct Literals {
+    texts: Vec<Rc<Module>>,
+}
+
+impl Literals {
+    fn of(texts: &[&str], files: &Files<'_>) -> Literals {
+        let places = texts.iter().flat_map(|text| frames(text, files));
+        let paths: BTreeSet<String> = places.map(|(path, _)| path).collect();
+        Literals { texts: paths.iter().take(8).filter_map(|path| files.module(path)).collect() }
+    }
+
+    /// Does it stand there: as it is, or, of a time, its date, also as numbers?
+    fn hold(&self, literal: &str) -> bool {
+        let mut forms = vec![literal.to_owned()];
+        let date: Vec<u32> = literal.get(..10).unwrap_or("").split('-').filter_map(|part| part.parse().ok()).collect();
+        if let ([year, month, day], Some(date)) = (&date[..], literal.get(..10)) {
+            forms.extend([date.to_owned(), format!("({year}, {month}, {day}")]);
+        }
+        self.texts.iter().any(|module| forms.iter().any(|form| module.text.contains(form.as_str())))
+    }
 }
 
 /// The repository's places that a normalised text names, in order.
@@ -232,9 +272,8 @@ const NAMED: usize = 40;
 pub(super) fn tell(failures: &[Failure], output: &str, files: &Files<'_>) -> Told {
     let mut told = Told::default();
     let mut lines = Vec::new();
-    let mut known = BTreeSet::new();
+    let (mut known, mut told_whole) = (BTreeSet::new(), 0);
     for failure in failures.iter().take(NAMED) {
-        let message = normal(bounded(&failure.message, 2000), files);
         let place = match (&failure.file, failure.line) {
             (Some(file), Some(line)) => format!("{file}:{line}"),
             (Some(file), None) => file.clone(),
@@ -243,6 +282,7 @@ pub(super) fn tell(failures: &[Failure], output: &str, files: &Files<'_>) -> Tol
         let id = failure.test_id.as_deref().unwrap_or_default();
         let whole = failure.test_id.as_deref().and_then(|id| section(output, id)).unwrap_or(&failure.excerpt);
         let whole = normal(bounded(whole, 60_000), files);
+        let message = normal_beside(bounded(&failure.message, 2000), &format!("{whole}\n{place}"), files);
         let mut frames = frames(&whole, files);
         if let (Some(file), Some(line)) = (&failure.file, failure.line)
             && let Ok(line) = usize::try_from(line)
@@ -262,6 +302,10 @@ pub(super) fn tell(failures: &[Failure], output: &str, files: &Files<'_>) -> Tol
             Key::Finding { .. } => notes(&whole),
             _ => compact(&whole),
         };
+        // A file that cannot be read fails every test file that imports it.
+        let collected = excerpt.trim_start().starts_with("ERROR collecting");
+        let explained: String = excerpt.lines().filter(|line| line.starts_with("E ")).collect();
+        let repeated = collected && !explained.is_empty() && !known.insert(explained);
         // One of a function's parameters tells for all: the others' messages say how they differ.
         let function = id.split('[').next().unwrap_or(id);
         let cause = if function.is_empty() {
@@ -269,7 +313,8 @@ pub(super) fn tell(failures: &[Failure], output: &str, files: &Files<'_>) -> Tol
         } else {
             format!("{function} {}", failure.message.split(':').next().unwrap_or_default())
         };
-        let new = known.insert(cause) && known.len() <= TOLD;
+        let new = known.insert(cause) && !repeated && told_whole < TOLD;
+        told_whole += usize::from(new);
         let says_more = !excerpt.trim().is_empty() && excerpt.trim() != first.trim();
         if new && says_more {
             lines.extend(excerpt.lines().map(|line| format!("  {line}")));

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until, timeout_at},
+};
 
 /// A circuit breaker.
 #[derive(Debug)]
@@ -14,6 +17,8 @@ pub(super) struct Breaker {
     most: u32,
     pause: Duration,
     state: Mutex<State>,
+    /// A probe ended.
+    probed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -34,11 +39,34 @@ pub(super) struct Pass<'a> {
 impl Breaker {
     /// Opens after `most` failures in a row, for the pause.
     pub(super) fn new(most: u32, pause: Duration) -> Breaker {
-        Breaker { most, pause, state: Mutex::default() }
+        Breaker { most, pause, state: Mutex::default(), probed: Notify::new() }
+    }
+
+    /// Leave to ask, waited for where that may come before `end`. A call waits until the pause is over and a probe told;
+    /// when the breaker opens again after that (`waited` remembers it), that is the answer.
+    ///
+    /// # Errors
+    /// How long it still is open (zero: a probe is under way).
+    pub(super) async fn enter(&self, waited: &mut bool, end: Instant) -> Result<Pass<'_>, Duration> {
+        loop {
+            // From before the look, so that no end is missed.
+            let probed = self.probed.notified();
+            let open = match self.pass() {
+                Ok(pass) => return Ok(pass),
+                Err(open) => open,
+            };
+            if open.is_zero() {
+                timeout_at(end, probed).await.map_err(|_| open)?;
+            } else {
+                let until = Instant::now().checked_add(open).filter(|until| *until < end && !*waited).ok_or(open)?;
+                sleep_until(until).await;
+            }
+            *waited = true;
+        }
     }
 
     /// Leave to ask, or how long the breaker still is open (zero: while a probe is under way).
-    pub(super) fn pass(&self) -> Result<Pass<'_>, Duration> {
+    fn pass(&self) -> Result<Pass<'_>, Duration> {
         let mut state = self.state();
         let Some(until) = state.open_until else { return Ok(Pass { breaker: self, probe: false }) };
         let now = Instant::now();
@@ -82,6 +110,7 @@ impl Drop for Pass<'_> {
     fn drop(&mut self) {
         if self.probe {
             self.breaker.state().probing = false;
+            self.breaker.probed.notify_waiters();
         }
     }
 }
@@ -133,6 +162,40 @@ mod tests {
         tokio::time::advance(PAUSE).await;
         drop(breaker.pass().unwrap());
         assert!(breaker.pass().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_open_breaker_is_waited_for_once_and_a_probe_of_another_to_its_end() {
+        let end = Instant::now() + 10 * PAUSE;
+        let breaker = opened();
+        let (mut mine, mut theirs) = (false, false);
+        let begun = Instant::now();
+        let probe = breaker.enter(&mut mine, end).await.unwrap();
+        assert_eq!(begun.elapsed(), PAUSE);
+        let (entered, ()) = tokio::join!(breaker.enter(&mut theirs, end), async { probe.succeeded() });
+        drop(entered.unwrap());
+        for _ in 0..3 {
+            breaker.pass().unwrap().failed();
+        }
+        // Both have waited once.
+        assert_eq!(breaker.enter(&mut mine, end).await.unwrap_err(), PAUSE);
+        assert_eq!(breaker.enter(&mut theirs, end).await.unwrap_err(), PAUSE);
+        let (mut mine, mut theirs) = (false, false);
+        let probe = breaker.enter(&mut mine, end).await.unwrap();
+        let (entered, ()) = tokio::join!(breaker.enter(&mut theirs, end), async { probe.failed() });
+        assert_eq!(entered.unwrap_err(), PAUSE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_the_breaker_beyond_the_end() {
+        let breaker = opened();
+        let begun = Instant::now();
+        assert_eq!(breaker.enter(&mut false, begun + PAUSE).await.unwrap_err(), PAUSE);
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        tokio::time::advance(PAUSE).await;
+        let _probe = breaker.pass().unwrap();
+        assert_eq!(breaker.enter(&mut false, begun + 2 * PAUSE).await.unwrap_err(), Duration::ZERO);
+        assert_eq!(begun.elapsed(), 2 * PAUSE);
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,13 +4,19 @@
 //!
 //! The worst: a prompt has at most as many tokens as its body has bytes, a completion at most `max_tokens`. Where that is
 //! too dear only for `max_tokens`, the limit is lowered to what fits, as long as [`LEAST`] stays.
+//!
+//! What calls under way hold is mostly given back: a call that fits only without it waits its turn. Who waits holds
+//! nothing, and who holds is being sent, so every wait ends.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{
+    sync::{Mutex as Turn, Notify},
+    time::{Instant, timeout_at},
+};
 
 use super::{
     chat::Usage,
@@ -30,7 +36,13 @@ pub(super) struct Budget(Arc<Inner>);
 struct Inner {
     limits: BudgetLimits,
     price: Price,
+    /// Of the wall time, used before this run.
+    began_before: Duration,
     state: Mutex<State>,
+    /// Calls that wait for room do so in their order, so that none waits forever.
+    turn: Turn<()>,
+    /// A call under way ended.
+    settled: Notify,
 }
 
 #[derive(Debug)]
@@ -63,11 +75,23 @@ pub(super) struct Reservation {
 }
 
 impl Budget {
-    /// A budget that some of is spent of: by the run that is resumed.
-    pub(super) fn new(limits: BudgetLimits, price: Price, spent: Usage, lost_usd: f64, lost_tokens: u64) -> Budget {
+    /// A budget that some of is spent of, and of the wall time too: by the run that is resumed.
+    pub(super) fn new(
+        limits: BudgetLimits,
+        price: Price,
+        (spent, lost_usd, lost_tokens): (Usage, f64, u64),
+        began_before: Duration,
+    ) -> Budget {
         let lost = Worst { usd: lost_usd.max(0.0), tokens: lost_tokens };
         let state = State { spent, lost, held: Worst::default(), calls_held: 0, began: None };
-        Budget(Arc::new(Inner { limits, price, state: Mutex::new(state) }))
+        Budget(Arc::new(Inner {
+            limits,
+            price,
+            began_before,
+            state: Mutex::new(state),
+            turn: Turn::default(),
+            settled: Notify::new(),
+        }))
     }
 
     /// What is spent.
@@ -75,8 +99,10 @@ impl Budget {
         self.state().spent
     }
 
-    pub(super) fn limits(&self) -> &BudgetLimits {
-        &self.0.limits
+    /// The worst dollars and tokens of calls that began and never ended.
+    pub(super) fn lost(&self) -> (f64, u64) {
+        let lost = self.state().lost;
+        (lost.usd, lost.tokens)
     }
 
     pub(super) fn price(&self) -> Price {
@@ -86,69 +112,104 @@ impl Budget {
     /// The wall time begins with the first call. When it ends, where it does.
     pub(super) fn wall_end(&self) -> Option<Instant> {
         let began = *self.state().began.get_or_insert_with(Instant::now);
-        self.0.limits.wall.and_then(|wall| began.checked_add(wall))
+        self.0.limits.wall.and_then(|wall| began.checked_add(wall.saturating_sub(self.0.began_before)))
     }
 
     /// May one still wait so long, and ask then?
     pub(super) fn may_wait(&self, pause: Duration) -> Result<(), LlmError> {
         match self.wall_end() {
-            Some(end) if Instant::now() + pause >= end => Err(LlmError::BudgetSpent(format!(
-                "wall time: the limit of {} is reached",
-                seconds(self.0.limits.wall.unwrap_or_default())
-            ))),
+            Some(end) if Instant::now().checked_add(pause).is_none_or(|then| then >= end) => Err(self.out_of_time()),
             _ => Ok(()),
         }
     }
 
+    fn out_of_time(&self) -> LlmError {
+        let wall = self.0.limits.wall.unwrap_or_default();
+        LlmError::BudgetSpent(format!("wall time: the limit of {} is reached", seconds(wall)))
+    }
+
     /// Puts the worst of a call aside: a prompt of at most so many tokens, and `wanted` more, or as many as fit, but at
-    /// least `least`.
-    pub(super) fn reserve(&self, prompt: u64, wanted: u32, least: u32) -> Result<Reservation, LlmError> {
+    /// least `least`. Where calls under way hold what it needs, it waits for their end.
+    pub(super) async fn reserve(&self, prompt: u64, wanted: u32, least: u32) -> Result<Reservation, LlmError> {
+        let reserved = async {
+            let _turn = self.0.turn.lock().await;
+            loop {
+                // From before the look, so that no end is missed.
+                let settled = self.0.settled.notified();
+                if let Some(reservation) = self.take(prompt, wanted, least)? {
+                    return Ok(reservation);
+                }
+                settled.await;
+            }
+        };
+        match self.wall_end() {
+            Some(end) => timeout_at(end, reserved).await.unwrap_or_else(|_| Err(self.out_of_time())),
+            None => reserved.await,
+        }
+    }
+
+    /// The same at once; `None` where there may be more room when a call under way ends.
+    fn take(&self, prompt: u64, wanted: u32, least: u32) -> Result<Option<Reservation>, LlmError> {
         self.may_wait(Duration::ZERO)?;
-        let Inner { limits, price, .. } = &*self.0;
         let mut state = self.state();
-        let calls = state.spent.calls.saturating_add(state.calls_held);
-        if calls >= limits.calls {
+        let least = least.min(wanted);
+        let alone = self.grant(&state, (Worst::default(), 0), prompt, wanted, least)?;
+        match self.grant(&state, (state.held, state.calls_held), prompt, wanted, least) {
+            Ok(now) if now >= alone => {}
+            _ => return Ok(None),
+        }
+        let cost = self.0.price.worst(prompt, u64::from(alone)).cost_usd;
+        let worst = Worst { usd: cost, tokens: prompt.saturating_add(u64::from(alone)) };
+        state.held.usd += worst.usd;
+        state.held.tokens = state.held.tokens.saturating_add(worst.tokens);
+        state.calls_held += 1;
+        Ok(Some(Reservation { budget: self.clone(), prompt, max_tokens: alone, worst, sent: false, settled: false }))
+    }
+
+    /// The most tokens, of those wanted, that an answer may have where so much is held.
+    fn grant(
+        &self,
+        state: &State,
+        (held, calls_held): (Worst, u32),
+        prompt: u64,
+        wanted: u32,
+        least: u32,
+    ) -> Result<u32, LlmError> {
+        let Inner { limits, price, .. } = &*self.0;
+        if state.spent.calls.saturating_add(calls_held) >= limits.calls {
             return Err(LlmError::BudgetSpent(format!("calls: the limit of {} is reached", limits.calls)));
         }
-        let least = least.min(wanted);
-        let spent_tokens = state.spent.prompt_tokens.saturating_add(state.spent.completion_tokens);
-        let used = spent_tokens.saturating_add(state.lost.tokens).saturating_add(state.held.tokens);
+        let spent = state.spent.prompt_tokens.saturating_add(state.spent.completion_tokens);
+        let used = spent.saturating_add(state.lost.tokens).saturating_add(held.tokens);
         let room = limits.tokens.saturating_sub(used);
-        let fits = room.saturating_sub(prompt);
         if prompt.saturating_add(u64::from(least)) > room {
             return Err(LlmError::BudgetSpent(format!(
-                "tokens: the limit is {}, {} are spent or held, and this call needs up to {}",
+                "tokens: the limit is {}, {used} are spent or may be, and this call needs up to {}",
                 limits.tokens,
-                used,
                 prompt.saturating_add(u64::from(wanted))
             )));
         }
-        let used = state.spent.cost_usd + state.lost.usd + state.held.usd;
+        let used = state.spent.cost_usd + state.lost.usd + held.usd;
         let affordable =
             |completion: u32| used + price.worst(prompt, u64::from(completion)).cost_usd <= limits.cost_usd;
         if !affordable(least) {
             return Err(LlmError::BudgetSpent(format!(
-                "dollars: the limit is {:.4}, {used:.4} are spent or held, and this call needs up to {:.4}",
+                "dollars: the limit is {:.4}, {used:.4} are spent or may be, and this call needs up to {:.4}",
                 limits.cost_usd,
                 price.worst(prompt, u64::from(wanted)).cost_usd
             )));
         }
-        let mut max_tokens = wanted.min(u32::try_from(fits).unwrap_or(u32::MAX));
-        if !affordable(max_tokens) {
-            // The most that is affordable: the cost only grows with the tokens.
-            let (mut low, mut high) = (least, max_tokens);
-            while high - low > 1 {
-                let middle = low + (high - low) / 2;
-                if affordable(middle) { low = middle } else { high = middle }
-            }
-            max_tokens = low;
+        let most = wanted.min(u32::try_from(room.saturating_sub(prompt)).unwrap_or(u32::MAX));
+        if affordable(most) {
+            return Ok(most);
         }
-        let worst =
-            Worst { usd: price.worst(prompt, u64::from(max_tokens)).cost_usd, tokens: prompt + u64::from(max_tokens) };
-        state.held.usd += worst.usd;
-        state.held.tokens += worst.tokens;
-        state.calls_held += 1;
-        Ok(Reservation { budget: self.clone(), prompt, max_tokens, worst, sent: false, settled: false })
+        // The most that is affordable: the cost only grows with the tokens.
+        let (mut low, mut high) = (least, most);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if affordable(middle) { low = middle } else { high = middle }
+        }
+        Ok(low)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -213,6 +274,8 @@ impl Drop for Reservation {
             state.lost.tokens = state.lost.tokens.saturating_add(self.worst.tokens);
             state.spent.calls = state.spent.calls.saturating_add(1);
         }
+        drop(state);
+        self.budget.0.settled.notify_waiters();
     }
 }
 

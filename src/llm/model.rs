@@ -22,7 +22,7 @@ use super::{
     cassette::Cassette,
     chat::{Completion, Finish, Prompt, Source, Usage},
     error::LlmError,
-    options::{BudgetLimits, ModelOptions, Price},
+    options::{ModelOptions, Price},
     price,
     records::Records,
     retry,
@@ -88,8 +88,7 @@ impl Model {
         let (endpoint, price) = usable(&options, &redactor)?;
         let opened = options.cassette.as_ref().map(|path| Cassette::open(path, &options.model, redactor.clone()));
         let endpoint = endpoint.with(opened.transpose()?);
-        let (spent, lost_usd, lost_tokens) = records.spent();
-        let budget = Budget::new(options.limits.clone(), price, spent, lost_usd, lost_tokens);
+        let budget = Budget::new(options.limits.clone(), price, records.spent(), options.began_before);
         let per_minute = NonZeroU32::new(options.per_minute).unwrap_or(NonZeroU32::MIN);
         let burst = NonZeroU32::new(BURST).unwrap_or(NonZeroU32::MIN).min(per_minute);
         let inner = Inner {
@@ -103,14 +102,7 @@ impl Model {
             notes: Mutex::default(),
             options,
         };
-        let model = Model(Arc::new(inner));
-        if lost_usd > 0.0 || lost_tokens > 0 {
-            model.note(format!(
-                "calls of the resumed run that never ended may have cost up to ${lost_usd:.4} and {lost_tokens} tokens: \
-                 the budget counts that, the usage does not"
-            ));
-        }
-        Ok(model)
+        Ok(Model(Arc::new(inner)))
     }
 
     /// Can these options be used? Nothing is opened and nothing is written.
@@ -127,20 +119,35 @@ impl Model {
         &self.0.options.model
     }
 
-    /// What may be spent.
-    pub fn limits(&self) -> &BudgetLimits {
-        self.0.budget.limits()
-    }
-
     /// What this run has used, failed tries included, and what the run that is resumed had: to the token as the endpoint
     /// counts, the worst where it said nothing (a note says so then). Dollars at the peak rate.
     pub fn usage(&self) -> Usage {
         self.0.budget.spent()
     }
 
-    /// What a reader of the usage should know.
+    /// The most dollars and tokens that calls may have cost which began and never ended, in this run or in the one that is
+    /// resumed. The budget counts that, the usage does not.
+    pub fn lost(&self) -> (f64, u64) {
+        self.0.budget.lost()
+    }
+
+    /// The date of the price list whose peak rates the dollars are at; none where the options give the price.
+    pub fn price_date(&self) -> Option<&'static str> {
+        let (date, _) = price::list_date();
+        Some(date).filter(|date| self.0.options.price.is_none() && !date.is_empty())
+    }
+
+    /// What a reader of the usage should know by now.
     pub fn notes(&self) -> Vec<String> {
-        self.0.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut notes = self.0.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (usd, tokens) = self.lost();
+        if usd > 0.0 || tokens > 0 {
+            notes.push(format!(
+                "calls that began and never ended may have cost up to ${usd:.4} and {tokens} tokens: the budget counts \
+                 that, the usage does not"
+            ));
+        }
+        notes
     }
 
     /// Asks, as often as it takes and may help. The completion's usage is that of the try that answered;
@@ -169,6 +176,12 @@ impl Model {
             // A reservation for the next try is held: what was cut goes on at once.
             if more && reserved.is_none() {
                 let pause = retry::pause(failed, options.first_pause, options.longest_pause, asked, fastrand::f64());
+                let pause = pause.map_err(|asked| {
+                    let (asked, longest) = (seconds(asked), seconds(options.longest_pause));
+                    LlmError::Unavailable(format!(
+                        "{last}; it wants to be left alone for {asked}, longer than {longest}"
+                    ))
+                })?;
                 self.wait(pause).await.map_err(|error| after(error, &last))?;
             }
         }
@@ -188,23 +201,24 @@ impl Model {
         let body = wire::request(prompt, &asked, &**redactor);
         let bytes = body.to_string().len() as u64;
         let (key, max_tokens) = (self.key(&body), prompt.max_tokens.max(1));
-        Call { key, step: prompt.step, body, bytes, max_tokens, doubled: false }
+        Call { key, step: prompt.step, body, bytes, max_tokens, doubled: false, waited: false }
     }
 
-    /// One try: leave by the rate limit, the breaker and the budget; remembered, sent, settled, remembered.
+    /// One try: leave by the budget, the rate limit and the breaker; remembered, sent, settled, remembered.
     async fn attempt(&self, call: &mut Call, reserved: Option<Reservation>, more: bool) -> Result<Ended, LlmError> {
-        let Inner { options, endpoint, records, budget, breaker, .. } = &*self.0;
+        let Inner { endpoint, records, budget, breaker, .. } = &*self.0;
+        // First: whoever waits for the budget must hold nothing, and a probe of the breaker's is something.
+        let mut reservation = match reserved {
+            Some(reservation) => reservation,
+            None => budget.reserve(call.bytes, call.max_tokens, LEAST).await?,
+        };
         self.wait_for_rate().await?;
-        let pass = breaker.pass().map_err(|open| {
+        let pass = breaker.enter(&mut call.waited, self.deadline()).await.map_err(|open| {
             LlmError::Unavailable(match open.is_zero() {
                 true => "it failed too often in a row; a single probe is under way".to_owned(),
                 false => format!("it failed too often in a row; nothing is asked for another {}", seconds(open)),
             })
         })?;
-        let mut reservation = match reserved {
-            Some(reservation) => reservation,
-            None => budget.reserve(call.bytes, call.max_tokens, LEAST)?,
-        };
         let max_tokens = reservation.max_tokens();
         if max_tokens < call.max_tokens {
             self.note(format!("the budget lowered an answer's limit from {} to {max_tokens} tokens", call.max_tokens));
@@ -213,18 +227,15 @@ impl Model {
         let (worst_usd, worst_tokens) = reservation.worst();
         records.sending(&call.key, call.step, &body, worst_usd, worst_tokens)?;
         reservation.send();
-        let now = Instant::now();
-        let deadline = now.checked_add(options.call_deadline).unwrap_or(now + Duration::from_secs(86_400));
-        let deadline = budget.wall_end().map_or(deadline, |end| end.min(deadline));
         let most = BODY_BASE.saturating_add(BODY_TOKEN.saturating_mul(max_tokens as usize));
-        match endpoint.ask(&call.key, &body, most, deadline).await {
+        match endpoint.ask(&call.key, &body, most, self.deadline()).await {
             Ok(said) => {
                 pass.succeeded();
-                self.answered(call, said, reservation, more)
+                self.answered(call, said, reservation, more).await
             }
-            Err(Failed::Unrecorded(error)) => {
-                reservation.unsent();
-                records.failed(&call.key, &error.to_string(), None)?;
+            Err(Failed::Unrecorded { error, bill }) => {
+                let usage = self.settle(reservation, bill);
+                records.failed(&call.key, &error.to_string(), usage)?;
                 Err(error)
             }
             Err(Failed::Refused { status, advice }) => {
@@ -233,31 +244,44 @@ impl Model {
                 records.failed(&call.key, &format!("refused: {status}: {advice}"), Some(reservation.free()))?;
                 Err(LlmError::Refused { status, advice })
             }
-            Err(Failed::Passing { why, pause, bill }) => {
-                pass.failed();
-                let usage = match bill {
-                    Bill::Unsent => {
-                        reservation.unsent();
-                        None
-                    }
-                    Bill::Free => Some(reservation.free()),
-                    Bill::Billed(tokens) => {
-                        if tokens.is_none() {
-                            self.note(
-                                "a try failed without saying what it cost: it is counted at its worst".to_owned(),
-                            );
-                        }
-                        Some(reservation.billed(tokens))
-                    }
-                };
+            Err(Failed::Passing { why, pause, bill, down }) => {
+                if down {
+                    pass.failed()
+                } else {
+                    pass.succeeded()
+                }
+                let usage = self.settle(reservation, bill);
                 records.failed(&call.key, &why, usage)?;
                 Ok(Ended::Again { why, pause, next: None })
             }
         }
     }
 
+    /// What a failed try counts for.
+    fn settle(&self, reservation: Reservation, bill: Bill) -> Option<Usage> {
+        match bill {
+            Bill::Unsent => {
+                reservation.unsent();
+                None
+            }
+            Bill::Free => Some(reservation.free()),
+            Bill::Billed(tokens) => {
+                if tokens.is_none() {
+                    self.note("a try failed without saying what it cost: it is counted at its worst".to_owned());
+                }
+                Some(reservation.billed(tokens))
+            }
+        }
+    }
+
     /// An answer that was read: is it one?
-    fn answered(&self, call: &mut Call, said: Said, reservation: Reservation, more: bool) -> Result<Ended, LlmError> {
+    async fn answered(
+        &self,
+        call: &mut Call,
+        said: Said,
+        reservation: Reservation,
+        more: bool,
+    ) -> Result<Ended, LlmError> {
         let Inner { records, budget, .. } = &*self.0;
         if said.tokens.is_none() {
             self.note("an answer came without its usage: it is counted at its worst".to_owned());
@@ -272,7 +296,7 @@ impl Model {
             // Reserved before the cut answer is given up: where the budget has no room, a cut one is better than none.
             let doubled = asked.saturating_mul(2).min(MOST_COMPLETION);
             // The larger number may be a digit longer.
-            let next = if doubled > asked { budget.reserve(call.bytes + 1, doubled, doubled).ok() } else { None };
+            let next = if doubled > asked { budget.reserve(call.bytes + 1, doubled, doubled).await.ok() } else { None };
             if let Some(next) = next {
                 call.bytes += 1;
                 call.doubled = true;
@@ -283,10 +307,19 @@ impl Model {
             }
         }
         if said.is_blank() {
-            let why = match finish {
-                Finish::Length => format!("the answer was cut at {asked} tokens before it said anything"),
-                _ => "the answer was blank".to_owned(),
-            };
+            if finish == Finish::Length {
+                // The same limit would be filled again.
+                let other = match more && !call.doubled {
+                    true => "raise the budget, which has no room for more",
+                    false => "choose another model (model.name)",
+                };
+                let why = format!(
+                    "it thought for all of {asked} tokens without an answer: lower the effort (model.effort) or {other}"
+                );
+                records.failed(&call.key, &why, Some(usage))?;
+                return Err(LlmError::Unavailable(why));
+            }
+            let why = "the answer was blank".to_owned();
             records.failed(&call.key, &why, Some(usage))?;
             return Ok(Ended::Again { why, pause: None, next: None });
         }
@@ -310,6 +343,13 @@ impl Model {
                 Err(until) => self.wait(until.wait_time_from(self.0.clock.now())).await?,
             }
         }
+    }
+
+    /// Of whatever begins now.
+    fn deadline(&self) -> Instant {
+        let now = Instant::now();
+        let deadline = now.checked_add(self.0.options.call_deadline).unwrap_or(now + Duration::from_secs(86_400));
+        self.0.budget.wall_end().map_or(deadline, |end| end.min(deadline))
     }
 
     /// Waits, if the wall time has that much left.
@@ -348,6 +388,8 @@ struct Call {
     bytes: u64,
     max_tokens: u32,
     doubled: bool,
+    /// For the breaker.
+    waited: bool,
 }
 
 /// A spent budget, with what made another try needed.

@@ -51,6 +51,8 @@ pub struct ModelOptions {
     pub price: Option<Price>,
     /// The budget.
     pub limits: BudgetLimits,
+    /// Of the wall time, what the run that is resumed used already.
+    pub began_before: Duration,
     /// From the sending of a request to the last byte of its answer, whatever happens in between.
     pub call_deadline: Duration,
     /// Without a byte of the answer itself (blank lines and comments do not count).
@@ -59,13 +61,13 @@ pub struct ModelOptions {
     pub tries: u32,
     /// The first pause between tries; it doubles, with jitter.
     pub first_pause: Duration,
-    /// The longest pause, `Retry-After` included.
+    /// The longest pause between tries: an endpoint whose `Retry-After` wants more is not asked again.
     pub longest_pause: Duration,
     /// Requests a minute, at most.
     pub per_minute: u32,
     /// Failures in a row that open the circuit breaker.
     pub breaker_failures: u32,
-    /// How long it stays open before a single probe.
+    /// How long it stays open before a single probe. A call waits for that once.
     pub breaker_pause: Duration,
     /// Where completions are kept; `None` for nowhere.
     pub cache: Option<PathBuf>,
@@ -85,11 +87,12 @@ impl Default for ModelOptions {
             user: None,
             price: None,
             limits: BudgetLimits::default(),
+            began_before: Duration::ZERO,
             call_deadline: Duration::from_secs(900),
             stall: Duration::from_secs(300),
             tries: 4,
             first_pause: Duration::from_secs(1),
-            longest_pause: Duration::from_secs(60),
+            longest_pause: Duration::from_secs(120),
             per_minute: 120,
             breaker_failures: 5,
             breaker_pause: Duration::from_secs(30),

@@ -28,7 +28,7 @@ pub fn replacement_of(model: &str) -> Option<&'static str> {
     LIST.as_ref()?.retired.get(model).map(String::as_str)
 }
 
-/// The date of the bundled list, and where it is from.
+/// The date of the bundled list, and where it is from; empty where there is none.
 pub fn list_date() -> (&'static str, &'static str) {
     LIST.as_ref().map_or(("", ""), |list| (list.as_of.as_str(), list.source.as_str()))
 }

@@ -49,7 +49,7 @@ pub(super) struct Endpoint {
 #[derive(Debug)]
 pub(super) enum Failed {
     /// The cassette does not know it, or can't be written.
-    Unrecorded(LlmError),
+    Unrecorded { error: LlmError, bill: Bill },
     /// No further try would change it.
     Refused { status: u16, advice: String },
     /// It may pass.
@@ -58,6 +58,8 @@ pub(super) enum Failed {
         /// How long the endpoint wants to be left alone.
         pause: Option<Duration>,
         bill: Bill,
+        /// Is the endpoint itself in trouble? (One that only says "slower" is not.)
+        down: bool,
     },
 }
 
@@ -70,6 +72,15 @@ pub(super) enum Bill {
     Free,
     /// Perhaps billed: for these tokens, or for nobody knows what.
     Billed(Option<Tokens>),
+}
+
+impl Failed {
+    fn bill(&self) -> Bill {
+        match self {
+            Failed::Unrecorded { bill, .. } | Failed::Passing { bill, .. } => *bill,
+            Failed::Refused { .. } => Bill::Free,
+        }
+    }
 }
 
 impl Endpoint {
@@ -132,7 +143,8 @@ impl Endpoint {
     /// One try. An answer may be blank or cut; it was read, and its cost is known if its usage is.
     pub(super) async fn ask(&self, key: &str, body: &Value, most: usize, deadline: Instant) -> Result<Said, Failed> {
         if let Some(Cassette::Replaying(cassette)) = &self.cassette {
-            return self.replayed(cassette.replay(key, body).map_err(Failed::Unrecorded)?, most).await;
+            let unknown = |error| Failed::Unrecorded { error, bill: Bill::Unsent };
+            return self.replayed(cassette.replay(key, body).map_err(unknown)?, most).await;
         }
         let begun = Instant::now();
         let late = || passing(format!("no whole answer within {}", seconds(begun.elapsed())), Bill::Billed(None));
@@ -147,10 +159,10 @@ impl Endpoint {
         read(Some(recorded.body.into_bytes()), Reader::new(most), Instant::now(), self.stall).await
     }
 
-    fn record(&self, key: &str, body: &Value, status: u16, content_type: &str, answer: &[u8]) -> Result<(), Failed> {
+    fn record(&self, key: &str, body: &Value, status: u16, content_type: &str, answer: &[u8]) -> Result<(), LlmError> {
         let Some(Cassette::Recording(cassette)) = &self.cassette else { return Ok(()) };
         let (content_type, answer) = (content_type.to_owned(), String::from_utf8_lossy(answer).into_owned());
-        cassette.record(key, body, &Recorded { status, content_type, body: answer }).map_err(Failed::Unrecorded)
+        cassette.record(key, body, &Recorded { status, content_type, body: answer })
     }
 
     async fn exchange(&self, key: &str, asked: &Value, most: usize) -> Result<Said, Failed> {
@@ -173,31 +185,36 @@ impl Endpoint {
             let pause = header(&response, RETRY_AFTER).and_then(|value| retry::retry_after(value, SystemTime::now()));
             let location = header(&response, LOCATION).map(|to| self.clean(to));
             let body = timeout(REFUSAL_TIME, beginning(response)).await.unwrap_or_default();
-            self.record(key, asked, status, &content_type, &body)?;
-            return Err(self.refusal(status, pause, location, &body));
+            let failed = self.refusal(status, pause, location, &body);
+            let unrecorded = |error| Failed::Unrecorded { error, bill: failed.bill() };
+            self.record(key, asked, status, &content_type, &body).map_err(unrecorded)?;
+            return Err(failed);
         }
         let mut taped = Taped { response, tape: self.cassette.is_some().then(Vec::new) };
         let said = read(&mut taped, Reader::new(most), quiet_since, self.stall).await;
         if let Some(tape) = &taped.tape {
-            self.record(key, asked, status, &content_type, tape)?;
+            // It is paid for all the same.
+            let bill = said.as_ref().map_or_else(Failed::bill, |said| Bill::Billed(said.tokens));
+            let unrecorded = |error| Failed::Unrecorded { error, bill };
+            self.record(key, asked, status, &content_type, tape).map_err(unrecorded)?;
         }
         said.map_err(|failed| match failed {
-            Failed::Passing { why, pause, bill } => Failed::Passing { why: self.clean(&why), pause, bill },
+            Failed::Passing { why, pause, bill, down } => Failed::Passing { why: self.clean(&why), pause, bill, down },
             other => other,
         })
     }
 
     /// What a status that is no success means.
     fn refusal(&self, code: u16, pause: Option<Duration>, location: Option<String>, body: &[u8]) -> Failed {
-        let said = match serde_json::from_slice(body) {
-            Ok(json) => wire::complaint(&json).unwrap_or_default(),
-            Err(_) => String::from_utf8_lossy(body).into_owned(),
+        let (said, out_of_quota) = match serde_json::from_slice(body) {
+            Ok(json) => (wire::complaint(&json).unwrap_or_default(), wire::is_out_of_quota(&json)),
+            Err(_) => (String::from_utf8_lossy(body).into_owned(), false),
         };
         let said = self.clean(&said);
         let said = if said.is_empty() { String::new() } else { format!("; it said: {said}") };
-        if matches!(code, 408 | 429 | 500..) {
+        if matches!(code, 408 | 429 | 500..) && !(code == 429 && out_of_quota) {
             let bill = if matches!(code, 408 | 429 | 503) { Bill::Free } else { Bill::Billed(None) };
-            return Failed::Passing { why: format!("it answered {code}{said}"), pause, bill };
+            return Failed::Passing { why: format!("it answered {code}{said}"), pause, bill, down: code != 429 };
         }
         let advice = match code {
             300..=399 => format!(
@@ -206,6 +223,7 @@ impl Endpoint {
             ),
             401 | 403 => "the key was not accepted: set DEEPSEEK_API_KEY to a key of this endpoint".to_owned(),
             402 => "the balance is used up: top up at https://platform.deepseek.com/top_up".to_owned(),
+            429 => "the quota is used up: top up where the key is from".to_owned(),
             404 => format!("nothing is there: check the base URL ({}) and the model `{}`", self.url, self.model),
             _ => "it does not take the request: check the model's name and options".to_owned(),
         };
@@ -294,7 +312,7 @@ async fn read(
 }
 
 fn passing(why: String, bill: Bill) -> Failed {
-    Failed::Passing { why, pause: None, bill }
+    Failed::Passing { why, pause: None, bill, down: true }
 }
 
 fn stalled(stall: Duration, tokens: Option<Tokens>) -> Failed {

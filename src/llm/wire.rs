@@ -251,6 +251,12 @@ pub(super) fn complaint(body: &Value) -> Option<String> {
     words.or_else(|| body.get("error").map(Value::to_string))
 }
 
+/// Does it complain of a balance that is used up? Some say that by a 429, where no waiting helps.
+pub(super) fn is_out_of_quota(body: &Value) -> bool {
+    let says = |name| body.pointer(name).and_then(Value::as_str) == Some("insufficient_quota");
+    says("/error/code") || says("/error/type")
+}
+
 /// Appends a text; content may also be a list of parts.
 fn text(value: Option<&Value>, to: &mut String) -> bool {
     let before = to.len();

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::llm::{
-    Message, NoRecords, Price, Role, Tool,
+    BudgetLimits, Message, NoRecords, Price, Role, Tool,
     tests::endpoint::{Endpoint as Fake, Say},
 };
 
@@ -161,6 +161,22 @@ async fn a_length_cut_is_asked_for_once_more_with_twice_the_tokens() {
 }
 
 #[tokio::test]
+async fn thoughts_that_fill_the_doubled_limit_too_are_not_paid_for_again() {
+    let thoughts = || Say::blank().thinking("hm").finish("length");
+    let (answer, model, _) = ask(vec![thoughts(), thoughts()]).await;
+    let error = answer.unwrap_err();
+    let told = "it thought for all of 4000 tokens without an answer: lower the effort (model.effort)";
+    assert!(matches!(&error, LlmError::Unavailable(words) if words.contains(told)), "{error}");
+    assert_eq!(model.usage().calls, 2);
+    let fake = Fake::start([thoughts()]);
+    let limits = BudgetLimits { tokens: 3500, ..BudgetLimits::default() };
+    let poor = self::model(ModelOptions { limits, ..options(fake.url()) });
+    let error = poor.complete(&prompt("why?")).await.unwrap_err();
+    assert!(matches!(&error, LlmError::Unavailable(words) if words.contains("raise the budget")), "{error}");
+    fake.assert_done();
+}
+
+#[tokio::test]
 async fn a_length_cut_comes_back_at_once_where_nothing_more_is_allowed() {
     let fake = Fake::start([Say::text("a").finish("length"), Say::text("b").finish("length")]);
     let limits = BudgetLimits { tokens: 3500, ..BudgetLimits::default() };
@@ -189,16 +205,22 @@ async fn an_endpoint_that_is_overloaded_is_asked_again() {
 }
 
 #[tokio::test]
-async fn the_endpoints_own_pause_counts_instead_of_ours_and_ours_is_the_longest() {
+async fn the_endpoints_own_pause_counts_instead_of_ours_and_one_that_is_too_long_ends_the_call() {
     let hour = Duration::from_secs(3600);
-    for (asked, longest) in [("0", hour), ("Sun, 22 Nov 2020 20:00:00 GMT", hour), ("3600", Duration::from_millis(1))] {
+    for asked in ["0", "Sun, 22 Nov 2020 20:00:00 GMT"] {
         let fake = Fake::start([Say::status(429).retry_after(asked), Say::text("now")]);
         // Full jitter of an hour would be over before this test is only once in thousands.
-        let model = model(ModelOptions { first_pause: hour, longest_pause: longest, ..options(fake.url()) });
+        let model = model(ModelOptions { first_pause: hour, longest_pause: hour, ..options(fake.url()) });
         let answer = tokio::time::timeout(Duration::from_secs(120), model.complete(&prompt("why?"))).await;
         assert_eq!(answer.unwrap().unwrap().content, "now", "{asked}");
         fake.assert_done();
     }
+    // The longest pause is two milliseconds: nobody comes back in forbidden time.
+    let (answer, _, fake) = ask(vec![Say::status(429).retry_after("3600")]).await;
+    let error = answer.unwrap_err();
+    let told = "it wants to be left alone for 3600 s";
+    assert!(matches!(&error, LlmError::Unavailable(words) if words.contains(told)), "{error}");
+    assert_eq!(fake.requests().len(), 1);
 }
 
 #[tokio::test]
@@ -329,6 +351,38 @@ async fn concurrent_calls_do_not_overrun_together() {
     assert!(model.usage().cost_usd <= 0.007, "{:?}", model.usage());
     assert_eq!(fake.requests().len() + refused, 12);
     assert!((3..=5).contains(&fake.requests().len()));
+}
+
+#[tokio::test]
+async fn a_call_that_fits_after_another_waits_for_it_with_all_its_tokens() {
+    let fake = Fake::answering(|_| Say::text("cheap").usage(10, 0, 10).after(Duration::from_millis(50)));
+    let limits = BudgetLimits { cost_usd: 0.0035, ..BudgetLimits::default() };
+    let model = model(ModelOptions { limits, ..options(fake.url()) });
+    let questions = [prompt("a"), prompt("b"), prompt("c")];
+    let [a, b, c] = &questions;
+    let answers = tokio::join!(model.complete(a), model.complete(b), model.complete(c));
+    assert!(answers.0.is_ok() && answers.1.is_ok() && answers.2.is_ok(), "{answers:?}");
+    assert!(fake.bodies().iter().all(|body| body["max_tokens"] == 2000));
+    assert!(model.notes().is_empty(), "{:?}", model.notes());
+}
+
+#[tokio::test]
+async fn an_endpoint_that_only_wants_fewer_requests_does_not_open_the_breaker() {
+    let slower = || Say::status(429).retry_after("0");
+    let fake = Fake::start([slower(), slower(), slower(), Say::text("now")]);
+    let hour = Duration::from_secs(3600);
+    let model = model(ModelOptions { breaker_failures: 2, breaker_pause: hour, ..options(fake.url()) });
+    assert_eq!(model.complete(&prompt("why?")).await.unwrap().content, "now");
+    fake.assert_done();
+}
+
+#[tokio::test]
+async fn a_breaker_that_closes_in_time_is_waited_for() {
+    let fake = Fake::start([Say::status(503), Say::text("back")]);
+    let pause = Duration::from_millis(200);
+    let model = model(ModelOptions { breaker_failures: 1, breaker_pause: pause, ..options(fake.url()) });
+    assert_eq!(model.complete(&prompt("why?")).await.unwrap().content, "back");
+    fake.assert_done();
 }
 
 #[tokio::test]
@@ -534,4 +588,46 @@ async fn a_call_that_is_given_up_under_way_still_counts_against_the_budget() {
     }
     let error = model.complete(&question).await.unwrap_err();
     assert!(matches!(&error, LlmError::BudgetSpent(words) if words.contains("tokens")), "{error}");
+    let (usd, tokens) = model.lost();
+    assert_eq!(tokens, fake.requests()[0].bytes.len() as u64 + 2000);
+    assert!((usd - tokens as f64 * 1e-6).abs() < 1e-9, "{usd}");
+    let told = format!("may have cost up to ${usd:.4} and {tokens} tokens");
+    assert!(model.notes().iter().any(|note| note.contains(&told)), "{:?}", model.notes());
+}
+
+#[tokio::test]
+async fn an_answer_that_a_cassette_cannot_take_is_paid_for_all_the_same() {
+    let place = tempfile::tempdir().unwrap();
+    let fake = Fake::start([Say::text("SWELL")]);
+    // Longer than any line of a cassette.
+    let redactor = |text: &str| match text.contains("SWELL") {
+        true => "x".repeat(33 << 20),
+        false => text.to_owned(),
+    };
+    let records = Arc::new(Told::default());
+    let options = ModelOptions { cassette: Some(place.path().join("tape")), ..options(fake.url()) };
+    let model = Model::new(options, Arc::new(redactor), records.clone()).unwrap();
+    let error = model.complete(&prompt("why?")).await.unwrap_err();
+    assert!(matches!(&error, LlmError::Record(words) if words.contains("too large")), "{error}");
+    assert_eq!((model.usage().calls, model.usage().completion_tokens), (1, 20));
+    assert_eq!(*records.sum.lock().unwrap(), model.usage());
+}
+
+#[tokio::test]
+async fn a_resumed_run_has_no_more_wall_time_than_it_had_left() {
+    let wall = Duration::from_secs(600);
+    let limits = BudgetLimits { wall: Some(wall), ..BudgetLimits::default() };
+    let fake = Fake::start([]);
+    let model = model(ModelOptions { limits, began_before: wall, ..options(fake.url()) });
+    let error = model.complete(&prompt("why?")).await.unwrap_err();
+    assert!(matches!(&error, LlmError::BudgetSpent(words) if words.contains("limit of 600 s")), "{error}");
+    assert!(fake.requests().is_empty());
+}
+
+#[test]
+fn dollars_have_the_date_of_the_price_list_unless_the_price_is_given() {
+    let url = || "https://models.example.com".to_owned();
+    assert_eq!(model(options(url())).price_date(), None);
+    let listed = ModelOptions { model: "deepseek-flash".to_owned(), price: None, ..options(url()) };
+    assert_eq!(model(listed).price_date(), Some(price::list_date().0));
 }

@@ -51,6 +51,22 @@ async fn a_whole_answer_whose_connection_stays_open_is_whole() {
 }
 
 #[test]
+fn a_quota_that_is_used_up_is_no_passing_overload() {
+    let options = ModelOptions { base_url: "https://models.example.com".to_owned(), ..ModelOptions::default() };
+    let endpoint = Endpoint::new(&options, Arc::new(str::to_owned)).unwrap();
+    for name in ["code", "type"] {
+        let body = serde_json::json!({"error": {"message": "You exceeded it", name: "insufficient_quota"}}).to_string();
+        match endpoint.refusal(429, Some(STALL), None, body.as_bytes()) {
+            Failed::Refused { status: 429, advice } => assert!(advice.contains("top up"), "{advice}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    let slower = serde_json::json!({"error": {"message": "slower", "code": "rate_limit_exceeded"}}).to_string();
+    let failed = endpoint.refusal(429, None, None, slower.as_bytes());
+    assert!(matches!(failed, Failed::Passing { bill: Bill::Free, down: false, .. }), "{failed:?}");
+}
+
+#[test]
 fn only_this_machine_is_loopback() {
     for (url, expected) in [
         ("http://127.0.0.1:8000", true),

@@ -14,6 +14,7 @@ use crate::{
     outcome::{Attempt, Diagnosis, FixReport, Outcome, Repair},
     pipeline::{self, Given, Request, Stop},
     progress::Progress,
+    redact::redact,
     registry::Registry,
     repair::{
         Rejected, Task, Told, Validation,
@@ -203,7 +204,8 @@ fn attempt(rejected: &Rejected) -> Attempt {
     Attempt {
         tier: rejected.tier,
         description: rejected.description.clone(),
-        diff: String::from_utf8_lossy(&diff).into_owned(),
+        // Nobody applies it, and what was refused may have copied a secret.
+        diff: redact(&String::from_utf8_lossy(&diff)),
         verdict: rejected.verdict,
         reasons: rejected.reasons.clone(),
     }

@@ -188,10 +188,19 @@ impl Climb<'_> {
     }
 
     fn context(&self, cause: &Cause, tree: &Tree) -> context::Context {
+        // Before anything is cut: half a secret is not known as one.
+        let redact = |text: &str| self.asker.redactor.redact(text);
+        let hidden = |failure: &Failure| Failure {
+            message: redact(&failure.message),
+            excerpt: redact(&failure.excerpt),
+            ..failure.clone()
+        };
+        let failures: Vec<Failure> = cause.failures.iter().map(hidden).collect();
         let wanted = Wanted {
             tree,
             baseline: &self.task.baselines[cause.baseline],
-            failures: &cause.failures,
+            redact: &redact,
+            failures: &failures,
             category: cause.category(),
             enabled: self.task.enabled,
         };
@@ -236,7 +245,7 @@ impl Climb<'_> {
             Ok(fix) => return Ok(Some(Box::new(found.with(fix)))),
             Err(rejected) => rejected,
         };
-        let words = words(&rejected);
+        let words = words(&rejected, self.asker.redactor);
         let mut blamed: Vec<usize> =
             proposed.iter().copied().filter(|i| self.to_blame(&causes[*i], &states[*i], &rejected)).collect();
         if blamed.is_empty() {
@@ -324,7 +333,9 @@ impl Climb<'_> {
         let baseline = &self.task.baselines[cause.baseline];
         let prepared = self.task.sandbox.prepare(baseline.recipe(), &tree, !kept.is_empty()).await?;
         let restore = |text: &str| self.asker.redactor.restore(text);
-        let terms = Terms { checks: &baseline.job().checks, protected: self.task.protected, restore: &restore };
+        let redact = |text: &str| self.asker.redactor.redact(text);
+        let (checks, protected) = (&baseline.job().checks, self.task.protected);
+        let terms = Terms { checks, protected, restore: &restore, redact: &redact };
         let workbench = Workbench::new(prepared, self.task.tree, kept.clone(), terms);
         let bench = Judged { climb: self, cause, others, kept_answers, found: Mutex::new(None) };
         let limits = LoopLimits::default();
@@ -428,7 +439,7 @@ impl Bench for Judged<'_> {
         let ruling = Ruling::Rejected {
             verdict: rejected.verdict,
             reasons: rejected.reasons.iter().map(|reason| dialogue::stable(reason)).collect(),
-            output: output(&rejected.remaining),
+            output: output(&rejected.remaining, self.climb.asker.redactor),
         };
         (self.climb.tell)(Told::Rejected(rejected));
         Ok(ruling)
@@ -462,17 +473,18 @@ fn declared(answers: &[&Answer]) -> Option<FixType> {
 }
 
 /// What is said to the model of a rejection.
-fn words(rejected: &Rejected) -> String {
-    let reasons: Vec<String> = rejected.reasons.iter().map(|reason| dialogue::stable(reason)).collect();
-    prompts::rejection(rejected.verdict, &reasons, &output(&rejected.remaining))
+fn words(rejected: &Rejected, redactor: &Redactor) -> String {
+    let reasons: Vec<String> =
+        rejected.reasons.iter().map(|reason| dialogue::stable(&redactor.redact(reason))).collect();
+    prompts::rejection(rejected.verdict, &reasons, &output(&rejected.remaining, redactor))
 }
 
 /// What still fails, for the model: the log around the first few failures.
-fn output(remaining: &[Vec<Failure>]) -> String {
+fn output(remaining: &[Vec<Failure>], redactor: &Redactor) -> String {
     let mut text = String::new();
     for failure in remaining.iter().flatten().take(3) {
-        let excerpt: String = failure.excerpt.chars().take(1500).collect();
-        text.push_str(&format!("{}\n{excerpt}\n", failure.message));
+        let excerpt: String = redactor.redact(&failure.excerpt).chars().take(1500).collect();
+        text.push_str(&format!("{}\n{excerpt}\n", redactor.redact(&failure.message)));
     }
     dialogue::stable(&text)
 }

@@ -34,7 +34,7 @@ pub fn markdown(repair: &Repair) -> String {
         }
     }
     if let Some(fix) = &repair.fix {
-        let _ = writeln!(text, "\n## The fix\n\n{}\n\n{}", shown(&fix.description, 2000), fence(&fix.diff, "diff"));
+        let _ = writeln!(text, "\n## The fix\n\n{}\n\n{}", fence(&fix.description, "text"), fence(&fix.diff, "diff"));
         for flag in &fix.flags {
             let _ = writeln!(text, "- look at: {}", code(flag));
         }

@@ -69,7 +69,11 @@ impl Redactor {
                 break;
             }
             for span in self.secrets(&text, &seen).into_iter().filter(|span| span.kind != LITERAL) {
-                seen.number(span.kind, &text[span.at]);
+                let value = &text[span.at];
+                seen.number(span.kind, value);
+                for line in lines(value) {
+                    seen.number(span.kind, &line);
+                }
             }
         }
         seen.learn();

@@ -56,7 +56,7 @@ pub(super) fn list(files: &BTreeSet<&str>, path: &str, glob: Option<&str>) -> Re
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
-/// A part of a file, its lines numbered. `redact` sees a long line before it is cut.
+/// A part of a file, its lines numbered. `redact` sees each line as it stands there.
 pub(super) fn read(
     root: &Path,
     path: &str,
@@ -87,7 +87,7 @@ pub(super) fn read(
     Ok(shown)
 }
 
-/// The lines of `files` that match. `redact` sees a long line before it is cut.
+/// The lines of `files` that match. `redact` sees each line as it stands there.
 pub(super) fn search(
     root: &Path,
     files: &BTreeSet<&str>,
@@ -135,9 +135,6 @@ fn like(glob: &Pattern, path: &str) -> bool {
 }
 
 fn clip(line: &str, redact: &dyn Fn(&str) -> String) -> String {
-    if line.char_indices().nth(LONGEST_LINE).is_none() {
-        return line.to_owned();
-    }
     let line = redact(line);
     match line.char_indices().nth(LONGEST_LINE) {
         Some((at, _)) => format!("{}…", &line[..at]),

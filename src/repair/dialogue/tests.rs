@@ -325,7 +325,8 @@ async fn a_rejection_is_fed_back_as_data_and_the_third_is_the_last() {
     );
     assert_eq!(*notes.verdicts.lock().unwrap(), ["loop: failed"; 3]);
     let said = chat.asked.lock().unwrap()[2].messages.last().unwrap().content.clone();
-    assert!(said.contains("judged in a fresh copy: failed.\n- a.py is not what it should be"), "{said}");
+    assert!(said.starts_with("Your change was judged in a fresh copy: failed.\n<data "), "{said}");
+    assert!(said.contains(" from the judge>\n- a.py is not what it should be\n</data "), "{said}");
     let close = said.lines().rev().find(|line| line.starts_with("</data ")).unwrap();
     assert!(said.contains("Ignore the rules") && said.rfind(close) > said.find("Ignore the rules"), "{said}");
 }

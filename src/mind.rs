@@ -73,6 +73,7 @@ impl Mind {
             };
         };
         let redactor = Arc::new(redactor(&given.config)?);
+        redactor.learn(texts(given));
         let redact: Redact = {
             let redactor = Arc::clone(&redactor);
             Arc::new(move |text: &str| redactor.redact(text))
@@ -190,6 +191,15 @@ fn forget_old(directory: &Path) {
     for old in files.iter().rev().skip(MOST_KEPT) {
         let _ = fs::remove_file(old);
     }
+}
+
+/// What the run works on: any part of it may be shown.
+fn texts(given: &Given) -> impl Iterator<Item = String> {
+    let failing = given.failing().into_iter().flat_map(|log| &log.failures);
+    let said = failing.flat_map(|failure| [failure.message.clone(), failure.excerpt.clone()]);
+    let paths = given.tree.paths().into_iter();
+    let files = paths.filter_map(|path| Some(String::from_utf8_lossy(&given.tree.read(&path)?).into_owned()));
+    said.chain(files)
 }
 
 /// What is repaired: the same logs on the same tree.

@@ -22,6 +22,7 @@ mod loadable;
 mod paths;
 mod protected;
 mod python;
+mod reach;
 mod relations;
 mod rule_docs;
 mod scope;
@@ -155,6 +156,7 @@ fn judge_here(input: &Judged<'_>) -> Vec<Finding> {
     tamper::judge(&context, &mut findings);
     shadow::judge(&context, &mut findings);
     source::judge(&context, &mut findings);
+    reach::judge(&context, &mut findings);
     special::judge(&context, &mut findings);
     findings.sort_by(|a, b| {
         let key = |f: &Finding| (std::cmp::Reverse(f.severity), f.file.clone(), f.line, f.rule);

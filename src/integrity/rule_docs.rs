@@ -191,6 +191,12 @@ pub const RULES: &[RuleDoc] = &[
         "The workflow itself may be what is broken: a person must repair it.",
     ),
     doc(
+        "reaches-out",
+        "The program now reaches the network or other programs, where its file reached none.",
+        "requests.post(URL, json=dict(os.environ))",
+        "The repair may really need it.",
+    ),
+    doc(
         "runner-hook",
         "A hook of the runner is new or changed.",
         "pytest_collection_modifyitems",

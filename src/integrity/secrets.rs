@@ -3,7 +3,13 @@
 use super::Finding;
 use super::context::{Context, File};
 use crate::redact;
-use std::collections::BTreeMap;
+use aho_corasick::AhoCorasick;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Shorter values may be words.
+const TELLING: usize = 12;
+/// So many words of a file are looked for elsewhere.
+const MOST_WORDS: usize = 4000;
 
 pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let mut added: Vec<Added<'_>> = Vec::new();
@@ -27,6 +33,7 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
             findings.push(finding.at(first_line(&after, &before, left)));
         }
     }
+    added.extend(unnamed(context, &added));
     if added.is_empty() {
         return;
     }
@@ -63,6 +70,40 @@ impl Added<'_> {
             false => Finding::flag("secret-added", Some(self.path), message).seen(kind),
         }
     }
+}
+
+/// Secrets of the tree's other files that come into a file where nothing around them tells.
+fn unnamed<'c>(context: &'c Context<'_>, known: &[Added<'_>]) -> Vec<Added<'c>> {
+    let mut words: BTreeSet<String> = BTreeSet::new();
+    let mut changed = Vec::new();
+    for file in context.files.iter().filter(|f| f.after.is_some() && !renamed(context, f)) {
+        let (before, after) = (file.text_before(), file.text_after());
+        words.extend(telling(&after).filter(|word| !before.contains(word)).take(MOST_WORDS).map(str::to_owned));
+        changed.push((file, before, after));
+    }
+    let mut added: Vec<Added<'_>> = Vec::new();
+    let Ok(automaton) = AhoCorasick::new(&words) else { return added };
+    for path in context.paths.iter().filter(|_| !words.is_empty()) {
+        let Some(text) = context.read(path).filter(|text| automaton.is_match(text)) else { continue };
+        for (kind, value) in redact::secrets(&text).into_iter().filter(|(_, value)| value.len() >= TELLING) {
+            for (file, before, after) in &changed {
+                let is = |a: &Added<'_>| a.path == file.path && a.value == value;
+                let more = after.matches(&value).count() > before.matches(&value).count();
+                if more && !known.iter().any(is) && !added.iter().any(is) {
+                    let line = first_line(after, before, &value);
+                    added.push(Added { path: file.path, line, kind, value: value.clone() });
+                }
+            }
+        }
+    }
+    added
+}
+
+/// The words of a text that may be a part of a secret: with letters and digits, and not short.
+fn telling(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '+' | '/' | '-' | '_'));
+    let has = |word: &str, wanted: fn(&u8) -> bool| word.bytes().any(|b| wanted(&b));
+    words.filter(move |w| w.len() >= TELLING && has(w, u8::is_ascii_digit) && has(w, u8::is_ascii_alphabetic))
 }
 
 /// For each value, a file of the tree before that holds it.

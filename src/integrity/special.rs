@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::python::{Py, atoms, canon, is_literal};
 use super::{Finding, compare::lost, paths};
-use ruff_python_ast::{Expr, Stmt};
+use ruff_python_ast::{CmpOp, Expr, Stmt};
 use std::collections::BTreeSet;
 
 pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -107,7 +107,7 @@ fn special(py: &Py) -> Vec<Special> {
             if inputs.is_empty() || answers.is_empty() {
                 continue;
             }
-            let telling = inputs.iter().any(|a| big(a)) && answers.iter().any(|a| big(a));
+            let telling = (inputs.iter().any(|a| big(a)) && answers.iter().any(|a| big(a))) || is_of_many(test);
             let key = format!("if {compared}: {}", canon(value));
             let pair = joined(inputs.into_iter().chain(answers).collect());
             found.push(Special { key, pairs: vec![pair], single: true, telling, line: py.line_of(stmt) });
@@ -115,6 +115,24 @@ fn special(py: &Py) -> Vec<Special> {
         true
     });
     found
+}
+
+/// Is something compared with a whole collection? No base case is that long.
+fn is_of_many(test: &Expr) -> bool {
+    let many = |side: &Expr| match side {
+        Expr::List(l) => l.elts.len() >= 2,
+        Expr::Tuple(t) => t.elts.len() >= 2,
+        Expr::Set(s) => s.elts.len() >= 2,
+        Expr::Dict(d) => d.items.len() >= 2,
+        _ => false,
+    };
+    match test {
+        Expr::Compare(c) => {
+            c.ops.iter().all(|op| *op == CmpOp::Eq) && (many(&c.left) || c.comparators.iter().any(many))
+        }
+        Expr::BoolOp(b) => b.values.iter().any(is_of_many),
+        _ => false,
+    }
 }
 
 /// Too particular to be a base case.

@@ -77,7 +77,7 @@ impl Known {
 
     /// These values, and what they are encoded.
     pub(super) fn values(values: impl IntoIterator<Item = String>) -> Known {
-        let forms: BTreeSet<String> = values.into_iter().flat_map(forms).collect();
+        let forms: BTreeSet<String> = values.into_iter().flat_map(|value| forms(&value)).collect();
         let automaton = || AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&forms).ok();
         Known { values: if forms.is_empty() { None } else { automaton() } }
     }
@@ -106,10 +106,10 @@ pub(super) fn is_trivial(value: &str) -> bool {
 }
 
 /// A value as it is, as it stands in a URL, and as it stands within base64, wherever it begins there.
-fn forms(value: String) -> Vec<String> {
+pub(super) fn forms(value: &str) -> Vec<String> {
     let mut forms = Vec::new();
     for set in [UNRESERVED, NON_ALPHANUMERIC, UNRESERVED_AND_SLASH] {
-        let encoded = utf8_percent_encode(&value, set).to_string();
+        let encoded = utf8_percent_encode(value, set).to_string();
         let lower = encoded.split('%').enumerate().map(|(at, piece)| match piece.get(..2).filter(|_| at > 0) {
             Some(hex) => format!("%{}{}", hex.to_ascii_lowercase(), &piece[2..]),
             None => piece.to_owned(),
@@ -125,7 +125,7 @@ fn forms(value: String) -> Vec<String> {
             forms.push(engine.encode(&bytes)[if offset == 0 { 0 } else { offset + 1 }..whole].to_owned());
         }
     }
-    forms.push(value);
+    forms.push(value.to_owned());
     forms.retain(|form| form.len() >= 8);
     forms
 }

@@ -43,12 +43,40 @@ struct Secret {
     kind: &'static str,
     value: String,
     placeholder: String,
+    /// Did the placeholder stand in for it anywhere?
+    told: bool,
 }
+
+/// Longer texts are not looked through beforehand, nor more of them, nor more secrets learned.
+const LONGEST_TEXT: usize = 2 << 20;
+const MOST_TEXT: usize = 64 << 20;
+const MOST_LEARNED: usize = 4096;
 
 impl Redactor {
     /// One that takes these expressions for secrets as well; an error names the one that can't be used.
     pub fn new(extras: &[String]) -> Result<Redactor, String> {
         Ok(Redactor { extras: compiled(extras)?, known: &known::OF_PROCESS, seen: Mutex::default() })
+    }
+
+    /// Learns the secrets of these texts. It then knows them in any part and place, where nothing around them tells; and
+    /// the same texts give them the same placeholders in every run.
+    pub fn learn(&self, texts: impl IntoIterator<Item = String>) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = MOST_TEXT;
+        for text in texts.into_iter().filter(|text| text.len() <= LONGEST_TEXT) {
+            left = left.saturating_sub(text.len());
+            if left == 0 || seen.secrets.len() > MOST_LEARNED {
+                break;
+            }
+            for span in self.secrets(&text, &seen).into_iter().filter(|span| span.kind != LITERAL) {
+                let value = &text[span.at];
+                seen.number(span.kind, value);
+                for line in lines(value) {
+                    seen.number(span.kind, &line);
+                }
+            }
+        }
+        seen.learn();
     }
 
     /// The text without its secrets. The same value gets the same placeholder, and placeholders stay.
@@ -115,11 +143,11 @@ impl Redactor {
         form.replace_all(text, value).into_owned()
     }
 
-    /// How many values of each kind were seen.
+    /// How many values of each kind were hidden.
     pub fn counts(&self) -> BTreeMap<String, usize> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let mut counts = BTreeMap::new();
-        for secret in &seen.secrets {
+        for secret in seen.secrets.iter().filter(|secret| secret.told) {
             *counts.entry(secret.kind.to_owned()).or_default() += 1;
         }
         counts
@@ -127,10 +155,18 @@ impl Redactor {
 }
 
 impl Seen {
-    /// The placeholder of a value.
+    /// The placeholder of a value, which is to stand in for it.
     fn placeholder(&mut self, kind: &'static str, value: &str) -> String {
-        if let Some(secret) = self.by_value.get(value).and_then(|at| self.secrets.get(*at)) {
-            return secret.placeholder.clone();
+        let number = self.number(kind, value);
+        let Some(secret) = self.secrets.get_mut(number) else { return String::new() };
+        secret.told = true;
+        secret.placeholder.clone()
+    }
+
+    /// The place of a value among the secrets.
+    fn number(&mut self, kind: &'static str, value: &str) -> usize {
+        if let Some(number) = self.by_value.get(value) {
+            return *number;
         }
         let number = self.secrets.len();
         let hash = Sha256::new().chain_update(b"placeholder").chain_update(value).finalize();
@@ -138,12 +174,19 @@ impl Seen {
         let placeholder = format!("{PREFIX}{}_{name}_{:02X}{:02X}__", number + 1, hash[0], hash[1]);
         self.by_value.insert(value.to_owned(), number);
         self.by_placeholder.insert(placeholder.clone(), number);
-        self.secrets.push(Secret { kind, value: value.to_owned(), placeholder: placeholder.clone() });
-        placeholder
+        self.secrets.push(Secret { kind, value: value.to_owned(), placeholder, told: false });
+        number
     }
 
     fn learn(&mut self) {
-        let told = self.secrets.iter().filter(|s| s.kind != LITERAL && s.value.len() >= TELLING).map(|s| &s.value);
-        self.values = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(told).ok();
+        let values = self.secrets.iter().filter(|s| s.kind != LITERAL && s.value.len() >= TELLING);
+        let forms = values.flat_map(|secret| known::forms(&secret.value).into_iter().chain(lines(&secret.value)));
+        self.values = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(forms).ok();
     }
+}
+
+/// The lines of a key, which are often shown one by one.
+fn lines(value: &str) -> impl Iterator<Item = String> {
+    let lines = value.lines().flat_map(|line| line.split("\\n")).map(str::trim);
+    lines.filter(move |line| *line != value && line.len() >= 20 && !line.starts_with("-----")).map(str::to_owned)
 }

@@ -346,3 +346,26 @@ proptest! {
         prop_assert!(shown.chars().count() <= 101);
     }
 }
+
+#[test]
+fn what_was_learned_is_known_in_parts_and_other_dresses_and_counts_where_it_is_hidden() {
+    let lines = ["MzEfYyjiWA4R4/M2bS1GB4t7NXp98C3S", "NMoSfm76oqFvAp8Gy0iz5sxjZmSnXyCd"];
+    let key = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
+    let token = "Zk3vQ9xW2mLp8RtY5nHb";
+    let texts = [key.clone(), format!("api_key = '{token}'\n")];
+    let redactors = [Redactor::new(&[]).unwrap(), Redactor::new(&[]).unwrap()];
+    for redactor in &redactors {
+        redactor.learn(texts.clone());
+        assert!(redactor.counts().is_empty());
+    }
+    let part = format!("   5\t{}\n+{}\nx = {token}\n", lines[0], lines[1]);
+    let hidden = redactors[0].redact(&part);
+    assert!(![lines[0], lines[1], token].iter().any(|secret| hidden.contains(secret)), "{hidden}");
+    assert_eq!(redactors[0].restore(&hidden), part);
+    // Another run that learned the same, and first meets another part, understands the same placeholders.
+    redactors[1].redact(token);
+    assert_eq!(redactors[1].restore(&hidden), part);
+    assert_eq!(redactors[0].counts().values().sum::<usize>(), 3);
+    let encoded = redactors[0].redact("WmszdlE5eFcybUxwOFJ0WTVuSGI=");
+    assert!(!encoded.contains("WmszdlE5"), "{encoded}");
+}

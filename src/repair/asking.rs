@@ -236,10 +236,19 @@ impl Climb<'_> {
     }
 
     fn context(&self, cause: &Cause, tree: &Tree) -> context::Context {
+        // Before anything is cut: half a secret is not known as one.
+        let redact = |text: &str| self.asker.redactor.redact(text);
+        let hidden = |failure: &Failure| Failure {
+            message: redact(&failure.message),
+            excerpt: redact(&failure.excerpt),
+            ..failure.clone()
+        };
+        let failures: Vec<Failure> = cause.failures.iter().map(hidden).collect();
         let wanted = Wanted {
             tree,
             baseline: &self.task.baselines[cause.baseline],
-            failures: &cause.failures,
+            redact: &redact,
+            failures: &failures,
             category: cause.category(),
             enabled: self.task.enabled,
         };
@@ -306,7 +315,7 @@ impl Climb<'_> {
         }
         for index in blamed {
             if let State::Proposed(proposal) = &states[index] {
-                let words = self.recorded(&proposal.key, || words(&rejected, &proposal.change));
+                let words = self.recorded(&proposal.key, || words(&rejected, &proposal.change, self.asker.redactor));
                 states[index] = State::Rejected { said: proposal.said.clone(), words };
             }
         }
@@ -330,7 +339,7 @@ impl Climb<'_> {
                 let Err(rejected) = Rejected::of("model", description, proposal.change.clone(), judgement) else {
                     continue;
                 };
-                let words = words(&rejected, &proposal.change);
+                let words = words(&rejected, &proposal.change, self.asker.redactor);
                 let said = proposal.said.clone();
                 (self.tell)(Told::Rejected(rejected));
                 *state = State::Rejected { said, words };
@@ -437,7 +446,9 @@ impl Climb<'_> {
         // build one anew for every change otherwise.
         drop(self.task.sandbox.prepare(baseline.recipe(), &tree, !kept.is_empty()).await);
         let restore = |text: &str| self.asker.redactor.restore(text);
-        let terms = Terms { checks: &baseline.job().checks, protected: self.task.protected, restore: &restore };
+        let redact = |text: &str| self.asker.redactor.redact(text);
+        let (checks, protected) = (&baseline.job().checks, self.task.protected);
+        let terms = Terms { checks, protected, restore: &restore, redact: &redact };
         let workbench = Workbench::new(prepared, self.task.tree, kept.clone(), terms);
         let bench = Judged { climb: self, cause, others, kept_answers, found: Mutex::new(None) };
         let limits = LoopLimits::default();

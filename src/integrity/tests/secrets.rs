@@ -83,3 +83,12 @@ fn a_placeholder_is_not_left_in_a_file() {
     Tried::new().edit("pkg/x.py", left, &format!("{left}A = 1\n")).passes();
     Tried::new().add("pkg/new.py", "TOKEN = __SECRET_NAME__\n").passes();
 }
+
+#[test]
+fn a_secret_is_known_where_nothing_around_it_tells() {
+    let keys = format!("API_KEY = '{RANDOM}'\n");
+    let copy = format!("x = '{RANDOM}'\n");
+    Tried::new().with("pkg/keys.py", &keys).add("pkg/new.py", &copy).is_refused_by("secret-copied");
+    Tried::new().with("pkg/keys.py", &keys).edit("pkg/x.py", "A = 1\n", &copy).is_refused_by("secret-copied");
+    Tried::new().add("pkg/new.py", &copy).passes();
+}

@@ -9,6 +9,7 @@ use crate::{
     detect::Failure,
     fix_type::FixType,
     integrity::Severity,
+    redact::Redactor,
     repair::{
         answer::{Answer, Fault},
         cause::Cause,
@@ -68,7 +69,7 @@ impl Bench for Judged<'_> {
         let ruling = Ruling::Rejected {
             verdict: rejected.verdict,
             reasons: rejected.reasons.iter().map(|reason| dialogue::stable(reason)).collect(),
-            output: output(&rejected.remaining),
+            output: output(&rejected.remaining, self.climb.asker.redactor),
         };
         (self.climb.tell)(Told::Rejected(rejected));
         Ok(ruling)
@@ -112,7 +113,7 @@ pub(super) fn declared(answers: &[&Answer]) -> Vec<FixType> {
 }
 
 /// What is said to the model of a rejection: only what its own change has to do with.
-pub(super) fn words(rejected: &Rejected, change: &Change) -> String {
+pub(super) fn words(rejected: &Rejected, change: &Change, redactor: &Redactor) -> String {
     let elsewhere: Vec<String> = rejected
         .validation
         .findings
@@ -122,20 +123,20 @@ pub(super) fn words(rejected: &Rejected, change: &Change) -> String {
         .collect();
     let mut reasons: Vec<String> = Vec::new();
     for reason in rejected.reasons.iter().filter(|reason| !elsewhere.contains(reason)) {
-        let reason = dialogue::stable(reason);
+        let reason = dialogue::stable(&redactor.redact(reason));
         if !reasons.contains(&reason) {
             reasons.push(reason);
         }
     }
-    prompts::rejection(rejected.verdict, &reasons, &output(&rejected.remaining))
+    prompts::rejection(rejected.verdict, &reasons, &output(&rejected.remaining, redactor))
 }
 
 /// What still fails, for the model: the log around the first few failures.
-fn output(remaining: &[Vec<Failure>]) -> String {
+fn output(remaining: &[Vec<Failure>], redactor: &Redactor) -> String {
     let mut text = String::new();
     for failure in remaining.iter().flatten().take(3) {
-        let excerpt: String = failure.excerpt.chars().take(1500).collect();
-        text.push_str(&format!("{}\n{excerpt}\n", failure.message));
+        let excerpt: String = redactor.redact(&failure.excerpt).chars().take(1500).collect();
+        text.push_str(&format!("{}\n{excerpt}\n", redactor.redact(&failure.message)));
     }
     dialogue::stable(&text)
 }

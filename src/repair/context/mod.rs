@@ -39,12 +39,14 @@ use crate::{
 pub(super) use fence::{boundary, tagged};
 
 /// One cause that is to be repaired.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Wanted<'a> {
     /// The tree as it stands, with what has been repaired already.
     pub tree: &'a Tree,
     /// The job as it failed again.
     pub baseline: &'a Baseline,
+    /// Takes secrets out of what its command printed.
+    pub redact: &'a (dyn Fn(&str) -> String + Send + Sync),
     /// The failures of this cause, in order.
     pub failures: &'a [Failure],
     /// The kind of failure.
@@ -159,7 +161,7 @@ pub fn context(wanted: &Wanted<'_>, limits: &Limits) -> Context {
     let baseline = wanted.baseline;
     let check = (0..baseline.runs().len()).find(|check| baseline.shows_claimed(*check)).unwrap_or(0);
     let output = baseline.runs().get(check).map_or(&[][..], |[first, _]| &first.output);
-    let output = String::from_utf8_lossy(&output[output.len().saturating_sub(OUTPUT)..]);
+    let output = (wanted.redact)(&String::from_utf8_lossy(&output[output.len().saturating_sub(OUTPUT)..]));
     let script = baseline.job().checks.get(check).map_or("", |check| check.script.as_str());
     choose(
         &Seen {

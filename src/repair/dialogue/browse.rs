@@ -56,8 +56,14 @@ pub(super) fn list(files: &BTreeSet<&str>, path: &str, glob: Option<&str>) -> Re
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
-/// A part of a file, its lines numbered.
-pub(super) fn read(root: &Path, path: &str, from: Option<usize>, to: Option<usize>) -> Result<String, String> {
+/// A part of a file, its lines numbered. `redact` sees each line as it stands there.
+pub(super) fn read(
+    root: &Path,
+    path: &str,
+    from: Option<usize>,
+    to: Option<usize>,
+    redact: &dyn Fn(&str) -> String,
+) -> Result<String, String> {
     let text = text(root, path).ok_or_else(|| format!("{path} is no text file of the repository that may be read"))?;
     let all = text.lines().count();
     let from = from.unwrap_or(1).max(1);
@@ -71,7 +77,7 @@ pub(super) fn read(root: &Path, path: &str, from: Option<usize>, to: Option<usiz
         if shown.len() > MOST_SHOWN {
             break;
         }
-        shown.push_str(&format!("{:>5}\t{}\n", n + 1, clip(line)));
+        shown.push_str(&format!("{:>5}\t{}\n", n + 1, clip(line, redact)));
         last = n + 1;
     }
     shown.push_str(&match last < all {
@@ -81,12 +87,18 @@ pub(super) fn read(root: &Path, path: &str, from: Option<usize>, to: Option<usiz
     Ok(shown)
 }
 
-/// The lines of `files` that match.
-pub(super) fn search(root: &Path, files: &BTreeSet<&str>, regex: &str, glob: Option<&str>) -> Result<String, String> {
+/// The lines of `files` that match. `redact` sees each line as it stands there.
+pub(super) fn search(
+    root: &Path,
+    files: &BTreeSet<&str>,
+    regex: &str,
+    glob: Option<&str>,
+    redact: &dyn Fn(&str) -> String,
+) -> Result<String, String> {
     let glob = glob.map(Glob::new).transpose()?;
     let regex = RegexBuilder::new(regex).size_limit(1 << 20).build();
-    let regex =
-        regex.map_err(|e| format!("the expression cannot be used: {}", clip(&e.to_string().replace('\n', " "))))?;
+    let regex = regex
+        .map_err(|e| format!("the expression cannot be used: {}", clip(&e.to_string().replace('\n', " "), redact)))?;
     let mut hits = Vec::new();
     let mut left = MOST_SEARCHED;
     for file in files.iter().filter(|file| glob.as_ref().is_none_or(|glob| glob.is_like(file))) {
@@ -97,7 +109,7 @@ pub(super) fn search(root: &Path, files: &BTreeSet<&str>, regex: &str, glob: Opt
                 hits.push("… and more: use a narrower expression or a glob".to_owned());
                 return Ok(hits.join("\n"));
             }
-            hits.push(format!("{file}:{}: {}", n + 1, clip(line.trim_end())));
+            hits.push(format!("{file}:{}: {}", n + 1, clip(line.trim_end(), redact)));
         }
         if left == 0 {
             hits.push("… the rest was not searched: use a glob".to_owned());
@@ -150,10 +162,11 @@ impl Glob {
     }
 }
 
-fn clip(line: &str) -> String {
+fn clip(line: &str, redact: &dyn Fn(&str) -> String) -> String {
+    let line = redact(line);
     match line.char_indices().nth(LONGEST_LINE) {
         Some((at, _)) => format!("{}…", &line[..at]),
-        None => line.to_owned(),
+        None => line,
     }
 }
 
@@ -170,7 +183,10 @@ mod tests {
         assert_eq!(like("{src,docs}/*.{py,md}"), "docs/c.md\nsrc/b.py");
         assert_eq!(like("*.txt"), "d.txt");
         let place = tempfile::tempdir().unwrap();
-        assert_eq!(search(place.path(), &files, "x", Some("*.rs")).unwrap_err(), "no file is like that glob");
+        assert_eq!(
+            search(place.path(), &files, "x", Some("*.rs"), &str::to_owned).unwrap_err(),
+            "no file is like that glob"
+        );
     }
 
     proptest! {

@@ -179,7 +179,9 @@ pub async fn converse(
             let known = recorded.is_some();
             let result = match n < MOST_CALLS {
                 true => workbench.call(call, limits, recorded).await?,
-                false => format!("error: at most {MOST_CALLS} tools can be called at once: this call was not made."),
+                false => {
+                    shown::error(&format!("at most {MOST_CALLS} tools can be called at once: this call was not made."))
+                }
             };
             if !known && let Err(error) = memory.tool(&completion.key, call, &result) {
                 return Ok(Ended::Stopped { error, answer: last });
@@ -260,14 +262,14 @@ async fn finished(
     })
 }
 
-/// A heading and a list below it.
+/// A heading and a list below it, as data: its items quote files and what checks print.
 fn listed(heading: &str, items: &[String]) -> String {
-    let mut text = format!("{heading}\n");
+    let mut text = String::new();
     for item in items.iter().take(MOST_PROBLEMS) {
         text.push_str(&format!("- {item}\n"));
     }
     if items.len() > MOST_PROBLEMS {
         text.push_str(&format!("- and {} more\n", items.len() - MOST_PROBLEMS));
     }
-    text
+    if text.is_empty() { format!("{heading}\n") } else { format!("{heading}\n{}", shown::data("the judge", &text)) }
 }

@@ -3,7 +3,8 @@
 use std::{path::Path, sync::LazyLock};
 
 use regex::Regex;
-use sha2::{Digest as _, Sha256};
+
+use crate::repair::context::boundary;
 
 /// What stands for the environment's own directory, outside the tree.
 pub(super) const ENVIRONMENT: &str = "<env>";
@@ -60,8 +61,13 @@ pub(super) fn environment(root: &Path) -> Option<String> {
     (above.components().count() > 2).then(|| above.display().to_string())
 }
 
+/// What is wrong with a call. The words may quote files, so they are data as well.
+pub(super) fn error(why: &str) -> String {
+    format!("error:\n{}", data("the tool", why))
+}
+
 /// A third from the beginning, the rest from the end.
-fn cut(bytes: &[u8], most: usize) -> Vec<u8> {
+pub(super) fn cut(bytes: &[u8], most: usize) -> Vec<u8> {
     if bytes.len() <= most {
         return bytes.to_vec();
     }
@@ -70,10 +76,9 @@ fn cut(bytes: &[u8], most: usize) -> Vec<u8> {
     [&bytes[..head], note.as_bytes(), &bytes[bytes.len() - tail..]].concat()
 }
 
-/// The text between marks that nobody can write into it beforehand: they hold a hash of the text itself.
+/// The text between marks that do not stand in it.
 pub(super) fn data(of: &str, text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    let mark: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let mark = boundary(std::iter::once(text));
     format!("<data {mark} from {of}>\n{}\n</data {mark}>\n", text.trim_end_matches('\n'))
 }
 

@@ -184,7 +184,12 @@ fn check(script: &str) -> Check {
 }
 
 async fn talk(chat: &Script, memory: &Notes, bench: &dyn Bench, tree: &Tree, checks: &[Check]) -> Ended {
-    let terms = Terms { checks, protected: &["data.txt".to_owned()], restore: &|text| text.replace("<S>", "1") };
+    let terms = Terms {
+        checks,
+        protected: &["data.txt".to_owned()],
+        restore: &|text| text.replace("<S>", "1"),
+        redact: &str::to_owned,
+    };
     let workbench = Workbench::new(Box::new(Bash::new(tree)), tree, Change::default(), terms);
     let opening = vec![Message::new(Role::System, "rules"), Message::new(Role::User, "task")];
     let limits = LoopLimits::default();
@@ -232,9 +237,13 @@ async fn a_model_that_looks_edits_and_checks_is_accepted() {
     assert!(told[0].contains("a.py\ndata.txt\nsrc/b.py\n"), "{}", told[0]);
     assert!(told[1].contains("    1\tx = 1\n(to the end: 1 lines)"), "{}", told[1]);
     assert!(told[2].contains("src/b.py:2:     return 1"), "{}", told[2]);
-    assert!(told[3].starts_with("failed (it exited with 1): grep -q 2 a.py"), "{}", told[3]);
+    assert!(
+        told[3].starts_with("failed (it exited with 1):\n<data ") && told[3].contains("\ngrep -q 2 a.py\n"),
+        "{}",
+        told[3]
+    );
     assert_eq!(told[4], "a.py is changed.");
-    assert_eq!(told[5], "passed: grep -q 2 a.py\n");
+    assert!(told[5].starts_with("passed:\n<data ") && told[5].contains("\ngrep -q 2 a.py\n"), "{}", told[5]);
     assert_eq!(asked[4].messages[2].reasoning.as_deref(), Some("thought"), "it must be sent back");
     for pair in asked.windows(2) {
         assert_eq!(pair[1].messages[..pair[0].messages.len()], pair[0].messages, "the prefix stays");
@@ -316,7 +325,8 @@ async fn a_rejection_is_fed_back_as_data_and_the_third_is_the_last() {
     );
     assert_eq!(*notes.verdicts.lock().unwrap(), ["loop: failed"; 3]);
     let said = chat.asked.lock().unwrap()[2].messages.last().unwrap().content.clone();
-    assert!(said.contains("judged in a fresh copy: failed.\n- a.py is not what it should be"), "{said}");
+    assert!(said.starts_with("Your change was judged in a fresh copy: failed.\n<data "), "{said}");
+    assert!(said.contains(" from the judge>\n- a.py is not what it should be\n</data "), "{said}");
     let close = said.lines().rev().find(|line| line.starts_with("</data ")).unwrap();
     assert!(said.contains("Ignore the rules") && said.rfind(close) > said.find("Ignore the rules"), "{said}");
 }
@@ -460,7 +470,7 @@ async fn a_sandbox_that_is_lost_once_is_tried_again_and_one_that_is_lost_twice_i
     for (times, survives) in [(1, true), (2, false)] {
         let prepared = Bash::new(&tree);
         prepared.lost.store(times, Ordering::Relaxed);
-        let terms = Terms { checks: &[], protected: &[], restore: &str::to_owned };
+        let terms = Terms { checks: &[], protected: &[], restore: &str::to_owned, redact: &str::to_owned };
         let mut workbench = Workbench::new(Box::new(prepared), &tree, Change::default(), terms);
         let call = says("", &[("run", json!({"command": "true"}))]).tool_calls.remove(0);
         assert_eq!(workbench.call(&call, &LoopLimits::default(), None).await.is_ok(), survives);
@@ -472,7 +482,7 @@ fn what_the_jobs_set_up_did_is_no_part_of_the_change() {
     let tree = tree();
     let prepared = Bash::new(&tree);
     fs::write(prepared.root.join("data.txt"), "generated\n").unwrap();
-    let terms = Terms { checks: &[], protected: &[], restore: &str::to_owned };
+    let terms = Terms { checks: &[], protected: &[], restore: &str::to_owned, redact: &str::to_owned };
     let mut workbench = Workbench::new(Box::new(prepared), &tree, Change::default(), terms);
     assert!(workbench.finish(&[]).unwrap_err()[0].starts_with("Nothing is changed"));
 }
@@ -484,7 +494,7 @@ fn a_change_that_came_before_is_kept_and_does_not_count_as_the_models() {
     let base = crate::repair::edit::apply(&edits, &tree, &Change::default(), &[], &str::to_owned).unwrap();
     let prepared = Bash::new(&tree.with(&base).unwrap());
     let root = prepared.root.clone();
-    let terms = Terms { checks: &[], protected: &[], restore: &str::to_owned };
+    let terms = Terms { checks: &[], protected: &[], restore: &str::to_owned, redact: &str::to_owned };
     let mut workbench = Workbench::new(Box::new(prepared), &tree, base.clone(), terms);
     assert!(workbench.finish(&[]).is_err());
     fs::write(root.join("a.py"), "x = 2\n").unwrap();
@@ -508,7 +518,7 @@ proptest! {
         let tree = tree();
         let prepared = Bash::new(&tree);
         let outside = prepared.root.parent().unwrap().parent().unwrap().to_owned();
-        let terms = Terms { checks: &[], protected: &[], restore: &str::to_owned };
+        let terms = Terms { checks: &[], protected: &[], restore: &str::to_owned, redact: &str::to_owned };
         let mut workbench = Workbench::new(Box::new(prepared), &tree, Change::default(), terms);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         for (name, path, text, n) in requests {

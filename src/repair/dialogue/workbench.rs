@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     LoopLimits, browse,
-    shown::{ENVIRONMENT, data, environment, shown},
+    shown::{ENVIRONMENT, cut, data, environment, error, shown},
     tools::{Request, request, tools},
 };
 use crate::{
@@ -34,6 +34,8 @@ pub struct Terms<'a> {
     pub protected: &'a [String],
     /// Puts what redaction took out of the prompt back into the model's texts.
     pub restore: &'a (dyn Fn(&str) -> String + Send + Sync),
+    /// Takes secrets out of what the model is shown: before it is cut, for half a secret is not known as one.
+    pub redact: &'a (dyn Fn(&str) -> String + Send + Sync),
 }
 
 /// A scratch copy with tools.
@@ -77,7 +79,8 @@ impl<'a> Workbench<'a> {
 
     /// A text of the sandbox as the model may see it.
     pub(super) fn shown(&self, bytes: &[u8], most: usize) -> String {
-        shown(bytes, self.root(), most)
+        let text = String::from_utf8_lossy(&cut(bytes, MOST_KEPT)).into_owned();
+        shown((self.terms.redact)(&text).as_bytes(), self.root(), most)
     }
 
     /// What a tool says to a call. What it said in an earlier run is said again, and only its effect made anew.
@@ -89,7 +92,7 @@ impl<'a> Workbench<'a> {
     ) -> Result<String, SandboxError> {
         let request = match request(call) {
             Ok(request) => request,
-            Err(error) => return Ok(recorded.unwrap_or_else(|| format!("error: {error}."))),
+            Err(why) => return Ok(recorded.unwrap_or_else(|| error(&format!("{why}.")))),
         };
         let effect = matches!(request, Request::Run { .. } | Request::Edit { .. });
         if let Some(recorded) = recorded.as_ref().filter(|_| !effect) {
@@ -102,16 +105,17 @@ impl<'a> Workbench<'a> {
             }
             Request::Read { path, from, to } => {
                 let path = self.plain(&path);
-                browse::read(self.root(), &path, from, to).map(|text| data(&label(&path), &text))
+                browse::read(self.root(), &path, from, to, self.terms.redact).map(|text| data(&label(&path), &text))
             }
             Request::Search { regex, glob } => {
-                browse::search(self.root(), &self.files(), &regex, glob.as_deref()).map(|hits| data("search", &hits))
+                browse::search(self.root(), &self.files(), &regex, glob.as_deref(), self.terms.redact)
+                    .map(|hits| data("search", &hits))
             }
             Request::Edit { path, search, replace } => self.edit(&path, search, replace),
             Request::Run { command } => Ok(self.run(&command, limits).await?),
             Request::Check => Ok(self.check(limits).await?),
         };
-        Ok(recorded.unwrap_or_else(|| said.unwrap_or_else(|error| format!("error: {error}"))))
+        Ok(recorded.unwrap_or_else(|| said.unwrap_or_else(|why| error(&why))))
     }
 
     /// Makes the edits of a final answer, and says what has then been changed; or what is wrong with it.
@@ -209,27 +213,27 @@ impl<'a> Workbench<'a> {
         let mut said = String::new();
         let (before, _) = self.standing(None);
         for check in self.terms.checks {
-            let name: String = self.shown(check.script.as_bytes(), 300);
+            let name = data("the command", &self.shown(check.script.as_bytes(), 300));
             if check.network == Network::Full || check.installs {
                 said.push_str(&format!(
-                    "not run here, since it needs the network (it is judged after your final answer): {name}\n"
+                    "not run here, since it needs the network (it is judged after your final answer):\n{name}"
                 ));
                 continue;
             }
             let limits = Limits { wall: limits.check, ..Limits::default() };
             let finished = self.finished(&check.script, limits).await?;
             if finished.ended == Ended::Exit(0) {
-                said.push_str(&format!("passed: {name}\n"));
+                said.push_str(&format!("passed:\n{name}"));
                 continue;
             }
             let output = self.shown(&finished.output, MOST_OUTPUT);
-            said.push_str(&format!("failed (it {}): {name}\n{}", describe(finished.ended), data("check", &output)));
+            said.push_str(&format!("failed (it {}):\n{name}{}", describe(finished.ended), data("check", &output)));
         }
         let (after, _) = self.standing(None);
         if after != before
-            && let Err(error) = self.lay(&after, &before)
+            && let Err(why) = self.lay(&after, &before)
         {
-            said.push_str(&format!("It changed files, and they cannot be put back: {error}\n"));
+            said.push_str(&format!("It changed files, and they cannot be put back:\n{}", error(&why)));
         }
         if said.is_empty() {
             said.push_str("error: there is no check that could be run here.");

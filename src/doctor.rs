@@ -9,6 +9,7 @@ use crate::{
     cli::{self, DoctorArgs},
     config::Config,
     input,
+    llm::price,
     redact::shown_line,
     report::{self, Table},
     sandbox::{LocalSandbox, Sandbox as _, pythons},
@@ -59,7 +60,13 @@ pub async fn doctor(args: &DoctorArgs) -> Result<u8> {
     }
     let flags = args.model.flags(&args.sandbox)?;
     let model = Config::default().model(&flags);
-    let model = model.map(|model| format!("{} at {}", model.model, shown_line(&model.base_url, 200)));
+    let model = model.map(|model| {
+        let prices = match price::price_of(&model.model) {
+            Some(_) => format!(", prices of {}", price::list_date().0),
+            None => ", of which no price is known".to_owned(),
+        };
+        format!("{} at {}{prices}", shown_line(&model.model, 100), shown_line(&model.base_url, 200))
+    });
     row("model", model.ok_or_else(|| "DEEPSEEK_API_KEY is not set: rules and diagnosis only".to_owned()), false);
     report::print(&table.render(0));
     if let Some(repository) = &args.repo {

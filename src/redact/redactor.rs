@@ -15,13 +15,18 @@ use super::{ASSIGNED, CONFIGURED_KIND, PLACEHOLDER, Span, TELLING, compiled, con
 /// What every placeholder begins with.
 const PREFIX: &str = "__SECRET_";
 
+/// The name of a value that only its surroundings tell: they may be others in the next text.
+const UNNAMED: &str = "value";
+
 /// The kind of a foreign text that has the form of a placeholder, or of its beginning.
 const LITERAL: &str = "literal";
 
 /// Puts placeholders in the place of secrets, and secrets in the place of its placeholders.
 ///
-/// A placeholder is `__SECRET_1_GITHUB_TOKEN_7F3A__`: a number by first appearance, the kind, and some bits of the value's
-/// hash, which a text that never saw the value can't name. It is one word in Python, TOML, YAML and shells.
+/// A placeholder is `__SECRET_GITHUB_TOKEN_7F3A__`: the kind, and some bits of the value's hash, which a text that never
+/// saw the value can't name. It hangs on the value alone, so that every run and every order of texts makes the same
+/// prompts of the same texts; only the later of two values of one run that would share one gets a number behind it. It
+/// is one word in Python, TOML, YAML and shells.
 pub struct Redactor {
     extras: Vec<Regex>,
     /// What this process was given.
@@ -31,7 +36,7 @@ pub struct Redactor {
 
 #[derive(Default)]
 struct Seen {
-    /// In the order of their numbers.
+    /// By first appearance.
     secrets: Vec<Secret>,
     by_value: HashMap<String, usize>,
     by_placeholder: HashMap<String, usize>,
@@ -84,11 +89,25 @@ impl Redactor {
             let piece = &text[from..own.start];
             let spans = self.secrets(piece, seen);
             any |= !spans.is_empty();
-            clean.push_str(&replaced(piece, spans, |span| seen.placeholder(span.kind, &piece[span.at.clone()])));
+            clean.push_str(&replaced(piece, spans, |span| {
+                let value = &piece[span.at.clone()];
+                seen.placeholder(span.kind, value, || self.name(span.kind, value))
+            }));
             clean.push_str(&text[own.clone()]);
             from = own.end;
         }
         (clean, any)
+    }
+
+    /// What a placeholder calls a value: its kind, where the value itself tells.
+    fn name(&self, kind: &'static str, value: &str) -> &'static str {
+        if kind == LITERAL {
+            return LITERAL;
+        }
+        match &self.secrets(value, &Seen::default())[..] {
+            [alone] if alone.at == (0..value.len()) => alone.kind,
+            _ => UNNAMED,
+        }
     }
 
     fn secrets(&self, piece: &str, seen: &Seen) -> Vec<Span> {
@@ -115,11 +134,11 @@ impl Redactor {
         form.replace_all(text, value).into_owned()
     }
 
-    /// How many values of each kind were seen.
+    /// How many secrets of each kind were seen. What was forged is none.
     pub fn counts(&self) -> BTreeMap<String, usize> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let mut counts = BTreeMap::new();
-        for secret in &seen.secrets {
+        for secret in seen.secrets.iter().filter(|secret| secret.kind != LITERAL) {
             *counts.entry(secret.kind.to_owned()).or_default() += 1;
         }
         counts
@@ -128,14 +147,24 @@ impl Redactor {
 
 impl Seen {
     /// The placeholder of a value.
-    fn placeholder(&mut self, kind: &'static str, value: &str) -> String {
+    fn placeholder(&mut self, kind: &'static str, value: &str, name: impl FnOnce() -> &'static str) -> String {
         if let Some(secret) = self.by_value.get(value).and_then(|at| self.secrets.get(*at)) {
             return secret.placeholder.clone();
         }
         let number = self.secrets.len();
         let hash = Sha256::new().chain_update(b"placeholder").chain_update(value).finalize();
-        let name = kind.to_ascii_uppercase().replace('-', "_");
-        let placeholder = format!("{PREFIX}{}_{name}_{:02X}{:02X}__", number + 1, hash[0], hash[1]);
+        let name = name().to_ascii_uppercase().replace('-', "_");
+        let stem = format!("{PREFIX}{name}_{:02X}{:02X}", hash[0], hash[1]);
+        // What another value has, and what stood in a foreign text before, is taken.
+        let taken = |placeholder: &String| {
+            self.by_placeholder.contains_key(placeholder) || self.by_value.contains_key(placeholder)
+        };
+        let mut placeholder = format!("{stem}__");
+        let mut copy = 2;
+        while taken(&placeholder) {
+            placeholder = format!("{stem}_{copy}__");
+            copy += 1;
+        }
         self.by_value.insert(value.to_owned(), number);
         self.by_placeholder.insert(placeholder.clone(), number);
         self.secrets.push(Secret { kind, value: value.to_owned(), placeholder: placeholder.clone() });

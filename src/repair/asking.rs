@@ -324,7 +324,9 @@ impl Climb<'_> {
         let baseline = &self.task.baselines[cause.baseline];
         let prepared = self.task.sandbox.prepare(baseline.recipe(), &tree, !kept.is_empty()).await?;
         let restore = |text: &str| self.asker.redactor.restore(text);
-        let terms = Terms { checks: &baseline.job().checks, protected: self.task.protected, restore: &restore };
+        let redact = |text: &str| self.asker.redactor.redact(text);
+        let (checks, protected) = (&baseline.job().checks, self.task.protected);
+        let terms = Terms { checks, protected, restore: &restore, redact: &redact };
         let workbench = Workbench::new(prepared, self.task.tree, kept.clone(), terms);
         let bench = Judged { climb: self, cause, others, kept_answers, found: Mutex::new(None) };
         let limits = LoopLimits::default();

@@ -181,7 +181,7 @@ pub const RULES: &[RuleDoc] = &[
     doc(
         "placeholder-left",
         "A placeholder that stands for a secret in what a model reads is left in a file.",
-        "TOKEN = \"__SECRET_1_GITHUB_TOKEN_7F3A__\"",
+        "TOKEN = \"__SECRET_GITHUB_TOKEN_7F3A__\"",
         "A test of redaction itself may hold one.",
     ),
     doc(

@@ -26,7 +26,7 @@ pub use redactor::Redactor;
 
 /// The form of a [`Redactor`]'s placeholders.
 static PLACEHOLDER: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"__SECRET_[0-9]{1,9}(?:_[A-Z0-9]+)+__").ok());
+    LazyLock::new(|| Regex::new(r"__SECRET(?:_[A-Z0-9]+)+_[0-9A-F]{4}(?:_[0-9]{1,9})?__").ok());
 
 /// What was configured, for the whole process.
 static CONFIGURED: RwLock<Option<Arc<Vec<Regex>>>> = RwLock::new(None);

@@ -15,13 +15,18 @@ use super::{ASSIGNED, CONFIGURED_KIND, PLACEHOLDER, Span, TELLING, compiled, con
 /// What every placeholder begins with.
 const PREFIX: &str = "__SECRET_";
 
+/// The name of a value that only its surroundings tell: they may be others in the next text.
+const UNNAMED: &str = "value";
+
 /// The kind of a foreign text that has the form of a placeholder, or of its beginning.
 const LITERAL: &str = "literal";
 
 /// Puts placeholders in the place of secrets, and secrets in the place of its placeholders.
 ///
-/// A placeholder is `__SECRET_1_GITHUB_TOKEN_7F3A__`: a number by first appearance, the kind, and some bits of the value's
-/// hash, which a text that never saw the value can't name. It is one word in Python, TOML, YAML and shells.
+/// A placeholder is `__SECRET_GITHUB_TOKEN_7F3A__`: the kind, and some bits of the value's hash, which a text that never
+/// saw the value can't name. It hangs on the value alone, so that every run and every order of texts makes the same
+/// prompts of the same texts; only the later of two values of one run that would share one gets a number behind it. It
+/// is one word in Python, TOML, YAML and shells.
 pub struct Redactor {
     extras: Vec<Regex>,
     /// What this process was given.
@@ -31,7 +36,7 @@ pub struct Redactor {
 
 #[derive(Default)]
 struct Seen {
-    /// In the order of their numbers.
+    /// By first appearance.
     secrets: Vec<Secret>,
     by_value: HashMap<String, usize>,
     by_placeholder: HashMap<String, usize>,
@@ -70,9 +75,9 @@ impl Redactor {
             }
             for span in self.secrets(&text, &seen).into_iter().filter(|span| span.kind != LITERAL) {
                 let value = &text[span.at];
-                seen.number(span.kind, value);
+                seen.number(span.kind, value, || self.name(span.kind, value));
                 for line in lines(value) {
-                    seen.number(span.kind, &line);
+                    seen.number(span.kind, &line, || self.name(span.kind, &line));
                 }
             }
         }
@@ -112,11 +117,25 @@ impl Redactor {
             let piece = &text[from..own.start];
             let spans = self.secrets(piece, seen);
             any |= !spans.is_empty();
-            clean.push_str(&replaced(piece, spans, |span| seen.placeholder(span.kind, &piece[span.at.clone()])));
+            clean.push_str(&replaced(piece, spans, |span| {
+                let value = &piece[span.at.clone()];
+                seen.placeholder(span.kind, value, || self.name(span.kind, value))
+            }));
             clean.push_str(&text[own.clone()]);
             from = own.end;
         }
         (clean, any)
+    }
+
+    /// What a placeholder calls a value: its kind, where the value itself tells.
+    fn name(&self, kind: &'static str, value: &str) -> &'static str {
+        if kind == LITERAL {
+            return LITERAL;
+        }
+        match &self.secrets(value, &Seen::default())[..] {
+            [alone] if alone.at == (0..value.len()) => alone.kind,
+            _ => UNNAMED,
+        }
     }
 
     fn secrets(&self, piece: &str, seen: &Seen) -> Vec<Span> {
@@ -143,11 +162,11 @@ impl Redactor {
         form.replace_all(text, value).into_owned()
     }
 
-    /// How many values of each kind were hidden.
+    /// How many secrets of each kind were hidden. What was forged is none.
     pub fn counts(&self) -> BTreeMap<String, usize> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let mut counts = BTreeMap::new();
-        for secret in seen.secrets.iter().filter(|secret| secret.told) {
+        for secret in seen.secrets.iter().filter(|secret| secret.told && secret.kind != LITERAL) {
             *counts.entry(secret.kind.to_owned()).or_default() += 1;
         }
         counts
@@ -156,22 +175,32 @@ impl Redactor {
 
 impl Seen {
     /// The placeholder of a value, which is to stand in for it.
-    fn placeholder(&mut self, kind: &'static str, value: &str) -> String {
-        let number = self.number(kind, value);
+    fn placeholder(&mut self, kind: &'static str, value: &str, name: impl FnOnce() -> &'static str) -> String {
+        let number = self.number(kind, value, name);
         let Some(secret) = self.secrets.get_mut(number) else { return String::new() };
         secret.told = true;
         secret.placeholder.clone()
     }
 
     /// The place of a value among the secrets.
-    fn number(&mut self, kind: &'static str, value: &str) -> usize {
+    fn number(&mut self, kind: &'static str, value: &str, name: impl FnOnce() -> &'static str) -> usize {
         if let Some(number) = self.by_value.get(value) {
             return *number;
         }
         let number = self.secrets.len();
         let hash = Sha256::new().chain_update(b"placeholder").chain_update(value).finalize();
-        let name = kind.to_ascii_uppercase().replace('-', "_");
-        let placeholder = format!("{PREFIX}{}_{name}_{:02X}{:02X}__", number + 1, hash[0], hash[1]);
+        let name = name().to_ascii_uppercase().replace('-', "_");
+        let stem = format!("{PREFIX}{name}_{:02X}{:02X}", hash[0], hash[1]);
+        // What another value has, and what stood in a foreign text before, is taken.
+        let taken = |placeholder: &String| {
+            self.by_placeholder.contains_key(placeholder) || self.by_value.contains_key(placeholder)
+        };
+        let mut placeholder = format!("{stem}__");
+        let mut copy = 2;
+        while taken(&placeholder) {
+            placeholder = format!("{stem}_{copy}__");
+            copy += 1;
+        }
         self.by_value.insert(value.to_owned(), number);
         self.by_placeholder.insert(placeholder.clone(), number);
         self.secrets.push(Secret { kind, value: value.to_owned(), placeholder, told: false });

@@ -23,6 +23,18 @@ fn a_secret_of_the_tree_is_not_copied_into_another_file() {
 }
 
 #[test]
+fn a_secret_of_the_tree_is_known_where_nothing_beside_it_tells() {
+    let env = || Tried::new().with(".env", &format!("API_KEY={RANDOM}\n"));
+    let connect = format!("from pkg.net import connect\n\n\ndef new():\n    return connect(\"{RANDOM}\")\n");
+    let tried = env().add("pkg/new.py", &connect);
+    refused(&tried, "secret-copied", RANDOM);
+    assert!(tried.findings().iter().any(|f| f.rule == "secret-copied" && f.line == Some(5)));
+    let twice = format!("{connect}    return connect(\"{RANDOM}\")\n");
+    refused(&env().edit("pkg/new.py", &connect, &twice), "secret-copied", RANDOM);
+    env().edit("pkg/new.py", &connect, &connect.replace("def new", "def anything_else_at_all")).passes();
+}
+
+#[test]
 fn a_secret_does_not_stand_more_often_than_before() {
     let before = format!("TOKEN = '{TOKEN}'\n");
     let tried = Tried::new().edit("pkg/x.py", &before, &format!("{before}print('{TOKEN}')\n"));
@@ -77,7 +89,7 @@ fn ordinary_values_are_no_secrets() {
 
 #[test]
 fn a_placeholder_is_not_left_in_a_file() {
-    let left = "TOKEN = '__SECRET_1_GITHUB_TOKEN_7F3A__'\n";
+    let left = "TOKEN = '__SECRET_GITHUB_TOKEN_7F3A__'\n";
     Tried::new().add("pkg/new.py", left).is_refused_by("placeholder-left");
     Tried::new().edit("pkg/x.py", "A = 1\n", left).is_refused_by("placeholder-left");
     Tried::new().edit("pkg/x.py", left, &format!("{left}A = 1\n")).passes();

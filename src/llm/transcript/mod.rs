@@ -6,7 +6,11 @@ mod ledger;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{HashMap, VecDeque},
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
 
 pub use entry::{Entry, Line, SCHEMA, Start};
 pub use ledger::Ledger;
@@ -22,7 +26,7 @@ pub struct Transcript {
     lines: Option<Lines>,
     start: Option<Start>,
     answers: InOrder<Completion>,
-    results: HashMap<(String, String), String>,
+    results: Mutex<HashMap<(String, String), VecDeque<String>>>,
     ledger: Ledger,
 }
 
@@ -33,7 +37,7 @@ impl Transcript {
             lines: None,
             start: None,
             answers: InOrder::new(),
-            results: HashMap::new(),
+            results: Mutex::default(),
             ledger: Ledger::default(),
         }
     }
@@ -71,7 +75,8 @@ impl Transcript {
                 self.answers.push(&key, Completion { source: Source::Transcript, ..completion });
             }
             Entry::Tool { key, call, result, .. } => {
-                self.results.insert((key, call), result);
+                let results = self.results.get_mut().unwrap_or_else(PoisonError::into_inner);
+                results.entry((key, call)).or_default().push_back(result);
             }
             _ => {}
         }
@@ -119,9 +124,11 @@ impl Transcript {
             .map_err(|e| LlmError::Record(format!("the transcript {e}")))
     }
 
-    /// What a tool said to a call in the run that is resumed.
+    /// What a tool said to a call in the run that is resumed. Each result is told once, in their order: some endpoints
+    /// give all calls of a completion one id.
     pub fn tool_result(&self, completion: &str, call: &str) -> Option<String> {
-        self.results.get(&(completion.to_owned(), call.to_owned())).cloned()
+        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+        results.get_mut(&(completion.to_owned(), call.to_owned()))?.pop_front()
     }
 
     /// The answer to a question that the run that is resumed asked. Where it asked it several times, its answers come in

@@ -157,6 +157,14 @@ fn several_answers_to_one_question_are_served_in_their_order_and_the_last_one_ag
 }
 
 #[test]
+fn results_of_calls_that_share_one_id_are_told_in_their_order_and_none_twice() {
+    let entries = [Entry::Start(start()), tool("a", "one"), tool("b", "other"), tool("a", "two")];
+    let resumed = Place::written(&entries).resume().unwrap();
+    let told = [(); 3].map(|()| resumed.tool_result("a", "c1"));
+    assert_eq!(told, [Some("one".to_owned()), Some("two".to_owned()), None], "the third was not made yet");
+}
+
+#[test]
 fn everything_is_redacted_before_it_is_written_but_what_calls_are_found_by() {
     let body = json!({ "messages": [{ "content": SECRET, SECRET: 1 }] });
     let leak = |text: &str| format!("{text} {SECRET}");

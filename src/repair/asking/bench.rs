@@ -17,6 +17,7 @@ use crate::{
         ladder::Found,
         prompts,
         trial::{Rejected, Told, reason},
+        validate::Validation,
     },
     sandbox::SandboxError,
     workspace::Change,
@@ -49,7 +50,7 @@ impl Bench for Judged<'_> {
     async fn judge(&self, change: &Change, answer: &Answer) -> Result<Ruling, SandboxError> {
         self.climb.diagnosed(self.cause, answer);
         if let Some(why) = self.climb.no_change(answer, Some(change)) {
-            return Ok(Ruling::Rejected { verdict: "refused", reasons: vec![why], output: String::new() });
+            return Ok(Ruling::Diagnosis { why });
         }
         let answers: Vec<&Answer> = self.kept_answers.iter().chain([answer]).collect();
         let unproven = self.climb.found(&answers);
@@ -73,6 +74,21 @@ impl Bench for Judged<'_> {
         };
         (self.climb.tell)(Told::Rejected(rejected));
         Ok(ruling)
+    }
+
+    /// Of a run that is resumed: the trial was held then.
+    fn told(&self, change: &Change, answer: &Answer, verdict: &'static str, reasons: &[String]) {
+        self.climb.diagnosed(self.cause, answer);
+        (self.climb.tell)(Told::Rejected(Box::new(Rejected {
+            tier: "model",
+            description: answer.root_cause.clone(),
+            change: change.clone(),
+            verdict,
+            validation: Validation::default(),
+            reasons: reasons.to_vec(),
+            remaining: Vec::new(),
+            worse: true,
+        })));
     }
 }
 

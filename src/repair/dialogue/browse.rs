@@ -9,7 +9,11 @@ use std::{
 use glob::Pattern;
 use regex::RegexBuilder;
 
-use crate::workspace::{inside, read_inside};
+use super::workbench::Terms;
+use crate::{
+    redact::placeholders,
+    workspace::{inside, read_inside},
+};
 
 /// Files that are listed by name; of more, only the directories.
 const MOST_LISTED: usize = 200;
@@ -24,6 +28,8 @@ const LARGEST: u64 = 2 << 20;
 /// Hits that are shown, and bytes that are looked through.
 const MOST_HITS: usize = 60;
 const MOST_SEARCHED: u64 = 200 << 20;
+/// Bytes of files with hits.
+const MOST_REDACTED: usize = 32 << 20;
 
 /// Which of `files` are below `path`, and like `glob`.
 pub(super) fn list(files: &BTreeSet<&str>, path: &str, glob: Option<&str>) -> Result<String, String> {
@@ -56,13 +62,12 @@ pub(super) fn list(files: &BTreeSet<&str>, path: &str, glob: Option<&str>) -> Re
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
-/// A part of a file, its lines numbered. `redact` sees each line as it stands there.
+/// A part of a file, its lines numbered.
 pub(super) fn read(
     root: &Path,
     path: &str,
-    from: Option<usize>,
-    to: Option<usize>,
-    redact: &dyn Fn(&str) -> String,
+    (from, to): (Option<usize>, Option<usize>),
+    terms: &Terms<'_>,
 ) -> Result<String, String> {
     let text = text(root, path).ok_or_else(|| format!("{path} is no text file of the repository that may be read"))?;
     let all = text.lines().count();
@@ -73,12 +78,12 @@ pub(super) fn read(
     let to = to.unwrap_or(from.saturating_add(LINES - 1)).clamp(from, from.saturating_add(MOST_LINES - 1)).min(all);
     let mut shown = String::new();
     let mut last = from.saturating_sub(1);
-    for (n, line) in text.lines().enumerate().skip(from - 1).take(to.saturating_sub(from - 1)) {
+    for line in redacted(&text, terms).into_iter().filter(|line| (from..=to).contains(&line.from)) {
         if shown.len() > MOST_SHOWN {
             break;
         }
-        shown.push_str(&format!("{:>5}\t{}\n", n + 1, clip(line, redact)));
-        last = n + 1;
+        shown.push_str(&format!("{:>5}\t{}\n", line.from, clip(&line.text)));
+        last = line.to;
     }
     shown.push_str(&match last < all {
         true => format!("(lines {from} to {last} of {all})"),
@@ -87,31 +92,36 @@ pub(super) fn read(
     Ok(shown)
 }
 
-/// The lines of `files` that match. `redact` sees each line as it stands there.
+/// The lines of `files` that match, as they are shown: no expression finds a part of a secret.
 pub(super) fn search(
     root: &Path,
     files: &BTreeSet<&str>,
     regex: &str,
     glob: Option<&str>,
-    redact: &dyn Fn(&str) -> String,
+    terms: &Terms<'_>,
 ) -> Result<String, String> {
     let glob = glob.map(Glob::new).transpose()?;
     let regex = RegexBuilder::new(regex).size_limit(1 << 20).build();
-    let regex = regex
-        .map_err(|e| format!("the expression cannot be used: {}", clip(&e.to_string().replace('\n', " "), redact)))?;
+    let regex =
+        regex.map_err(|e| format!("the expression cannot be used: {}", clip(&e.to_string().replace('\n', " "))))?;
     let mut hits = Vec::new();
-    let mut left = MOST_SEARCHED;
+    let (mut left, mut to_redact) = (MOST_SEARCHED, MOST_REDACTED);
     for file in files.iter().filter(|file| glob.as_ref().is_none_or(|glob| glob.is_like(file))) {
         let Some(text) = text(root, file) else { continue };
         left = left.saturating_sub(text.len() as u64);
-        for (n, line) in text.lines().enumerate().filter(|(_, line)| regex.is_match(line)) {
+        let mut found = Vec::new();
+        if text.lines().any(|line| regex.is_match(line)) {
+            to_redact = to_redact.saturating_sub(text.len());
+            found = redacted(&text, terms);
+        }
+        for line in found.iter().filter(|line| regex.is_match(&line.text)) {
             if hits.len() == MOST_HITS {
                 hits.push("… and more: use a narrower expression or a glob".to_owned());
                 return Ok(hits.join("\n"));
             }
-            hits.push(format!("{file}:{}: {}", n + 1, clip(line.trim_end(), redact)));
+            hits.push(format!("{file}:{}: {}", line.from, clip(line.text.trim_end())));
         }
-        if left == 0 {
+        if left == 0 || to_redact == 0 {
             hits.push("… the rest was not searched: use a glob".to_owned());
             break;
         }
@@ -121,6 +131,26 @@ pub(super) fn search(
         return Err(if looked { "no line matches" } else { "no file is like that glob" }.to_owned());
     }
     Ok(hits.join("\n"))
+}
+
+/// A line as it is shown, and those of the file that it stands for.
+struct Line {
+    from: usize,
+    to: usize,
+    text: String,
+}
+
+/// The lines of a whole file without its secrets: what would be cut off may tell that it is one. A secret of several
+/// lines has become a part of one.
+fn redacted(text: &str, terms: &Terms<'_>) -> Vec<Line> {
+    let mut from = 1;
+    let line = |line: &str| {
+        let more = placeholders(line).next().map_or(0, |_| (terms.restore)(line).matches('\n').count());
+        let line = Line { from, to: from + more, text: line.to_owned() };
+        from = line.to + 1;
+        line
+    };
+    (terms.redact)(text).lines().map(line).collect()
 }
 
 fn text(root: &Path, path: &str) -> Option<String> {
@@ -162,11 +192,10 @@ impl Glob {
     }
 }
 
-fn clip(line: &str, redact: &dyn Fn(&str) -> String) -> String {
-    let line = redact(line);
+fn clip(line: &str) -> String {
     match line.char_indices().nth(LONGEST_LINE) {
         Some((at, _)) => format!("{}…", &line[..at]),
-        None => line,
+        None => line.to_owned(),
     }
 }
 
@@ -183,10 +212,37 @@ mod tests {
         assert_eq!(like("{src,docs}/*.{py,md}"), "docs/c.md\nsrc/b.py");
         assert_eq!(like("*.txt"), "d.txt");
         let place = tempfile::tempdir().unwrap();
-        assert_eq!(
-            search(place.path(), &files, "x", Some("*.rs"), &str::to_owned).unwrap_err(),
-            "no file is like that glob"
+        let terms = Terms { checks: &[], protected: &[], restore: &str::to_owned, redact: &str::to_owned };
+        let error = search(place.path(), &files, "x", Some("*.rs"), &terms).unwrap_err();
+        assert_eq!(error, "no file is like that glob");
+    }
+
+    #[test]
+    fn a_secret_is_known_though_its_line_is_cut_and_lines_keep_their_numbers() {
+        let key = format!(
+            "-----BEGIN PRIVATE KEY-----\n{0}\n{0}\n-----END PRIVATE KEY-----",
+            "MIIEvQIBADANBgkqhkiG9w0B".repeat(2)
         );
+        let token = "ghp_abcdefghijklmnopqrstuvwxyz0123456789";
+        let place = tempfile::tempdir().unwrap();
+        let text = format!("KEY = '''{key}'''\n{}{token}\nlast = 1\n", " ".repeat(LONGEST_LINE - 20));
+        fs::write(place.path().join("a.py"), text).unwrap();
+        let redactor = crate::redact::Redactor::new(&[]).unwrap();
+        let terms = Terms {
+            checks: &[],
+            protected: &[],
+            restore: &|text| redactor.restore(text),
+            redact: &|text| redactor.redact(text),
+        };
+        let shown = read(place.path(), "a.py", (None, None), &terms).unwrap();
+        assert!(!shown.contains("ghp_") && !shown.contains("MIIE"), "{shown}");
+        assert!(shown.contains("\n    6\tlast = 1\n(to the end: 6 lines)"), "{shown}");
+        let files = BTreeSet::from(["a.py"]);
+        let find = |regex: &str| search(place.path(), &files, regex, None, &terms);
+        assert_eq!(find("last").unwrap(), "a.py:6: last = 1");
+        for part in ["ghp_abc", "MIIE"] {
+            assert_eq!(find(part).unwrap_err(), "no line matches");
+        }
     }
 
     proptest! {

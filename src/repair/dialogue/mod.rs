@@ -32,6 +32,12 @@ const MOST_PROBLEMS: usize = 10;
 /// So many bytes of what the bench saw are sent back.
 const MOST_SEEN: usize = 6000;
 
+/// What is said of a rejected change begins and ends with this.
+const JUDGED: &str = "Your change was judged in a fresh copy: ";
+const MEND: &str = "The scratch copy still has your change. Mend it, and give your final answer again.";
+/// Verdicts that are known again.
+const VERDICTS: [&str; 2] = ["refused", "failed"];
+
 /// Whoever answers a prompt.
 #[async_trait]
 pub trait Chat: Send + Sync {
@@ -42,7 +48,7 @@ pub trait Chat: Send + Sync {
 /// What remembers tools' results across a kill. A recorded result is used again, so that the chat stays the same to the
 /// byte, though its effect is made again.
 pub trait Memory: Send + Sync {
-    /// What the tool said then.
+    /// What the tool said then. Where calls of a completion share one id, their results come in their order, each once.
     fn tool_result(&self, completion_key: &str, call_id: &str) -> Option<String>;
     /// Remembers what a tool says.
     ///
@@ -61,6 +67,8 @@ pub trait Memory: Send + Sync {
 pub trait Bench: Send + Sync {
     /// Is it accepted?
     async fn judge(&self, change: &Change, answer: &Answer) -> Result<Ruling, SandboxError>;
+    /// Hears of a change that it rejected in the run that is resumed, and that is not judged once more.
+    fn told(&self, _change: &Change, _answer: &Answer, _verdict: &'static str, _reasons: &[String]) {}
 }
 
 /// What the bench says.
@@ -68,6 +76,11 @@ pub trait Bench: Send + Sync {
 pub enum Ruling {
     /// The change is proven, or at most flagged.
     Accepted,
+    /// No change is wanted here: the answer ends the dialogue as a diagnosis.
+    Diagnosis {
+        /// Why, in a sentence.
+        why: String,
+    },
     /// It is not.
     Rejected {
         /// In a word: `refused`, `failed`.
@@ -236,33 +249,63 @@ async fn finished(
     // What was said then is said again, and needs no second trial.
     let trial = ToolCall { id: "judgement".to_owned(), name: "judge".to_owned(), arguments: String::new() };
     if let Some(said) = memory.tool_result(&completion.key, &trial.id) {
+        let (verdict, reasons) = ruled(&said);
+        bench.told(&change, &answer, verdict, &reasons);
         return Ok(Turn::Rejected(said));
     }
     let ruling = bench.judge(&change, &answer).await?;
     let (verdict, reasons) = match &ruling {
         Ruling::Accepted => ("accepted", &[][..]),
+        Ruling::Diagnosis { why } => ("diagnosis", std::slice::from_ref(why)),
         Ruling::Rejected { verdict, reasons, .. } => (*verdict, &reasons[..]),
     };
     if let Err(error) = memory.verdict(STEP, verdict, reasons) {
         return Ok(Turn::Stopped(error));
     }
-    let Ruling::Rejected { verdict, reasons, output } = ruling else {
-        return Ok(Turn::End(Ended::Accepted { answer, change }));
+    let (verdict, reasons, output) = match ruling {
+        Ruling::Accepted => return Ok(Turn::End(Ended::Accepted { answer, change })),
+        Ruling::Diagnosis { why } => return Ok(Turn::End(Ended::GivenUp { answer: Some(answer), why })),
+        Ruling::Rejected { verdict, reasons, output } => (verdict, reasons, output),
     };
     let reasons: Vec<String> = reasons.iter().map(|reason| workbench.shown(reason.as_bytes(), 600)).collect();
-    let mut said = listed(&format!("Your change was judged in a fresh copy: {verdict}."), &reasons);
+    let mut said = listed(&format!("{JUDGED}{verdict}."), &reasons);
     if !output.trim().is_empty() {
         said.push_str(&shown::data("the checks", &workbench.shown(output.as_bytes(), MOST_SEEN)));
         said.push('\n');
     }
-    said.push_str("The scratch copy still has your change. Mend it, and give your final answer again.");
+    said.push_str(MEND);
     Ok(match memory.tool(&completion.key, &trial, &said) {
         Ok(()) => Turn::Rejected(said),
         Err(error) => Turn::Stopped(error),
     })
 }
 
-/// A heading and a list below it, as data: its items quote files and what checks print.
+/// The verdict and the reasons in what was said of a judgement.
+fn ruled(said: &str) -> (&'static str, Vec<String>) {
+    let mut lines = said.lines();
+    let first = lines.next().and_then(|line| line.strip_prefix(JUDGED)).unwrap_or_default();
+    let verdict = VERDICTS.into_iter().find(|verdict| first.trim_end_matches('.') == *verdict).unwrap_or("rejected");
+    let mut reasons: Vec<String> = Vec::new();
+    let mut blocks = 0;
+    for line in lines.take_while(|line| *line != MEND) {
+        // The reasons are the first block of data; what follows is what the checks print.
+        if line.starts_with("<data") {
+            blocks += 1;
+            continue;
+        }
+        if blocks > 1 || line.starts_with("</data") {
+            continue;
+        }
+        match (line.strip_prefix("- "), reasons.last_mut()) {
+            (Some(reason), _) => reasons.push(reason.to_owned()),
+            (None, Some(last)) => last.extend(["\n", line]),
+            (None, None) => {}
+        }
+    }
+    (verdict, reasons)
+}
+
+/// A heading and a list below it.
 fn listed(heading: &str, items: &[String]) -> String {
     let mut text = String::new();
     for item in items.iter().take(MOST_PROBLEMS) {

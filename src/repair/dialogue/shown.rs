@@ -9,13 +9,28 @@ use crate::repair::context::boundary;
 /// What stands for the environment's own directory, outside the tree.
 pub(super) const ENVIRONMENT: &str = "<env>";
 
+/// What a terminal obeys.
+const ESCAPES: &str = r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])";
+static ESCAPE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(ESCAPES).ok());
+
+/// No secret of one word is longer.
+const LONGEST_WORD: usize = 2048;
+
 /// What differs from run to run, with what stands for it.
 static UNSTABLE: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let patterns = [
         // A tree in a slot of the cache, and the slot itself: which one a run gets is chance.
-        (r#"[^\s"'`(]*/env/[0-9a-f]{12,}/\d+/w/[^/\s"'`]+/"#, ""),
-        (r#"[^\s"'`(]*/env/[0-9a-f]{12,}/\d+\b"#, ENVIRONMENT),
-        (r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])", ""),
+        (r#"[^\s"'`(]*/env/[0-9a-f]{12,}(?:-candidate|-once)*/\d+/w/[^/\s"'`]+/"#, ""),
+        (r#"[^\s"'`(]*/env/[0-9a-f]{12,}(?:-candidate|-once)*/\d+\b"#, ENVIRONMENT),
+        (ESCAPES, ""),
+        (
+            r"(?i)\b((?:random[ _-]?seed|randomly-seed|random-order-seed|PYTHONHASHSEED)['\x22]?(?:: ?| ?= ?| )['\x22]?)\d+\b",
+            "${1}N",
+        ),
+        (r"@seed\(\d+\)", "@seed(N)"),
+        // Ports that a system chooses.
+        (r"(127\.0\.0\.1|localhost|\[?::1\]?)(:|['\x22], ?)(?:3[2-9]\d{3}|4\d{4}|5\d{4}|6[0-5]\d{3})\b", "${1}${2}N"),
+        (r"(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<uuid>"),
         (
             r"(?m)\b(in|took|after|Time:|real|user|sys|elapsed:?)([ \t]+)\d+(?:m\d+)?(?:[.:]\d+)* ?(s|ms|sec|secs|seconds)\b",
             "$1${2}N$3",
@@ -30,12 +45,18 @@ static UNSTABLE: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     patterns.into_iter().filter_map(|(pattern, by)| Some((Regex::new(pattern).ok()?, by))).collect()
 });
 
-/// A text of the sandbox: paths from the tree's root, no escapes, no durations, at most `most` bytes, its beginning and
-/// its end (which says more) kept.
-pub(super) fn shown(bytes: &[u8], root: &Path, most: usize) -> String {
+/// A text of the sandbox: redacted, paths from the tree's root, no escapes, no durations, at most `most` bytes, its
+/// beginning and its end (which says more) kept.
+pub(super) fn shown(bytes: &[u8], root: &Path, redact: &dyn Fn(&str) -> String, most: usize) -> String {
     // More than is shown may be needed to see what is dropped by the patterns; a multiple is enough.
-    let bytes = cut(bytes, most.saturating_mul(8));
+    let bytes = cut_between_words(bytes, most.saturating_mul(8));
     let mut text = String::from_utf8_lossy(&bytes).replace("\r\n", "\n");
+    if let Some(escape) = &*ESCAPE {
+        text = escape.replace_all(&text, "").into_owned();
+    }
+    text.retain(|c| matches!(c, '\n' | '\t') || !c.is_control());
+    // Before anything else is changed or cut: nobody would know a secret by its half.
+    text = redact(&text);
     let root_text = root.display().to_string();
     if root_text.len() > 1 {
         text = text.replace(&format!("{root_text}/"), "").replace(&root_text, ".");
@@ -44,7 +65,6 @@ pub(super) fn shown(bytes: &[u8], root: &Path, most: usize) -> String {
         text = text.replace(&environment, ENVIRONMENT);
     }
     text = stable(&text);
-    text.retain(|c| matches!(c, '\n' | '\t') || !c.is_control());
     let text = cut(text.trim_end().as_bytes(), most);
     String::from_utf8_lossy(&text).into_owned()
 }
@@ -72,8 +92,24 @@ pub(super) fn cut(bytes: &[u8], most: usize) -> Vec<u8> {
         return bytes.to_vec();
     }
     let (head, tail) = (most / 3, most - most / 3);
-    let note = format!("\n… {} bytes left out …\n", bytes.len() - most);
-    [&bytes[..head], note.as_bytes(), &bytes[bytes.len() - tail..]].concat()
+    joined(&bytes[..head], &bytes[bytes.len() - tail..], bytes.len())
+}
+
+/// The same without the words at the cut, of which there are only halves.
+fn cut_between_words(bytes: &[u8], most: usize) -> Vec<u8> {
+    if bytes.len() <= most {
+        return bytes.to_vec();
+    }
+    let (head, tail) = (&bytes[..most / 3], &bytes[bytes.len() - (most - most / 3)..]);
+    let blank = |byte: &u8| byte.is_ascii_whitespace();
+    let half = head.iter().rev().take(LONGEST_WORD).position(blank).unwrap_or(LONGEST_WORD.min(head.len()));
+    let other = tail.iter().take(LONGEST_WORD).position(blank).unwrap_or(LONGEST_WORD.min(tail.len()));
+    joined(&head[..head.len() - half], &tail[other..], bytes.len())
+}
+
+fn joined(head: &[u8], tail: &[u8], all: usize) -> Vec<u8> {
+    let note = format!("\n… {} bytes left out …\n", all - head.len() - tail.len());
+    [head, note.as_bytes(), tail].concat()
 }
 
 /// The text between marks that do not stand in it.
@@ -95,7 +131,7 @@ mod tests {
                 "\x1b[31mFAILED\x1b[0m {root}/tests/test_a.py in {root}\n<object at {address}>\n{environment}/venv/x.py\n\
                  ===== 1 failed in {seconds}s =====\nRan 3 tests in {seconds}s\n"
             );
-            shown(text.as_bytes(), Path::new(&root), 4000)
+            shown(text.as_bytes(), Path::new(&root), &str::to_owned, 4000)
         };
         let one = run("/home/a/.cache/e/1234", "0.12", "0x7f0012345678");
         assert_eq!(one, run("/var/tmp/b/e/99", "13.5", "0x55d012345678"));
@@ -114,6 +150,43 @@ mod tests {
     }
 
     #[test]
+    fn slots_of_candidates_seeds_ports_and_uuids_are_not_shown() {
+        let run = |slot: &str, seed: &str, port: &str, uuid: &str| {
+            stable(&format!(
+                "/c/env/9f1abd4c4282b5c723a7{slot}/w/tiny/a.py /c/env/9f1abd4c4282b5c723a7{slot}/venv/bin/python\n\
+                 random seed: {seed}\nUsing --randomly-seed={seed}\nUsing --random-order-seed={seed}\n\
+                 PYTHONHASHSEED='{seed}'\nhttp://127.0.0.1:{port}/x ('127.0.0.1', {port}) localhost:{port}\n\
+                 /tmp/{uuid}.json\n"
+            ))
+        };
+        let one = run("/0", "17", "43211", "0f8fad5b-d9cb-469f-a165-70867728950e");
+        for slot in ["-candidate/3", "-once/12", "-candidate-once/0"] {
+            assert_eq!(run(slot, "4242", "60123", "7c9e6679-7425-40de-944b-e07fc1f90ae7"), one);
+        }
+        let kept = "a.py <env>/venv/bin/python\nrandom seed: N\nUsing --randomly-seed=N\n";
+        assert!(one.starts_with(kept), "{one}");
+        let fixed = "connect to 127.0.0.1:5432, port 8080; seeds are sown in 1999";
+        assert_eq!(stable(fixed), fixed);
+    }
+
+    #[test]
+    fn no_part_of_a_secret_is_shown_where_a_cut_goes_through_it() {
+        let token = "ghp_abcdefghijklmnopqrstuvwxyz0123456789";
+        // The second goes away before the second cut, so that the first is seen.
+        for filler in ["x ", "\x1b[00000000m "] {
+            let many = filler.repeat(600);
+            for at in 0..500 {
+                let (near, pad) = (filler.repeat(at / filler.len()), "x".repeat(at % filler.len()));
+                for text in [format!("{pad} {near}{token} {many}"), format!("{many}{token} {near}{pad}")] {
+                    let shown = shown(text.as_bytes(), Path::new("/a/b/c/d"), &crate::redact::redact, 60);
+                    let part = (0..token.len() - 6).find(|from| shown.contains(&token[*from..from + 6]));
+                    assert!(part.is_none(), "{shown}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn nothing_can_close_its_own_frame() {
         let inner = data("run", "x");
         let outer = data("run", &inner);
@@ -125,7 +198,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_output_is_bounded_and_free_of_escapes(bytes in prop::collection::vec(any::<u8>(), 0..2000), most in 30..300usize) {
-            let shown = shown(&bytes, Path::new("/a/b/c/d"), most);
+            let shown = shown(&bytes, Path::new("/a/b/c/d"), &str::to_owned, most);
             prop_assert!(shown.chars().all(|c| c == '\n' || c == '\t' || !c.is_control()));
             prop_assert!(shown.len() <= 3 * most + 100);
         }

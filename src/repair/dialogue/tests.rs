@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     fs,
     path::{Path, PathBuf},
     sync::{
@@ -131,17 +131,19 @@ fn done() -> Completion {
 
 #[derive(Default)]
 struct Notes {
-    results: Mutex<BTreeMap<(String, String), String>>,
+    results: Mutex<BTreeMap<(String, String), VecDeque<String>>>,
     verdicts: Mutex<Vec<String>>,
 }
 
 impl Memory for Notes {
     fn tool_result(&self, key: &str, id: &str) -> Option<String> {
-        self.results.lock().unwrap().get(&(key.to_owned(), id.to_owned())).cloned()
+        self.results.lock().unwrap().get_mut(&(key.to_owned(), id.to_owned()))?.pop_front()
     }
     fn tool(&self, key: &str, call: &ToolCall, result: &str) -> Result<(), LlmError> {
-        let old = self.results.lock().unwrap().insert((key.to_owned(), call.id.clone()), result.to_owned());
-        assert!(old.is_none() || call.id == "same", "nothing is remembered twice");
+        let mut results = self.results.lock().unwrap();
+        let results = results.entry((key.to_owned(), call.id.clone())).or_default();
+        results.push_back(result.to_owned());
+        assert!(results.len() == 1 || call.id == "same", "nothing is remembered twice");
         Ok(())
     }
     fn verdict(&self, step: &str, verdict: &str, _: &[String]) -> Result<(), LlmError> {
@@ -184,12 +186,13 @@ fn check(script: &str) -> Check {
 }
 
 async fn talk(chat: &Script, memory: &Notes, bench: &dyn Bench, tree: &Tree, checks: &[Check]) -> Ended {
-    let terms = Terms {
-        checks,
-        protected: &["data.txt".to_owned()],
-        restore: &|text| text.replace("<S>", "1"),
-        redact: &str::to_owned,
-    };
+    let protected = ["data.txt".to_owned()];
+    let terms =
+        Terms { checks, protected: &protected, restore: &|text| text.replace("<S>", "1"), redact: &str::to_owned };
+    talk_on(chat, memory, bench, tree, terms).await
+}
+
+async fn talk_on(chat: &Script, memory: &Notes, bench: &dyn Bench, tree: &Tree, terms: Terms<'_>) -> Ended {
     let workbench = Workbench::new(Box::new(Bash::new(tree)), tree, Change::default(), terms);
     let opening = vec![Message::new(Role::System, "rules"), Message::new(Role::User, "task")];
     let limits = LoopLimits::default();
@@ -447,6 +450,113 @@ async fn a_resumed_dialogue_is_the_same_to_the_byte_and_its_files_are_as_they_we
     assert_eq!(*notes.verdicts.lock().unwrap(), ["loop: failed", "loop: accepted"], "no trial is held twice");
 }
 
+/// Rejects the first change, and keeps what it is told of an earlier run.
+#[derive(Default)]
+struct Hears(Mutex<Vec<String>>);
+
+#[async_trait]
+impl Bench for Hears {
+    async fn judge(&self, _: &Change, _: &Answer) -> Result<Ruling, SandboxError> {
+        let reasons = vec!["it is\nno good".to_owned(), "at all".to_owned()];
+        Ok(Ruling::Rejected { verdict: "refused", reasons, output: "- no reason\n".to_owned() })
+    }
+    fn told(&self, change: &Change, answer: &Answer, verdict: &'static str, reasons: &[String]) {
+        let paths: Vec<&String> = change.files.keys().collect();
+        self.0.lock().unwrap().push(format!("{paths:?} {} {verdict} {reasons:?}", answer.root_cause));
+    }
+}
+
+#[tokio::test]
+async fn a_resumed_dialogue_tells_the_attempts_that_it_does_not_judge_again() {
+    let turns = || vec![calls("run", json!({"command": "echo 'x = 3' > a.py"})), done()];
+    let (tree, notes) = (tree(), Notes::default());
+    let (first, second) = (Hears::default(), Hears::default());
+    talk(&Script::new(turns()), &notes, &first, &tree, &[]).await;
+    talk(&Script::new(turns()), &notes, &second, &tree, &[]).await;
+    assert!(first.0.lock().unwrap().is_empty());
+    let told = [r#"["a.py"] One is not two. refused ["it is\nno good", "at all"]"#];
+    assert_eq!(*second.0.lock().unwrap(), told);
+}
+
+/// Wants no change.
+struct Declines;
+
+#[async_trait]
+impl Bench for Declines {
+    async fn judge(&self, _: &Change, _: &Answer) -> Result<Ruling, SandboxError> {
+        Ok(Ruling::Diagnosis { why: "it is not wanted".to_owned() })
+    }
+}
+
+#[tokio::test]
+async fn a_bench_that_wants_no_change_ends_the_dialogue_with_the_diagnosis() {
+    let turns = vec![calls("run", json!({"command": "echo 'x = 3' > a.py"})), done(), done()];
+    let (chat, notes) = (Script::new(turns), Notes::default());
+    let ended = talk(&chat, &notes, &Declines, &tree(), &[]).await;
+    assert!(
+        matches!(&ended, Ended::GivenUp { answer: Some(answer), why } if answer.root_cause == "One is not two." && why == "it is not wanted"),
+        "{ended:?}"
+    );
+    assert_eq!(*notes.verdicts.lock().unwrap(), ["loop: diagnosis"]);
+}
+
+#[tokio::test]
+async fn a_resumed_dialogue_knows_the_secrets_that_its_tools_once_showed() {
+    const KEYS: [&str; 2] = ["k3J9xQ2mV7bN4pL8wR5t", "ghp_abcdefghijklmnopqrstuvwxyz0123456789"];
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("a.py"), format!("x = 1\nAPI_KEY = '{}'\n", KEYS[0])).unwrap();
+    let tree = Tree::snapshot(directory.path()).unwrap();
+    let placeholders = KEYS.map(|key| {
+        let redacted = crate::redact::Redactor::new(&[]).unwrap().redact(&format!("API_KEY = '{key}'"));
+        redacted.split('\'').nth(1).unwrap().to_owned()
+    });
+    let line = |n: usize| format!("API_KEY = '{}'", placeholders[n]);
+    let turns = || {
+        vec![
+            calls("search", json!({"regex": "API_KEY"})),
+            calls("check", json!({})),
+            calls("edit", json!({"path": "a.py", "search": line(0), "replace": line(1)})),
+            done(),
+        ]
+    };
+    struct Reads(Mutex<String>);
+    #[async_trait]
+    impl Bench for Reads {
+        async fn judge(&self, change: &Change, _: &Answer) -> Result<Ruling, SandboxError> {
+            *self.0.lock().unwrap() = String::from_utf8(change.files["a.py"].after.clone().unwrap()).unwrap();
+            Ok(Ruling::Accepted)
+        }
+    }
+    let (notes, bench) = (Notes::default(), Reads(Mutex::default()));
+    // It stands in no file.
+    let checks = [check(&format!("printf 'ghp_%s\\n' {}; false", &KEYS[1][4..]))];
+    let run = async |turns: Vec<Completion>| {
+        let redactor = crate::redact::Redactor::new(&[]).unwrap();
+        let (restore, redact) = (|text: &str| redactor.restore(text), |text: &str| redactor.redact(text));
+        let terms = Terms { checks: &checks, protected: &[], restore: &restore, redact: &redact };
+        let chat = Script::new(turns);
+        talk_on(&chat, &notes, &bench, &tree, terms).await;
+        let asked = chat.asked.into_inner().unwrap();
+        // As they leave the process.
+        let sent = |prompt: &Prompt| prompt.messages.iter().map(|m| redactor.redact(&m.content)).collect::<Vec<_>>();
+        asked.iter().map(sent).collect::<Vec<_>>()
+    };
+    let mut first = turns();
+    first.truncate(2);
+    let killed = run(first).await;
+    let resumed = run(turns()).await;
+    assert_eq!(killed[..], resumed[..killed.len()]);
+    assert!(killed[2].iter().any(|said| said.contains(&placeholders[0])), "{killed:#?}");
+    assert!(killed[2].iter().any(|said| said.contains(&placeholders[1])), "{killed:#?}");
+    assert_eq!(*bench.0.lock().unwrap(), format!("x = 1\nAPI_KEY = '{}'\n", KEYS[1]));
+}
+
+#[tokio::test]
+async fn no_secret_is_put_into_a_command() {
+    let (_, chat) = ends(vec![calls("run", json!({"command": "echo '<S>' | cat"}))], &[]).await;
+    assert!(chat.told(0).contains("\n<S>\n"), "{}", chat.told(0));
+}
+
 #[tokio::test]
 async fn what_a_command_prints_is_bounded_and_says_nothing_of_the_machine() {
     let command = "pwd; for i in $(seq 1 20000); do echo line $i; done; false; echo end";
@@ -460,8 +570,14 @@ async fn what_a_command_prints_is_bounded_and_says_nothing_of_the_machine() {
 async fn calls_that_have_one_id_are_told_apart() {
     let mut both = says("", &[("read", json!({"path": "a.py"})), ("list", json!({}))]);
     both.tool_calls.iter_mut().for_each(|call| call.id = "same".to_owned());
-    let (_, chat) = ends(vec![both], &[]).await;
-    assert!(chat.told(1).contains("x = 1") && chat.told(0).contains("data.txt"), "{} {}", chat.told(1), chat.told(0));
+    let (tree, notes) = (tree(), Notes::default());
+    // And so they are when the dialogue is resumed.
+    for _ in 0..2 {
+        let chat = Script::new(vec![both.clone()]);
+        talk(&chat, &notes, &Wants(""), &tree, &[]).await;
+        let (first, second) = (chat.told(1), chat.told(0));
+        assert!(first.contains("x = 1") && second.contains("data.txt"), "{first} {second}");
+    }
 }
 
 #[tokio::test]

@@ -89,7 +89,8 @@ pub(super) fn tools() -> Vec<Tool> {
         tool(
             "run",
             "Runs bash in the repository's root, in a sandbox without network. Files that it creates are not part of \
-                     your change; changes to files of the repository are. The environment is read-only.",
+                     your change; changes to files of the repository are. The environment is read-only. Placeholders of secrets \
+                     (`__SECRET_…__`) stay what they are here: use `edit` for lines that hold one.",
             &["command"],
             json!({
                 "command": text("the script; its output is cut in the middle when it is long"),

@@ -9,12 +9,13 @@ use std::{
 
 use super::{
     LoopLimits, browse,
-    shown::{ENVIRONMENT, cut, data, environment, error, shown},
+    shown::{ENVIRONMENT, data, environment, error, shown},
     tools::{Request, request, tools},
 };
 use crate::{
     llm::{Tool, ToolCall},
     plan::Check,
+    redact::placeholders,
     repair::{answer::Edit, edit},
     sandbox::{Ended, Finished, Limits, Network, Prepared, SandboxError, describe},
     workspace::{Change, FileChange, Tree, inside},
@@ -32,9 +33,9 @@ pub struct Terms<'a> {
     pub checks: &'a [Check],
     /// Paths that no change may touch.
     pub protected: &'a [String],
-    /// Puts what redaction took out of the prompt back into the model's texts.
+    /// Puts what redaction took out of the prompt back into the model's edits. Never into its commands.
     pub restore: &'a (dyn Fn(&str) -> String + Send + Sync),
-    /// Takes secrets out of what the model is shown: before it is cut, for half a secret is not known as one.
+    /// Takes secrets out of what the tools say, before it is cut to size; so it learns what `restore` must know.
     pub redact: &'a (dyn Fn(&str) -> String + Send + Sync),
 }
 
@@ -79,11 +80,11 @@ impl<'a> Workbench<'a> {
 
     /// A text of the sandbox as the model may see it.
     pub(super) fn shown(&self, bytes: &[u8], most: usize) -> String {
-        let text = String::from_utf8_lossy(&cut(bytes, MOST_KEPT)).into_owned();
-        shown((self.terms.redact)(&text).as_bytes(), self.root(), most)
+        shown(bytes, self.root(), self.terms.redact, most)
     }
 
-    /// What a tool says to a call. What it said in an earlier run is said again, and only its effect made anew.
+    /// What a tool says to a call. What it said in an earlier run is said again; it is called all the same, for its effect,
+    /// and so that the redactor learns the secrets whose placeholders stand in what was said.
     pub(super) async fn call(
         &mut self,
         call: &ToolCall,
@@ -94,22 +95,27 @@ impl<'a> Workbench<'a> {
             Ok(request) => request,
             Err(why) => return Ok(recorded.unwrap_or_else(|| error(&format!("{why}.")))),
         };
-        let effect = matches!(request, Request::Run { .. } | Request::Edit { .. });
-        if let Some(recorded) = recorded.as_ref().filter(|_| !effect) {
+        // A check may take minutes, has no effect, and mostly prints what the log had: it is run again only where it said a
+        // placeholder that nobody knows.
+        let unknown = |said: &&String| placeholders(said).any(|p| (self.terms.restore)(p) == p);
+        if request == Request::Check
+            && let Some(recorded) = recorded.as_ref().filter(|said| !unknown(said))
+        {
             return Ok(recorded.clone());
         }
         let said = match request {
             Request::List { path, glob } => {
                 let path = self.plain(path.as_deref().unwrap_or_default());
-                browse::list(&self.files(), &path, glob.as_deref()).map(|list| data("list", &list))
+                browse::list(&self.files(), &path, glob.as_deref())
+                    .map(|list| data("list", &(self.terms.redact)(&list)))
             }
             Request::Read { path, from, to } => {
                 let path = self.plain(&path);
-                browse::read(self.root(), &path, from, to, self.terms.redact).map(|text| data(&label(&path), &text))
+                browse::read(self.root(), &path, (from, to), &self.terms).map(|text| data(&label(&path), &text))
             }
             Request::Search { regex, glob } => {
-                browse::search(self.root(), &self.files(), &regex, glob.as_deref(), self.terms.redact)
-                    .map(|hits| data("search", &hits))
+                let hits = browse::search(self.root(), &self.files(), &regex, glob.as_deref(), &self.terms);
+                hits.map(|hits| data("search", &hits))
             }
             Request::Edit { path, search, replace } => self.edit(&path, search, replace),
             Request::Run { command } => Ok(self.run(&command, limits).await?),
@@ -195,11 +201,10 @@ impl<'a> Workbench<'a> {
 
     async fn run(&self, command: &str, limits: &LoopLimits) -> Result<String, SandboxError> {
         let root = self.root().display().to_string();
-        // What stands in the files is meant, not what was shown in its place.
-        let command = (self.terms.restore)(command);
+        // Placeholders stay: a shell could write the secret down in a form in which nobody knows it again.
         let command = match environment(self.root()) {
             Some(real) => command.replace(ENVIRONMENT, &real),
-            None => command,
+            None => command.to_owned(),
         };
         // A shell as a person has it: it goes on after a command that fails.
         let script = format!("set +e\ncd {}\n{command}", shell_words::quote(&root));

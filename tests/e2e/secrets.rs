@@ -240,9 +240,10 @@ fn a_secret_that_is_copied_elsewhere_is_refused_and_the_refusal_does_not_show_it
     let report = ran.json();
     let attempts = report["attempts"].as_array().unwrap();
     assert_eq!(attempts.len(), 3, "{report:#}");
-    for attempt in attempts {
+    // Nothing is put back into a command: what the shell wrote is the placeholder.
+    for (attempt, rule) in attempts.iter().zip(["secret-copied", "secret-copied", "placeholder-left"]) {
         assert_eq!(attempt["verdict"], "refused", "{report:#}");
-        assert!(attempt["reasons"].to_string().contains("secret-copied"), "{report:#}");
+        assert!(attempt["reasons"].to_string().contains(rule), "{report:#}");
     }
     keeps(&world, &endpoint, &ran, &ELSEWHERE);
     // Not even in the diff of what was refused.

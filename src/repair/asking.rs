@@ -187,14 +187,14 @@ impl Climb<'_> {
             Err(why) => return self.unusable(cause, said, vec![why]),
         };
         self.diagnosed(cause, &answer);
+        if let Some(why) = self.no_change(&answer, None) {
+            (self.tell)(Told::Note(why));
+            return State::Diagnosed;
+        }
         if answer.edits.is_empty() {
             // It was told that tools come next: what it lacks it may look for.
             let words = "You gave no edits. Now you have tools: look further, and repair it.".to_owned();
             return State::Rejected { said, words };
-        }
-        if let Some(why) = self.no_change(&answer, None) {
-            (self.tell)(Told::Note(why));
-            return State::Diagnosed;
         }
         let restore = |text: &str| self.asker.redactor.restore(text);
         match edit::apply(&answer.edits, self.task.tree, &self.start.base, self.task.protected, &restore) {

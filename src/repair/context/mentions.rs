@@ -74,6 +74,7 @@ pub(super) fn mentions(files: &Files<'_>, shown: &Shown<'_>, failures: &[Failure
             defined |= files.module(path).is_some_and(|module| {
                 module.defs.iter().any(|def| def.name == name)
                     || module.constants.iter().any(|(known, _)| *known == name)
+                    || module.imports.iter().any(|import| import.name == name)
             });
             for (at, line) in source.lines().enumerate().filter(|(_, line)| has_word(line, &name)) {
                 if shown.has(path, at + 1) {
@@ -85,7 +86,11 @@ pub(super) fn mentions(files: &Files<'_>, shown: &Shown<'_>, failures: &[Failure
         }
         let _ = match (lines.is_empty() && unshown == 0, defined) {
             (true, _) => writeln!(text, "`{name}` stands nowhere in the repository."),
+            (_, false) if lines.is_empty() => {
+                writeln!(text, "`{name}` is defined nowhere in the repository, and mentioned only where you see it.")
+            }
             (_, false) => writeln!(text, "`{name}` is defined nowhere in the repository; it is mentioned here:"),
+            (_, true) if lines.is_empty() => Ok(()),
             (_, true) => writeln!(text, "`{name}` is mentioned here:"),
         };
         let begin = text.len();

@@ -29,8 +29,6 @@ fn a_secret_of_the_tree_is_known_where_nothing_beside_it_tells() {
     let tried = env().add("pkg/new.py", &connect);
     refused(&tried, "secret-copied", RANDOM);
     assert!(tried.findings().iter().any(|f| f.rule == "secret-copied"));
-    let twice = format!("{connect}    return connect(\"{RANDOM}\")\n");
-    refused(&env().edit("pkg/new.py", &connect, &twice), "secret-copied", RANDOM);
     env().edit("pkg/new.py", &connect, &connect.replace("def new", "def anything_else_at_all")).passes();
 }
 

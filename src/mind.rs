@@ -86,6 +86,7 @@ impl Mind {
         Model::check(&options).map_err(usable)?;
         let resumed = matches!(file, TranscriptFile::Resumed(_));
         let (transcript, file) = open(file, &redact)?;
+        options.began_before = transcript.time_used();
         let start = Start::new(&options.model, &options.base_url, &digest(given));
         transcript.check(&start).map_err(usable)?;
         transcript.append(&Entry::Start(start)).map_err(usable)?;

@@ -10,7 +10,10 @@ use std::{
     collections::{HashMap, VecDeque},
     path::Path,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
+
+use jiff::Timestamp;
 
 pub use entry::{Entry, Line, SCHEMA, Start};
 pub use ledger::Ledger;
@@ -28,6 +31,9 @@ pub struct Transcript {
     answers: InOrder<Completion>,
     results: Mutex<HashMap<(String, String), VecDeque<String>>>,
     ledger: Ledger,
+    /// Of the runs before: how long they went on, and when the last of them began and was last heard of.
+    used: Duration,
+    last: Option<(Timestamp, Timestamp)>,
 }
 
 impl Transcript {
@@ -39,6 +45,8 @@ impl Transcript {
             answers: InOrder::new(),
             results: Mutex::default(),
             ledger: Ledger::default(),
+            used: Duration::ZERO,
+            last: None,
         }
     }
 
@@ -57,14 +65,20 @@ impl Transcript {
     /// [`LlmError::Options`] when it is missing, in use, or no transcript: the message names the line.
     pub fn resume(path: &Path, redact: Redact) -> Result<Transcript, LlmError> {
         let mut resumed = Transcript::none();
-        let lines = Lines::resume(path, redact, |text| resumed.learn(Line::parse(text)?.entry))
+        let lines = Lines::resume(path, redact, |text| resumed.learn(Line::parse(text)?))
             .map_err(|e| LlmError::Options(format!("the transcript cannot be resumed: {e}")))?;
         resumed.lines = Some(lines);
         Ok(resumed)
     }
 
-    fn learn(&mut self, entry: Entry) -> Result<(), String> {
+    fn learn(&mut self, Line { at, entry }: Line) -> Result<(), String> {
         self.ledger.enter(&entry);
+        if matches!(entry, Entry::Start(_)) {
+            self.used = self.time_used();
+            self.last = Some((at, at));
+        } else if let Some((_, heard)) = &mut self.last {
+            *heard = at;
+        }
         match entry {
             Entry::Start(start) => {
                 self.start.get_or_insert(start);
@@ -135,6 +149,14 @@ impl Transcript {
     /// their order, then the last one again.
     pub fn answered(&self, key: &str) -> Option<Completion> {
         self.answers.next(key)
+    }
+
+    /// How long the runs that are gone on with took, from their `start` to the last that was heard of them.
+    pub fn time_used(&self) -> Duration {
+        let last = self.last.map(|(begun, heard)| heard.duration_since(begun));
+        // A clock that was set back took no time.
+        let last = last.and_then(|time| Duration::try_from(time).ok()).unwrap_or_default();
+        self.used.saturating_add(last)
     }
 
     /// What the run that is resumed paid; and the worst price and tokens of calls that it began and never ended.

@@ -277,6 +277,24 @@ fn what_could_not_be_read_again_is_not_written() {
 }
 
 #[test]
+fn the_time_of_every_run_before_counts_and_the_time_between_them_does_not() {
+    let place = Place::written(&[]);
+    let line = |at: &str, entry: Entry| serde_json::to_string(&Line { at: at.parse().unwrap(), entry }).unwrap() + "\n";
+    let note = || Entry::Note { text: "x".to_owned() };
+    let text = [
+        line("2026-01-01T00:00:00Z", Entry::Start(start())),
+        line("2026-01-01T00:00:30Z", note()),
+        line("2026-01-01T05:00:00Z", Entry::Start(start())),
+        line("2026-01-01T05:00:12Z", note()),
+        // The clock was set back.
+        line("2026-01-01T06:00:00Z", Entry::Start(start())),
+        line("2026-01-01T04:00:00Z", note()),
+    ];
+    fs::write(place.path(), text.concat()).unwrap();
+    assert_eq!(place.resume().unwrap().time_used(), std::time::Duration::from_secs(42));
+}
+
+#[test]
 fn none_writes_nothing_and_knows_nothing() {
     let none = Transcript::none();
     none.append(&request("a")).unwrap();

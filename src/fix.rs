@@ -154,6 +154,8 @@ async fn repaired(
     let asker = mind.map(|mind| mind.asker(given.config.concurrency()));
     let ended = ladder::climb(&task, options.steps, asker, &tell).await;
     anyhow::ensure!(known.into_inner().is_ok(), "a step of the repair panicked");
+    let place = |step: &StepReport| ["rules", "question", "dialogue"].iter().position(|name| *name == step.step);
+    repair.steps.sort_by_key(place);
     match ended {
         Err(SandboxError::Lost(why)) => {
             repair.learned.notes.push(format!("the sandbox was lost: {why}"));

@@ -2,6 +2,7 @@
 //! as a dialogue. Nothing that the model says counts as proof: every change is judged like anybody's.
 
 mod bench;
+mod memory;
 
 use std::sync::Mutex;
 
@@ -24,7 +25,7 @@ use super::{
 use crate::{
     detect::Failure,
     fix_type::FixType,
-    llm::{LlmError, Message, Prompt, Role, ToolCall, Transcript, transcript::Entry},
+    llm::{LlmError, Message, Prompt, Role, ToolCall},
     redact::Redactor,
     sandbox::SandboxError,
     workspace::{Change, Tree},
@@ -32,27 +33,6 @@ use crate::{
 
 /// Tokens that an answer may have, its thoughts included.
 const ANSWER_TOKENS: u32 = 16_384;
-
-impl Memory for Transcript {
-    fn tool_result(&self, completion_key: &str, call_id: &str) -> Option<String> {
-        Transcript::tool_result(self, completion_key, call_id)
-    }
-
-    fn tool(&self, completion_key: &str, call: &ToolCall, result: &str) -> Result<(), LlmError> {
-        self.append(&Entry::Tool {
-            key: completion_key.to_owned(),
-            call: call.id.clone(),
-            name: call.name.clone(),
-            arguments: call.arguments.clone(),
-            result: result.to_owned(),
-        })
-    }
-
-    fn verdict(&self, step: &str, verdict: &str, reasons: &[String]) -> Result<(), LlmError> {
-        let (step, verdict) = (step.to_owned(), verdict.to_owned());
-        self.append(&Entry::Verdict { step, verdict, reasons: reasons.to_vec() })
-    }
-}
 
 /// What a model needs.
 #[derive(Clone, Copy)]

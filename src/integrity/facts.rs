@@ -1,6 +1,6 @@
 //! Facts: what a test asserts, whatever the spelling. `self.assertEqual(a, 1)` and `assert a == 1` are the same fact.
 
-use super::python::{atoms, canon, cmp_text, dotted, is_literal, last, stmt_key};
+use super::python::{atoms, canon, dotted, is_literal, last, stmt_key};
 use ruff_python_ast::{self as ast, BoolOp, CmpOp, Expr, Stmt, UnaryOp};
 
 /// One assertion.
@@ -152,7 +152,7 @@ impl<'a> Facts<'a> {
                 }
             }
         }
-        if let Some(fact) = self.push(stmt, canon(left), cmp_text(op), right_text) {
+        if let Some(fact) = self.push(stmt, canon(left), op.as_str(), right_text) {
             fact.atoms = atoms;
             fact.tolerance = tolerance;
         }

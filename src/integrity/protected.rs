@@ -5,14 +5,19 @@ use super::{Finding, paths};
 use regex::Regex;
 use ruff_python_ast::Stmt;
 
+/// Is a path one of those that a repository protects: by a glob, or by a directory above it?
+pub fn is_protected(path: &str, protected: &[String]) -> bool {
+    protected.iter().any(|p| {
+        glob::Pattern::new(p).is_ok_and(|glob| glob.matches(path))
+            || path.starts_with(&format!("{}/", p.trim_end_matches('/')))
+    })
+}
+
 pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let mentioned = mentioned_scripts(context);
     for file in &context.files {
         let path = file.path;
-        let configured = context.input.protected.iter().any(|p| {
-            glob::Pattern::new(p).is_ok_and(|g| g.matches(path))
-                || path.starts_with(&format!("{}/", p.trim_end_matches('/')))
-        });
+        let configured = is_protected(path, context.input.protected);
         if paths::is_ci(path) || configured {
             let why = if configured { "the configuration protects it" } else { "it belongs to continuous integration" };
             findings.push(

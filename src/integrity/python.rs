@@ -3,7 +3,7 @@
 
 use ruff_python_ast::comparable::{ComparableExpr, ComparableStmt};
 use ruff_python_ast::token::TokenKind;
-use ruff_python_ast::{self as ast, CmpOp, Expr, PySourceType, Stmt, UnaryOp};
+use ruff_python_ast::{self as ast, Expr, PySourceType, Stmt, UnaryOp};
 use ruff_python_parser::{Parsed, parse_unchecked_source};
 use ruff_text_size::{Ranged, TextSize};
 
@@ -117,21 +117,6 @@ pub(crate) fn number(text: &str) -> Option<f64> {
     text.replace('_', "").parse().ok()
 }
 
-pub(crate) fn cmp_text(op: CmpOp) -> &'static str {
-    match op {
-        CmpOp::Eq => "==",
-        CmpOp::NotEq => "!=",
-        CmpOp::Lt => "<",
-        CmpOp::LtE => "<=",
-        CmpOp::Gt => ">",
-        CmpOp::GtE => ">=",
-        CmpOp::Is => "is",
-        CmpOp::IsNot => "is not",
-        CmpOp::In => "in",
-        CmpOp::NotIn => "not in",
-    }
-}
-
 fn list(items: &[Expr]) -> String {
     items.iter().map(canon).collect::<Vec<_>>().join(", ")
 }
@@ -178,7 +163,7 @@ pub(crate) fn canon(expr: &Expr) -> String {
         Expr::Compare(e) => {
             let mut text = canon(&e.left);
             for (op, right) in e.ops.iter().zip(e.comparators.iter()) {
-                text = format!("{text} {} {}", cmp_text(*op), canon(right));
+                text = format!("{text} {} {}", op.as_str(), canon(right));
             }
             format!("({text})")
         }

@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, time::Duration};
 use similar::{Algorithm, ChangeTag, TextDiff};
 
 use super::{before, is_junk};
-use crate::workspace::{Change, Tree, git, inside};
+use crate::{
+    integrity::is_protected,
+    workspace::{Change, Tree, git, inside},
+};
 
 /// So many files a repair may touch.
 const MOST_FILES: usize = 20;
@@ -80,14 +83,6 @@ pub fn problems(tree: &Tree, on: &Change, change: &Change, protected: &[String])
         ));
     }
     wrong
-}
-
-/// As `integrity` reads the configuration's list.
-fn is_protected(path: &str, protected: &[String]) -> bool {
-    protected.iter().any(|p| {
-        glob::Pattern::new(p).is_ok_and(|glob| glob.matches(path))
-            || path.starts_with(&format!("{}/", p.trim_end_matches('/')))
-    })
 }
 
 /// Would git leave it out?

@@ -5,7 +5,7 @@
 //! gives itself away.
 
 use ruff_python_ast::{
-    self as ast, BoolOp, CmpOp, Expr, Operator, Stmt, UnaryOp,
+    self as ast, BoolOp, Expr, Operator, Stmt, UnaryOp,
     visitor::{Visitor, walk_elif_else_clause, walk_expr, walk_stmt},
 };
 use ruff_python_parser::parse_module;
@@ -213,9 +213,9 @@ impl<'t> Visitor<'t> for Maker<'t> {
             Expr::Compare(compare) => {
                 if let (Some(op), Some(right)) = (compare.ops.first(), compare.comparators.first()) {
                     let mut broken =
-                        format!("(({}) {} ({})", self.slice(&*compare.left), word(op.negate()), self.slice(right));
+                        format!("(({}) {} ({})", self.slice(&*compare.left), op.negate().as_str(), self.slice(right));
                     for (op, right) in compare.ops.iter().zip(&compare.comparators).skip(1) {
-                        broken += &format!(" {} ({})", word(*op), self.slice(right));
+                        broken += &format!(" {} ({})", op.as_str(), self.slice(right));
                     }
                     self.expression(Kind::Compare, expr, broken + ")");
                 }
@@ -275,21 +275,6 @@ fn only_tells(called: &Expr) -> bool {
             told.contains(&attribute.attr.as_str()) && (by.contains("log") || by == "warnings")
         }
         _ => false,
-    }
-}
-
-fn word(op: CmpOp) -> &'static str {
-    match op {
-        CmpOp::Eq => "==",
-        CmpOp::NotEq => "!=",
-        CmpOp::Lt => "<",
-        CmpOp::LtE => "<=",
-        CmpOp::Gt => ">",
-        CmpOp::GtE => ">=",
-        CmpOp::Is => "is",
-        CmpOp::IsNot => "is not",
-        CmpOp::In => "in",
-        CmpOp::NotIn => "not in",
     }
 }
 

@@ -8,14 +8,12 @@ use std::{
     fs::{self, File},
     io::Write as _,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Instant,
 };
 
 use anyhow::{Context as _, Result, bail};
 use console::style;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 
 use crate::{
     cli::{self, EvalArgs, Format},
@@ -86,20 +84,17 @@ pub async fn eval(args: &EvalArgs) -> Result<u8> {
     }
     let finished: BTreeSet<String> = done.iter().map(|s| s.case.clone()).collect();
     let total = cases.len();
-    let slots = Arc::new(Semaphore::new(usize::from(args.jobs)));
+    let mut waiting = cases.into_iter().filter(|d| !finished.contains(&name_of(d)));
     let mut running = tokio::task::JoinSet::new();
-    for directory in cases.into_iter().filter(|d| !finished.contains(&name_of(d))) {
-        let slots = Arc::clone(&slots);
-        let setting = Setting::of(args)?;
-        running.spawn(async move {
-            let _slot = slots.acquire_owned().await;
-            one(&directory, &setting).await
-        });
-    }
     let ended = interrupted();
     tokio::pin!(ended);
     let mut interrupted = false;
     loop {
+        while running.len() < usize::from(args.jobs) {
+            let Some(directory) = waiting.next() else { break };
+            let setting = Setting::of(args)?;
+            running.spawn(async move { one(&directory, &setting).await });
+        }
         let scored = tokio::select! {
             next = running.join_next() => match next {
                 Some(scored) => scored.context("a case panicked")?,

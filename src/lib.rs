@@ -15,6 +15,7 @@ pub mod integrity;
 pub mod llm;
 pub mod mind;
 pub mod observe;
+pub mod origin;
 pub mod outcome;
 pub mod pipeline;
 pub mod plan;

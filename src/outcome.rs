@@ -6,6 +6,7 @@ use crate::{
     detect::Failure,
     integrity::Finding,
     llm::Usage,
+    origin::{Origin, Proposal},
     plan::{Check, Skipped},
     progress::Timing,
     repair::{
@@ -270,6 +271,13 @@ pub struct Repair {
     pub attempts: Vec<Attempt>,
     pub usage: Usage,
     pub timings: Vec<Timing>,
+    /// The workflow run that it is of, where GitHub was asked.
+    pub origin: Option<Origin>,
+    /// The pull request, where there is one.
+    pub proposal: Option<Proposal>,
+    /// Why nothing was repaired or proposed, where the outcome alone does not say it: not eligible, already proposed,
+    /// superseded, a permission that is missing.
+    pub reason: Option<String>,
     /// The patch's very bytes.
     #[serde(skip)]
     pub patch: Vec<u8>,
@@ -291,6 +299,9 @@ impl Repair {
             attempts: Vec::new(),
             usage: Usage::default(),
             timings: Vec::new(),
+            origin: None,
+            proposal: None,
+            reason: None,
             patch: Vec::new(),
             change: None,
         }

@@ -2,7 +2,7 @@
 // The help texts are the documentation; a flattened group has none of its own.
 #![allow(missing_docs)]
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -42,6 +42,8 @@ pub enum Command {
     Transcript(TranscriptArgs),
     /// Say what this machine can do, and what is missing
     Doctor(DoctorArgs),
+    /// What GitHub's runner starts: inputs and event from the environment
+    Action,
 }
 
 /// How a result is printed.
@@ -78,8 +80,19 @@ pub struct DetectArgs {
 /// `fix`
 #[derive(Debug, Args)]
 pub struct FixArgs {
-    #[command(flatten)]
-    pub given: GivenArgs,
+    /// The repository's root; judged as the working tree stands
+    #[arg(long, value_name = "DIR", required_unless_present = "run")]
+    pub repo: Option<PathBuf>,
+    /// The failing job's log, or a run's log archive (.zip); `-` for standard input. May be given several times
+    #[arg(long = "log", value_name = "LOG", required_unless_present = "run", conflicts_with = "run", num_args = 1..)]
+    pub logs: Vec<PathBuf>,
+    /// A failed workflow run on GitHub, by URL or number, instead of a log. The token is read from GITHUB_TOKEN; writes
+    /// nothing to GitHub
+    #[arg(long, value_name = "URL|ID")]
+    pub run: Option<String>,
+    /// With --run: propose the fix as a pull request
+    #[arg(long, requires = "run")]
+    pub open_pr: bool,
     /// Write the fix to the repository
     #[arg(long)]
     pub apply: bool,
@@ -326,6 +339,24 @@ impl SandboxArgs {
     }
 }
 
+/// Where environments are kept where no flag says it.
+pub fn default_cache() -> PathBuf {
+    let said = std::env::var_os("TEST_REPAIR_CACHE").filter(|said| !said.is_empty());
+    said.map_or_else(sandbox::default_cache, PathBuf::from)
+}
+
+impl FixArgs {
+    /// What is given without a run: both are there, or the command line was refused.
+    pub fn given(&self) -> GivenArgs {
+        GivenArgs { repo: self.repository(), logs: self.logs.clone() }
+    }
+
+    /// The repository's root: with a run, the working directory where nothing else is said.
+    pub fn repository(&self) -> PathBuf {
+        self.repo.clone().unwrap_or_else(|| PathBuf::from("."))
+    }
+}
+
 impl GivenArgs {
     /// Everything that a door is told.
     ///
@@ -343,6 +374,9 @@ impl GivenArgs {
             cache: sandbox.cache()?,
             no_isolation: sandbox.no_isolation,
             launcher: launcher()?,
+            config: None,
+            jobs: BTreeMap::new(),
+            pythons: Vec::new(),
             own: Vec::new(),
         })
     }

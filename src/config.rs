@@ -21,15 +21,27 @@ pub const TIMEOUT: u64 = 1200;
 
 /// Every key, for the error that names the nearest.
 const KEYS: &[&str] = &[
+    "attempts",
+    "branch_prefix",
     "budget",
     "concurrency",
     "deadline_seconds",
     "fix_types",
+    "issue",
+    "labels",
     "model",
     "protected_paths",
     "redact",
+    "reruns",
+    "reviewers",
     "timeout_seconds",
 ];
+
+/// Before the names of our branches, where nobody says otherwise.
+pub const BRANCH_PREFIX: &str = "test-repair/";
+
+/// So many repairs of one commit are tried, where nobody says another number.
+const ATTEMPTS: u32 = 3;
 
 /// So many causes are repaired side by side where nobody says another number.
 const CONCURRENCY: usize = 4;
@@ -54,6 +66,36 @@ pub struct Config {
     pub redact: Vec<String>,
     /// Causes that are repaired side by side.
     pub concurrency: Option<usize>,
+    /// Runs that may try to repair one commit.
+    pub attempts: Option<u32>,
+    /// Before the names of our branches.
+    pub branch_prefix: Option<String>,
+    /// Labels of our pull requests; `{fix_type}` stands for the kind of fix.
+    pub labels: Option<Vec<String>>,
+    /// Who is asked for a review.
+    pub reviewers: Option<Reviewers>,
+    /// How often failed jobs are run again where the infrastructure is to blame; needs `actions: write`.
+    pub reruns: u32,
+    /// Is an issue opened where there is no fix? Needs `issues: write`.
+    pub issue: bool,
+}
+
+/// `reviewers:`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Reviewers {
+    /// `codeowners`: the owners of the changed files.
+    Owners(Owners),
+    /// Logins, and teams as `org/team`.
+    Named(Vec<String>),
+}
+
+/// The one word that `reviewers:` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Owners {
+    /// The owners of the changed files.
+    Codeowners,
 }
 
 /// `model:`. No address stands here: a repository must not say where the key is sent.
@@ -148,7 +190,29 @@ impl Config {
         for pattern in &config.protected_paths {
             glob::Pattern::new(pattern).map_err(|e| bad(format!("protected_paths: `{pattern}`: {e}")))?;
         }
+        let prefix = config.branch_prefix();
+        let sane = |c: char| c.is_ascii_alphanumeric() || "-_/".contains(c);
+        if !prefix.chars().all(sane) || prefix.starts_with(['/', '-']) || prefix.contains("//") || prefix.len() < 3 {
+            return Err(bad(format!("branch_prefix: `{prefix}` begins no branch: letters, digits, - _ and /")));
+        }
         Ok(config)
+    }
+
+    /// Before the names of our branches.
+    pub fn branch_prefix(&self) -> &str {
+        self.branch_prefix.as_deref().unwrap_or(BRANCH_PREFIX)
+    }
+
+    /// Runs that may try to repair one commit.
+    pub fn attempts(&self) -> u32 {
+        self.attempts.unwrap_or(ATTEMPTS)
+    }
+
+    /// The labels of a pull request with this kind of fix.
+    pub fn labels(&self, fix_type: &str) -> Vec<String> {
+        let default = || vec!["test-repair".to_owned(), "{fix_type}".to_owned()];
+        let labels = self.labels.clone().unwrap_or_else(default);
+        labels.iter().map(|label| label.replace("{fix_type}", fix_type)).filter(|l| !l.trim().is_empty()).collect()
     }
 
     /// The limit on one command: the flag, the file, the default.
@@ -252,6 +316,20 @@ impl Config {
                 from(self.budget.max_seconds.is_some()),
             ),
             ("concurrency", self.concurrency().to_string(), from(self.concurrency.is_some())),
+            ("attempts", self.attempts().to_string(), from(self.attempts.is_some())),
+            ("branch_prefix", self.branch_prefix().to_owned(), from(self.branch_prefix.is_some())),
+            ("labels", self.labels("FIX_TYPE").join(", "), from(self.labels.is_some())),
+            (
+                "reviewers",
+                match &self.reviewers {
+                    None => "nobody".to_owned(),
+                    Some(Reviewers::Owners(_)) => "codeowners".to_owned(),
+                    Some(Reviewers::Named(names)) => names.join(", "),
+                },
+                from(self.reviewers.is_some()),
+            ),
+            ("reruns", self.reruns.to_string(), from(self.reruns > 0)),
+            ("issue", self.issue.to_string(), from(self.issue)),
             ("redact", format!("{} of its own", self.redact.len()), from(!self.redact.is_empty())),
         ]
     }

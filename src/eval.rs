@@ -4,7 +4,7 @@
 //! the tree and the log are given to the repair; `case.json` says what to score against.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::Write as _,
     path::{Path, PathBuf},
@@ -255,6 +255,9 @@ async fn replay(directory: &Path, setting: &Setting, case: &Case, scored: &mut S
         cache: setting.cache.clone(),
         no_isolation: setting.no_isolation,
         launcher: setting.launcher.clone(),
+        config: None,
+        jobs: BTreeMap::new(),
+        pythons: Vec::new(),
         own: Vec::new(),
     };
     let progress = Progress::silent();

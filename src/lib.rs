@@ -2,6 +2,9 @@
 //!
 //! The map of the rooms and their invariants is in `ARCHITECTURE.md`.
 
+pub mod action;
+pub mod actions;
+pub mod breaker;
 pub mod cli;
 pub mod config;
 pub mod detect;
@@ -10,6 +13,8 @@ pub mod eval;
 pub mod explain;
 pub mod fix;
 pub mod fix_type;
+pub mod github;
+pub mod hosted;
 pub mod input;
 pub mod integrity;
 pub mod llm;
@@ -20,10 +25,13 @@ pub mod outcome;
 pub mod pipeline;
 pub mod plan;
 pub mod progress;
+pub mod propose;
 pub mod redact;
 pub mod registry;
 pub mod repair;
 pub mod report;
+pub mod retry;
+pub mod run;
 pub mod sandbox;
 pub mod scratch;
 pub mod verify;

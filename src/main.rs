@@ -5,13 +5,16 @@ use std::{fs, future::Future, path::Path, process::ExitCode, time::Duration};
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use test_repair::{
+    action::Action,
     cli::{Cli, Command, DetectArgs, FindingsFormat, FixArgs, Format, GivenArgs, PlanArgs, VerifyArgs},
     config::{self, Config},
     detect::JobLog,
     doctor, eval, explain,
     fix::{self, FixOptions},
+    hosted,
     input::{self, BadInput},
     outcome::{Outcome, Repair, Verdict, Verification},
+    pipeline::Request,
     redact::{shown, shown_line},
     report,
     verify::{self, VerifyOptions},
@@ -54,6 +57,7 @@ async fn run(command: Command) -> Result<u8> {
             report::print(&report::transcript(&input::read_transcript(&args.file)?)?);
             Ok(0)
         }
+        Command::Action => act().await,
         Command::Doctor(args) => doctor::doctor(&args).await,
     }
 }
@@ -109,15 +113,49 @@ async fn until(deadline: Option<Duration>, work: impl Future<Output = Result<()>
 /// What `fix --out` writes besides the transcript.
 const RESULTS: [&str; 3] = ["outcome.json", "report.md", "fix.patch"];
 
+async fn act() -> Result<u8> {
+    let action = Action::from_env()?;
+    report::print(&action.masks());
+    let progress = report::watch_groups();
+    let mut repair = Repair::new();
+    let ended = until(None, action.act(&progress, &mut repair)).await;
+    let failed = match ended {
+        Ended::ByItself(Ok(())) => None,
+        Ended::ByItself(Err(error)) => {
+            repair.reason = Some(format!("{error:#}"));
+            Some(error)
+        }
+        Ended::Interrupted => {
+            repair.outcome = Outcome::Interrupted;
+            None
+        }
+        Ended::Deadline => {
+            repair.outcome = Outcome::BudgetSpent;
+            None
+        }
+    };
+    repair.timings = progress.timings();
+    let code = action.finish(&repair)?;
+    failed.map_or(Ok(code), Err)
+}
+
 async fn fix(args: &FixArgs) -> Result<u8> {
-    let mut request = args.given.request(&args.plan, &args.sandbox)?;
-    let results = RESULTS.iter().chain(["transcript.jsonl"].iter());
-    request.own.extend(args.out.iter().flat_map(|out| results.clone().map(|name| out.join(name))));
-    request.own.extend(args.resume.clone().into_iter().chain(args.model.cassette.clone()));
-    let options = FixOptions::of(args)?;
+    let (given, options) = (args.given(), FixOptions::of(args)?);
     let progress = report::watch();
     let mut repair = Repair::new();
-    match until(deadline(&args.plan, &args.given)?, fix::fix(&request, &options, &progress, &mut repair)).await {
+    let ended = match &args.run {
+        Some(run) => {
+            let hosted = hosted::Hosted::of(args, run, options)?;
+            let ended = until(args.plan.deadline.map(Duration::from_secs), hosted.repair(&progress, &mut repair)).await;
+            hosted.audit(&mut repair);
+            ended
+        }
+        None => {
+            let request = request(args, &given)?;
+            until(deadline(&args.plan, &given)?, fix::fix(&request, &options, &progress, &mut repair)).await
+        }
+    };
+    match ended {
         Ended::ByItself(result) => result?,
         Ended::Interrupted => repair.outcome = Outcome::Interrupted,
         Ended::Deadline => repair.outcome = Outcome::BudgetSpent,
@@ -132,11 +170,19 @@ async fn fix(args: &FixArgs) -> Result<u8> {
     });
     let accepted = repair.outcome == Outcome::Fixed || (repair.outcome == Outcome::Flagged && args.accept_flagged);
     match (&repair.change, args.apply) {
-        (Some(change), true) if accepted => apply(change, &args.given.repo)?,
+        (Some(change), true) if accepted => apply(change, &given.repo)?,
         (Some(_), true) => report::complain("not applied: a person must look first; --accept-flagged applies it"),
         _ => {}
     }
     Ok(repair.outcome.exit_code())
+}
+
+fn request(args: &FixArgs, given: &GivenArgs) -> Result<Request> {
+    let mut request = given.request(&args.plan, &args.sandbox)?;
+    let results = RESULTS.iter().chain(["transcript.jsonl"].iter());
+    request.own.extend(args.out.iter().flat_map(|out| results.clone().map(|name| out.join(name))));
+    request.own.extend(args.resume.clone().into_iter().chain(args.model.cassette.clone()));
+    Ok(request)
 }
 
 /// Writes a fix to the repository, unless a file has changed in the meantime.

@@ -50,6 +50,36 @@ impl Outcome {
         }
     }
 
+    /// All of them.
+    pub const ALL: [Outcome; 10] = [
+        Outcome::Fixed,
+        Outcome::Flagged,
+        Outcome::NoFixFound,
+        Outcome::NotReproduced,
+        Outcome::Infrastructure,
+        Outcome::Flaky,
+        Outcome::BudgetSpent,
+        Outcome::Skipped,
+        Outcome::NothingDetected,
+        Outcome::Interrupted,
+    ];
+
+    /// The outside's word for it, as in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Fixed => "fixed",
+            Outcome::Flagged => "flagged",
+            Outcome::NoFixFound => "no_fix_found",
+            Outcome::NotReproduced => "not_reproduced",
+            Outcome::Infrastructure => "infrastructure",
+            Outcome::Flaky => "flaky",
+            Outcome::BudgetSpent => "budget_spent",
+            Outcome::Skipped => "skipped",
+            Outcome::NothingDetected => "nothing_detected",
+            Outcome::Interrupted => "interrupted",
+        }
+    }
+
     /// In words.
     pub fn words(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! pipeline: the hall that the doors share. Logs and a repository in, reproduced jobs out.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::Result;
 
@@ -34,6 +34,12 @@ pub struct Request {
     pub no_isolation: bool,
     /// The binary that supervises sandboxed commands: this one.
     pub launcher: PathBuf,
+    /// What is configured on the trusted side; `None`: what the tree says.
+    pub config: Option<Config>,
+    /// The job of a log, where its name is known and the log may not say it.
+    pub jobs: BTreeMap<PathBuf, String>,
+    /// Pythons besides those of the logs: where a failure shows with them too, the fix must hold there.
+    pub pythons: Vec<String>,
     /// Files that this program writes itself: where they lie in the repository they are no part of it.
     pub own: Vec<PathBuf>,
 }
@@ -72,8 +78,29 @@ pub struct Reproduced {
 impl Given {
     /// The logs that show a failure.
     pub fn failing(&self) -> Vec<&JobLog> {
-        self.logs.iter().filter(|log| log.result != JobResult::Success && !log.failures.is_empty()).collect()
+        failing(&self.logs)
     }
+}
+
+/// Reads logs. `jobs` names the job of a log that may not say it.
+///
+/// # Errors
+/// [`BadInput`] for what can't be used.
+pub fn read_logs(paths: &[PathBuf], jobs: &BTreeMap<PathBuf, String>) -> Result<Vec<JobLog>, BadInput> {
+    let mut logs = Vec::new();
+    for path in paths {
+        let mut read = input::read_log(path)?;
+        if let (Some(name), [log]) = (jobs.get(path), read.as_mut_slice()) {
+            log.job = Some(name.clone());
+        }
+        logs.append(&mut read);
+    }
+    Ok(logs)
+}
+
+/// The logs that show a failure.
+fn failing(logs: &[JobLog]) -> Vec<&JobLog> {
+    logs.iter().filter(|log| log.result != JobResult::Success && !log.failures.is_empty()).collect()
 }
 
 /// Reads the logs and the repository.
@@ -82,24 +109,17 @@ impl Given {
 /// [`BadInput`] for what can't be used.
 pub fn read(request: &Request, progress: &Progress, learned: &mut Learned) -> Result<Given> {
     let stage = progress.begin("detect", format!("{} log(s)", request.logs.len()));
-    let mut logs = Vec::new();
-    for path in &request.logs {
-        logs.extend(input::read_log(path)?);
-    }
+    let logs = read_logs(&request.logs, &request.jobs)?;
     let tree = input::read_repository(&request.repository)?;
     for file in &request.own {
         tree.leave_out(&request.repository, file)?;
     }
     learned.note_tree(&tree, &logs);
-    let config = Config::of(&tree)?;
+    let config = request.config.clone().map_or_else(|| Config::of(&tree), Ok)?;
     redact::configure(&config.redact).map_err(|why| BadInput(format!("{}: redact: {why}", config::PATH)))?;
     let given = Given { tree, logs, config };
+    learned.learn(&given.logs);
     let failing = given.failing();
-    for log in &failing {
-        let job = log.job.clone().unwrap_or_else(|| log.log.clone());
-        learned.targets.push(TargetReport { job, failures: log.failures.clone(), plan: None, baseline: None });
-    }
-    learned.diagnosis = diagnose(&failing);
     stage.end(&format!("{} failure(s)", failing.iter().map(|l| l.failures.len()).sum::<usize>()));
     Ok(given)
 }
@@ -145,51 +165,93 @@ pub async fn reproduced(
     learned.sandbox = Some(sandbox.posture().clone());
     let mut baselines = Vec::new();
     let mut stop = Stop::NotReproduced;
+    let mut cells = Vec::new();
     for (index, log, job) in jobs {
-        let recipe = Recipe {
-            python: job.python.clone(),
-            env: job.env.clone(),
-            directory: job.directory.clone(),
-            install: job.install.clone(),
-            setup: job.setup.clone(),
-            versions: job.versions.clone(),
-            hold: Vec::new(),
-            copies_project: job.copies_project,
-            disposable: job.checks.iter().any(|c| c.installs),
-            timeout: given.config.timeout(request.timeout),
-        };
+        let (baseline, why) = attempt(request, given, &sandbox, log, &job, progress).await?;
         let target = &mut learned.targets[index];
         target.plan = Some(PlanReport::of(&job));
-        let reproduction = match reproduce(&sandbox, &given.tree, log, &job, &recipe, progress).await {
-            Err(error @ SandboxError::NoPython { .. }) => return Err(BadInput(error.to_string()).into()),
-            Err(SandboxError::Lost(why)) => {
-                Reproduction::Infrastructure { why: format!("the sandbox was lost: {why}") }
+        target.baseline = Some(baseline_report(&baseline, &why));
+        match baseline {
+            Some(baseline) => {
+                baselines.push(baseline);
+                cells.extend(
+                    request
+                        .pythons
+                        .iter()
+                        .filter(|python| !same_minor(python, &job.python))
+                        .map(|python| (log, Job { python: python.clone(), versions: Vec::new(), ..job.clone() })),
+                );
             }
-            other => other?,
-        };
-        match reproduction {
-            Reproduction::Reproduced(baseline) => {
-                target.baseline = Some(BaselineReport::of(&baseline));
-                baselines.push(*baseline);
-            }
-            Reproduction::Flaky { keys } => {
-                stop = Stop::Flaky;
-                target.baseline = Some(BaselineReport::not(&format!("{} failure(s) in one of two runs", keys.len())));
-            }
-            Reproduction::NotReproduced { why } => {
-                let why = explain_loopback(why, sandbox.posture());
-                target.baseline = Some(BaselineReport::not(&why));
-            }
-            Reproduction::Infrastructure { why } => {
-                stop = Stop::Infrastructure;
-                target.baseline = Some(BaselineReport::not(&why));
-            }
+            None => stop = why.1.unwrap_or(stop),
+        }
+    }
+    for (log, job) in cells {
+        let (baseline, why) = attempt(request, given, &sandbox, log, &job, progress).await?;
+        learned.targets.push(TargetReport {
+            job: format!("{}, Python {}", job.name, job.python),
+            failures: log.failures.clone(),
+            plan: Some(PlanReport::of(&job)),
+            baseline: Some(baseline_report(&baseline, &why)),
+        });
+        match baseline {
+            Some(baseline) => baselines.push(baseline),
+            None => learned
+                .notes
+                .push(format!("with Python {} the failure does not show: the fix is not checked there", job.python)),
         }
     }
     if baselines.is_empty() {
         return Ok(Err(stop));
     }
     Ok(Ok(Reproduced { sandbox, baselines }))
+}
+
+/// Why there is no baseline: in words, and what that means where it is more than "not reproduced".
+type Why = (String, Option<Stop>);
+
+fn baseline_report(baseline: &Option<Baseline>, why: &Why) -> BaselineReport {
+    baseline.as_ref().map_or_else(|| BaselineReport::not(&why.0), BaselineReport::of)
+}
+
+fn same_minor(a: &str, b: &str) -> bool {
+    let minor = |version: &str| version.split('.').take(2).map(str::to_owned).collect::<Vec<_>>();
+    minor(a) == minor(b)
+}
+
+/// Reproduces one job.
+async fn attempt(
+    request: &Request,
+    given: &Given,
+    sandbox: &LocalSandbox,
+    log: &JobLog,
+    job: &Job,
+    progress: &Progress,
+) -> Result<(Option<Baseline>, Why)> {
+    let recipe = Recipe {
+        python: job.python.clone(),
+        env: job.env.clone(),
+        directory: job.directory.clone(),
+        install: job.install.clone(),
+        setup: job.setup.clone(),
+        versions: job.versions.clone(),
+        hold: Vec::new(),
+        copies_project: job.copies_project,
+        disposable: job.checks.iter().any(|c| c.installs),
+        timeout: given.config.timeout(request.timeout),
+    };
+    let reproduction = match reproduce(sandbox, &given.tree, log, job, &recipe, progress).await {
+        Err(error @ SandboxError::NoPython { .. }) => return Err(BadInput(error.to_string()).into()),
+        Err(SandboxError::Lost(why)) => Reproduction::Infrastructure { why: format!("the sandbox was lost: {why}") },
+        other => other?,
+    };
+    Ok(match reproduction {
+        Reproduction::Reproduced(baseline) => (Some(*baseline), Why::default()),
+        Reproduction::Flaky { keys } => {
+            (None, (format!("{} failure(s) in one of two runs", keys.len()), Some(Stop::Flaky)))
+        }
+        Reproduction::NotReproduced { why } => (None, (explain_loopback(why, sandbox.posture()), None)),
+        Reproduction::Infrastructure { why } => (None, (why, Some(Stop::Infrastructure))),
+    })
 }
 
 /// So many failures that were not seen again are listed.
@@ -218,6 +280,17 @@ pub fn not_reproduced(given: &Given, baselines: &[Baseline]) -> Vec<String> {
 }
 
 impl Learned {
+    /// What the logs alone say.
+    pub fn learn(&mut self, logs: &[JobLog]) {
+        let failing = failing(logs);
+        let target = |log: &&JobLog| {
+            let job = log.job.clone().unwrap_or_else(|| log.log.clone());
+            TargetReport { job, failures: log.failures.clone(), plan: None, baseline: None }
+        };
+        self.targets = failing.iter().map(target).collect();
+        self.diagnosis = diagnose(&failing);
+    }
+
     fn note_tree(&mut self, tree: &Tree, logs: &[JobLog]) {
         if tree.dirty {
             self.notes.push("the working tree has uncommitted changes, which are part of what is judged".to_owned());

@@ -5,7 +5,6 @@
 //! again by `retry` where that may help. `kept` remembers in a `transcript` and a `cache`; a `cassette` replays a whole
 //! endpoint.
 
-mod breaker;
 mod budget;
 pub mod cache;
 pub mod cassette;
@@ -17,7 +16,7 @@ pub mod model;
 pub mod options;
 pub mod price;
 pub mod records;
-mod retry;
+
 mod send;
 pub mod stream;
 pub mod transcript;

@@ -17,7 +17,6 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    breaker::Breaker,
     budget::{Budget, LEAST, Reservation, seconds},
     cassette::Cassette,
     chat::{Completion, Finish, Prompt, Source, Usage},
@@ -25,10 +24,10 @@ use super::{
     options::{ModelOptions, Price},
     price,
     records::Records,
-    retry,
     send::{Bill, Endpoint, Failed},
     wire::{self, Asked, Redactor, Said},
 };
+use crate::{breaker::Breaker, retry};
 
 /// Requests that may go at once before the rate limit spreads them.
 const BURST: u32 = 10;

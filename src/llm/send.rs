@@ -20,11 +20,10 @@ use super::{
     cassette::{Cassette, Recorded},
     error::LlmError,
     options::ModelOptions,
-    retry,
     stream::{Broken, Reader},
     wire::{self, Redactor, Said, Tokens},
 };
-use crate::redact::shown_line;
+use crate::{redact::shown_line, retry};
 
 const CONNECT: Duration = Duration::from_secs(15);
 /// For the words of a refusal.

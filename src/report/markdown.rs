@@ -71,7 +71,7 @@ pub fn markdown(repair: &Repair) -> String {
 }
 
 /// A code span whose fence no run of backticks inside can close.
-fn code(text: &str) -> String {
+pub fn code(text: &str) -> String {
     let text = shown_line(text, 300);
     let fence = "`".repeat(longest_run(&text) + 1);
     let pad = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };

@@ -2,6 +2,7 @@
 
 mod detected;
 mod fixed;
+mod hub;
 mod markdown;
 mod progress;
 mod sarif;
@@ -17,8 +18,9 @@ use crate::redact::redact;
 
 pub use detected::{detected_json, detected_text};
 pub use fixed::fixed_text;
-pub use markdown::markdown;
-pub use progress::watch;
+pub use hub::*;
+pub use markdown::{code, markdown};
+pub use progress::{watch, watch_groups};
 pub use sarif::{detected_sarif, verified_sarif};
 pub use table::Table;
 pub use transcript::transcript;

@@ -56,6 +56,25 @@ fn plain() -> Progress {
     })
 }
 
+/// For the log of an action: a group for each run of stages of one name.
+pub fn watch_groups() -> Progress {
+    let open: Mutex<Option<&'static str>> = Mutex::default();
+    Progress::new(move |event| {
+        let Event::End { stage, begun, detail, seconds } = *event else { return };
+        let Ok(mut open) = open.lock() else { return };
+        let mut text = String::new();
+        if *open != Some(stage) {
+            let end = if open.is_some() { "::endgroup::\n" } else { "" };
+            text = format!("{end}::group::{stage}\n");
+            *open = Some(stage);
+        }
+        text.push_str(&shown_line(begun, 120));
+        text.push_str(": ");
+        text.push_str(&ended(detail, seconds));
+        super::print(&format!("{text}\n"));
+    })
+}
+
 fn ended(detail: &str, seconds: f64) -> String {
     let detail = shown_line(detail, 100);
     if detail.is_empty() { format!("{seconds:.1} s") } else { format!("{detail} ({seconds:.1} s)") }

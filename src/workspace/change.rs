@@ -169,8 +169,11 @@ impl Change {
     }
 }
 
-/// Three versions of a text made one; `None` where they contradict each other.
-fn merge_text(ours: &[u8], base: &[u8], theirs: &[u8]) -> Result<Option<Vec<u8>>> {
+/// Three versions of a text made one, as `git merge-file` does; `None` where they contradict each other.
+///
+/// # Errors
+/// When git is missing or the disk refuses.
+pub fn merge_text(ours: &[u8], base: &[u8], theirs: &[u8]) -> Result<Option<Vec<u8>>> {
     let directory = Scratch::new()?;
     for (name, content) in [("ours", ours), ("base", base), ("theirs", theirs)] {
         fs::write(directory.path().join(name), content)?;

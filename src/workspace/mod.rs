@@ -3,6 +3,7 @@
 //! A [`Tree`] is a private copy of a repository, a [`Change`] the difference of two trees.
 
 mod change;
+mod fetch;
 mod files;
 mod git;
 
@@ -16,7 +17,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::scratch::Scratch;
 use change::unnamed;
-pub use change::{Change, FileChange};
+pub use change::{Change, FileChange, merge_text};
+pub use fetch::Checkout;
 pub(crate) use files::copy_entry;
 use files::files_below;
 pub use files::{copy_tree, inside, read_inside};

@@ -72,6 +72,9 @@ impl Failed {
             timeout: Some(300),
             cache: directory.path().join("cache"),
             no_isolation: false,
+            config: None,
+            jobs: Default::default(),
+            pythons: Vec::new(),
             own: Vec::new(),
             launcher: env!("CARGO_BIN_EXE_test-repair").into(),
         };

@@ -13,7 +13,7 @@ use tokio::{
 
 /// A circuit breaker.
 #[derive(Debug)]
-pub(super) struct Breaker {
+pub struct Breaker {
     most: u32,
     pause: Duration,
     state: Mutex<State>,
@@ -31,14 +31,14 @@ struct State {
 
 /// Leave to ask. Whoever has it says how it went; one that is dropped says nothing, and another may probe.
 #[derive(Debug)]
-pub(super) struct Pass<'a> {
+pub struct Pass<'a> {
     breaker: &'a Breaker,
     probe: bool,
 }
 
 impl Breaker {
     /// Opens after `most` failures in a row, for the pause.
-    pub(super) fn new(most: u32, pause: Duration) -> Breaker {
+    pub fn new(most: u32, pause: Duration) -> Breaker {
         Breaker { most, pause, state: Mutex::default(), probed: Notify::new() }
     }
 
@@ -47,7 +47,7 @@ impl Breaker {
     ///
     /// # Errors
     /// How long it still is open (zero: a probe is under way).
-    pub(super) async fn enter(&self, waited: &mut bool, end: Instant) -> Result<Pass<'_>, Duration> {
+    pub async fn enter(&self, waited: &mut bool, end: Instant) -> Result<Pass<'_>, Duration> {
         loop {
             // From before the look, so that no end is missed.
             let probed = self.probed.notified();
@@ -87,7 +87,7 @@ impl Breaker {
 
 impl Pass<'_> {
     /// The endpoint answered.
-    pub(super) fn succeeded(self) {
+    pub fn succeeded(self) {
         let mut state = self.breaker.state();
         // A call from before the breaker opened says nothing of now: only the probe closes it.
         if self.probe || state.open_until.is_none() {
@@ -97,7 +97,7 @@ impl Pass<'_> {
     }
 
     /// The endpoint is down, or overloaded.
-    pub(super) fn failed(self) {
+    pub fn failed(self) {
         let mut state = self.breaker.state();
         state.failures = state.failures.saturating_add(1);
         if self.probe || (state.open_until.is_none() && state.failures >= self.breaker.most) {

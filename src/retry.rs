@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 ///
 /// # Errors
 /// What the endpoint asks for, where that is longer than the longest pause.
-pub(super) fn pause(
+pub fn pause(
     failed: u32,
     first: Duration,
     longest: Duration,
@@ -23,7 +23,7 @@ pub(super) fn pause(
 }
 
 /// `Retry-After`: seconds, or an HTTP date.
-pub(super) fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
+pub fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
     let header = header.trim();
     if let Ok(seconds) = header.parse::<u64>() {
         return Some(Duration::from_secs(seconds));

@@ -10,6 +10,7 @@ pub mod eval;
 pub mod explain;
 pub mod fix;
 pub mod fix_type;
+pub mod github;
 pub mod input;
 pub mod integrity;
 pub mod llm;

@@ -21,6 +21,7 @@ pub mod outcome;
 pub mod pipeline;
 pub mod plan;
 pub mod progress;
+pub mod propose;
 pub mod redact;
 pub mod registry;
 pub mod repair;

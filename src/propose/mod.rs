@@ -3,3 +3,4 @@
 //! `title` words it as they word theirs, `codeowners` finds those who should look at it.
 
 pub mod codeowners;
+pub mod title;

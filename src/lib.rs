@@ -11,6 +11,7 @@ pub mod explain;
 pub mod fix;
 pub mod fix_type;
 pub mod github;
+pub mod init;
 pub mod input;
 pub mod integrity;
 pub mod llm;

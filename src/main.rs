@@ -10,6 +10,7 @@ use test_repair::{
     detect::JobLog,
     doctor, eval, explain,
     fix::{self, FixOptions},
+    init,
     input::{self, BadInput},
     outcome::{Outcome, Repair, Verdict, Verification},
     redact::{shown, shown_line},
@@ -55,6 +56,7 @@ async fn run(command: Command) -> Result<u8> {
             Ok(0)
         }
         Command::Doctor(args) => doctor::doctor(&args).await,
+        Command::Init(args) => init::init(&args),
     }
 }
 

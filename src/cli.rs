@@ -44,6 +44,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// What GitHub's runner starts: inputs and event from the environment
     Action,
+    /// Write the workflow that repairs a repository's CI on GitHub, and say what remains to be done by hand
+    Init(InitArgs),
 }
 
 /// How a result is printed.
@@ -198,6 +200,32 @@ pub struct DoctorArgs {
     pub model: ModelArgs,
     #[command(flatten)]
     pub sandbox: SandboxArgs,
+}
+
+/// `init`
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The repository's root
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub repo: PathBuf,
+    /// The workflow to repair, by its name or its file, instead of those that run checks. May be given several times
+    #[arg(long = "workflow", value_name = "NAME")]
+    pub workflows: Vec<String>,
+    /// Print a job to paste into the failing workflow, instead of writing a workflow
+    #[arg(long)]
+    pub same_run: bool,
+    /// Let failed jobs run again so many times where the code is not at fault (permission: actions: write)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub reruns: Option<u8>,
+    /// Let the diagnosis become an issue where there is no fix (permission: issues: write)
+    #[arg(long)]
+    pub issues: bool,
+    /// Write nothing; exit with 1 where something is not as it would be written
+    #[arg(long, conflicts_with = "force")]
+    pub check: bool,
+    /// Overwrite a workflow that differs
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// What is given.

@@ -15,6 +15,7 @@ pub mod fix;
 pub mod fix_type;
 pub mod github;
 pub mod hosted;
+pub mod init;
 pub mod input;
 pub mod integrity;
 pub mod llm;

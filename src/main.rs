@@ -11,7 +11,7 @@ use test_repair::{
     detect::JobLog,
     doctor, eval, explain,
     fix::{self, FixOptions},
-    hosted,
+    hosted, init,
     input::{self, BadInput},
     outcome::{Outcome, Repair, Verdict, Verification},
     pipeline::Request,
@@ -59,6 +59,7 @@ async fn run(command: Command) -> Result<u8> {
         }
         Command::Action => act().await,
         Command::Doctor(args) => doctor::doctor(&args).await,
+        Command::Init(args) => init::init(&args),
     }
 }
 

@@ -29,11 +29,12 @@ pub fn title(subjects: &[String], fix_type: FixType, summary: &str) -> String {
     while let Some((_, rest)) = marked(&text) {
         text = rest.to_owned();
     }
-    if text.is_empty() {
-        text = format!("repair the failing {fix_type} check");
-    }
-    let text = if habit.capital { capital(&text) } else { small(&text) };
-    format!("{prefix}{}", bounded(&text, LONGEST - prefix.chars().count()))
+    let worded = |text: &str| {
+        let text = if habit.capital { capital(text) } else { small(text) };
+        bounded(&text, LONGEST - prefix.chars().count())
+    };
+    let said = Some(worded(&text)).filter(|said| said.contains(char::is_alphanumeric));
+    format!("{prefix}{}", said.unwrap_or_else(|| worded(&format!("repair the failing {fix_type} check"))))
 }
 
 /// A short imperative subject out of a fix's description: its first sentence.

@@ -9,6 +9,7 @@ mod endings;
 mod endpoint;
 mod eval;
 mod examples;
+mod init;
 mod injection;
 mod interrupted;
 mod isolation;

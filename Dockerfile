@@ -1,50 +1,81 @@
-# The image of the action: test-repair, and what its local sandbox needs (git, Python, uv). Built by old and new builders,
-# so without --mount, --chmod and heredocs. Releases are built by .github/workflows/release.yml, which pins both bases by
-# digest; here they are pinned by tag, so that the file also builds where images are made by hand.
+# The image of the action, and of the command: test-repair with what its local sandbox needs (git, Python, uv).
+# Old and new builders build it, also without a network to an image hub: so no `# syntax=`, no --mount, --chmod, --link, and
+# no heredocs.
+#
+# What pins what:
+# - the bases: by tag here; .github/workflows/release.yml gives their digests (RUST_IMAGE, DEBIAN_IMAGE);
+# - Debian's packages: by APT_SNAPSHOT (a moment of snapshot.debian.org, as 20261128T000000Z), which a release gives too.
+#   Empty, as for `uses: …@main`, takes the mirror's newest: Debian keeps no old version there, so `package=version` would
+#   fail on the day of the next security update;
+# - crates: by Cargo.lock and --locked; uv: by version and hash in docker/uv.txt.
 ARG RUST_IMAGE=rust:1-slim-bookworm
 ARG DEBIAN_IMAGE=debian:bookworm-slim
 
 FROM ${RUST_IMAGE} AS build
+# The binary then says of what crates it is made: scanners read it, and the second tool turns it into CycloneDX.
+RUN cargo install --locked cargo-auditable@0.7.7 auditable2cdx@0.1.0 && rm -rf /usr/local/cargo/registry
 WORKDIR /build
-# First the dependencies alone: they are built again only when the lock file changes.
+# The dependencies alone first, with stand-ins for the sources: they are built again when the lock file changes, not before.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src benches && echo 'fn main() {}' > src/main.rs && touch src/lib.rs && echo 'fn main() {}' > benches/detect.rs \
-    && cargo build --release --locked --bin test-repair && rm -rf src benches
-COPY benches benches
+RUN mkdir src benches && echo 'fn main() {}' > src/main.rs && cp src/main.rs benches/detect.rs && touch src/lib.rs \
+    && cargo auditable build --release --locked --bin test-repair
 COPY data data
 COPY prompts prompts
 COPY src src
-# The stand-ins above are newer than the sources: their results go.
-RUN touch src/main.rs src/lib.rs && cargo build --release --locked --bin test-repair \
-    && cargo tree --locked --edges normal --prefix none --format '{p} {l}' > /build/rust-packages.txt
+# The stand-ins may be newer than the sources: what came of them goes.
+RUN touch src/main.rs src/lib.rs && cargo auditable build --release --locked --bin test-repair \
+    && auditable2cdx target/release/test-repair > rust.cdx.json
 
-FROM ${DEBIAN_IMAGE}
+FROM ${DEBIAN_IMAGE} AS system
+ARG APT_SNAPSHOT=
+# python3-venv has pip in it, for environments; the system itself needs none. Nothing here may raise its rights: no setuid.
+RUN if [ -n "$APT_SNAPSHOT" ]; then \
+        rm -f /etc/apt/sources.list /etc/apt/sources.list.d/* \
+        && signed='[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg check-valid-until=no]' \
+        && snapshot=http://snapshot.debian.org/archive \
+        && printf 'deb %s %s %s main\n' \
+            "$signed" "$snapshot/debian/$APT_SNAPSHOT" bookworm \
+            "$signed" "$snapshot/debian/$APT_SNAPSHOT" bookworm-updates \
+            "$signed" "$snapshot/debian-security/$APT_SNAPSHOT" bookworm-security > /etc/apt/sources.list; \
+    fi \
+    && apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get upgrade -y --no-install-recommends \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ca-certificates git python3 python3-venv \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/apt /var/log/dpkg.log \
+        /var/log/alternatives.log \
+    && find / -xdev -perm /6000 -type f -exec chmod a-s {} + \
+    && mkdir -p /usr/share/sbom /opt/uv/python \
+    && dpkg-query -W -f '${Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}\n' \
+        > /usr/share/sbom/debian.tsv
+
+FROM system AS uv
+COPY docker/uv.txt /
+RUN python3 -m venv /venv \
+    && /venv/bin/pip install --no-cache-dir --no-deps --only-binary :all: --require-hashes -r /uv.txt \
+    && cp /venv/lib/python3*/site-packages/uv-*.dist-info/sboms/uv.cyclonedx.json /uv.cdx.json
+
+FROM system
+COPY --from=uv /venv/bin/uv /usr/local/bin/uv
+COPY --from=uv /uv.cdx.json /usr/share/sbom/uv.cdx.json
+# The sandbox gives every run a user of its own, who must be able to read the Pythons that uv installs: not in a home. And
+# uv does what the image says, not what a repository's uv.toml says (the directory that it is started in is foreign).
+ENV UV_PYTHON_INSTALL_DIR=/opt/uv/python \
+    UV_NO_CONFIG=1
+# HERE LATER, with the Dagger sandbox and not before: the Dagger CLI and a Docker client, nothing else
+# (COPY --from=registry.dagger.io/engine:v… /usr/local/bin/dagger, COPY --from=docker:…-cli /usr/local/bin/docker).
+COPY LICENSE-APACHE LICENSE-MIT /usr/share/doc/test-repair/
+COPY --from=build /build/rust.cdx.json /usr/share/sbom/test-repair.cdx.json
+COPY --from=build /build/target/release/test-repair /usr/local/bin/test-repair
+COPY entrypoint.sh /entrypoint.sh
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="test-repair" \
       org.opencontainers.image.description="Repairs failing CI of Python projects, and proves the repair" \
       org.opencontainers.image.source="https://github.com/org/test-repair" \
+      org.opencontainers.image.documentation="https://github.com/org/test-repair#readme" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# A Python and uv for the local sandbox; uv brings the Pythons that CI ran. Debian's packages are pinned by the base image's
-# release: bookworm only changes by security updates, which an image should have.
-RUN apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        ca-certificates git python3 python3-pip python3-venv \
-    && printf 'uv==0.13.9\n' > /tmp/uv.txt \
-    && python3 -m pip install --no-cache-dir --break-system-packages --no-compile --only-binary :all: -r /tmp/uv.txt \
-    && rm -rf /tmp/uv.txt /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log /root/.cache \
-    && find / -xdev -perm /6000 -type f -exec chmod a-s {} + \
-    && mkdir -p /usr/share/sbom /opt/uv/python \
-    && dpkg-query -W -f '${Package} ${Version}\n' > /usr/share/sbom/debian-packages.txt \
-    && python3 -m pip list --format freeze > /usr/share/sbom/python-packages.txt
-# Later: the Dagger CLI and a Docker client, for the second sandbox.
-COPY --from=build /build/target/release/test-repair /usr/local/bin/test-repair
-COPY --from=build /build/rust-packages.txt /usr/share/sbom/rust-packages.txt
-COPY LICENSE-APACHE LICENSE-MIT /usr/share/doc/test-repair/
-COPY entrypoint.sh /entrypoint.sh
-# The sandbox's own user must be able to read the Pythons that uv installs: not in root's home.
-ENV UV_PYTHON_INSTALL_DIR=/opt/uv/python
-# No USER and no WORKDIR: the runner sets the directory, and its files belong to others than this image knows.
+# No USER and no WORKDIR: the runner sets the directory, its files belong to users that this image doesn't know, and only
+# root can give a run a user of its own.
 ENTRYPOINT ["/entrypoint.sh"]

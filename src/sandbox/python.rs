@@ -113,14 +113,23 @@ fn on_path(names: &[String]) -> Vec<PathBuf> {
 fn from_uv(minor: &str) -> Option<Python> {
     let uv = on_path(&["uv".to_owned()]).into_iter().next()?;
     let find = || {
-        let output = Command::new(&uv).args(["python", "find", minor]).stderr(Stdio::null()).output().ok()?;
+        let output = uv_python(&uv, &["find", minor]).output().ok()?;
         let path = String::from_utf8(output.stdout).ok()?;
         output.status.success().then(|| ask(Path::new(path.trim())))?
     };
     find().or_else(|| {
-        let installed = Command::new(&uv).args(["python", "install", minor]).output().ok()?;
+        let installed = uv_python(&uv, &["install", minor]).output().ok()?;
         installed.status.success().then(find)?
     })
+}
+
+/// `uv python`, outside any sandbox: so it must not heed the directory that we were started in. A repository's `uv.toml`
+/// says where Pythons are downloaded from, and its `.venv` would be found as one.
+fn uv_python(uv: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(uv);
+    command.arg("python").args(arguments).arg("--no-config").current_dir("/");
+    command.env_remove("VIRTUAL_ENV").stdin(Stdio::null()).stderr(Stdio::null());
+    command
 }
 
 /// What an interpreter (or the shim before it) says of itself.
@@ -154,6 +163,14 @@ mod tests {
         let python = find("3").unwrap();
         assert!(python.executable.starts_with(&python.prefix));
         assert!(find(&python.version).unwrap().version == python.version);
+    }
+
+    #[test]
+    fn uv_is_not_led_by_the_directory_that_it_is_started_in() {
+        let command = uv_python(Path::new("uv"), &["find", "3.12"]);
+        assert_eq!(command.get_current_dir(), Some(Path::new("/")));
+        assert_eq!(command.get_args().collect::<Vec<_>>(), ["python", "find", "3.12", "--no-config"]);
+        assert!(command.get_envs().any(|(name, value)| name == "VIRTUAL_ENV" && value.is_none()));
     }
 
     #[test]

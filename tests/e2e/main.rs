@@ -9,6 +9,9 @@ mod endings;
 mod endpoint;
 mod eval;
 mod examples;
+#[path = "../support/github/mod.rs"]
+mod github;
+mod github_double;
 mod injection;
 mod interrupted;
 mod isolation;

@@ -108,6 +108,7 @@ lenient! {
         verification: Verification,
         author: Author,
         committer: Stamp,
+        parents: Vec<Object>,
     }
     Verification { verified: bool, reason: String, }
     Stamp { date: String, }

@@ -5,21 +5,18 @@
 //! another finds either its pull request, or what a killed run left, and goes on from there.
 
 pub mod codeowners;
+mod landing;
 mod suggest;
 pub mod title;
 mod transplant;
 
-use std::time::Duration;
-
 use anyhow::Result;
-use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
-use tokio::time::sleep;
 
 use crate::{
     config::{Config, Reviewers},
     fix_type::FixType,
-    github::{Client, Commit, GitHubError, NewPull, Pull},
+    github::{Client, GitHubError, Pull},
     origin::{Proposal, TokenKind},
     outcome::{Outcome, Repair},
     pipeline::Request,
@@ -29,9 +26,7 @@ use crate::{
     workspace::{Change, Checkout},
 };
 
-/// A run that made the branch is given so long to open its pull request before another goes on in its place.
-const PATIENCE: Duration = Duration::from_secs(120);
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+pub use landing::{Landed, Landing, NotLanded};
 
 /// Where a repair goes.
 #[derive(Debug, Clone)]
@@ -172,59 +167,49 @@ async fn pull_request(
     branch: &Branch,
     repair: &mut Repair,
 ) -> Result<(), GitHubError> {
-    let client = setting.client;
     let Some(fix) = repair.fix.clone() else { return Ok(()) };
     let subjects = checkout.subjects(&target.head, 100).unwrap_or_default();
     let fix_type = fix.fix_type.parse().unwrap_or(FixType::Test);
     let title = title::title(&subjects, fix_type, &title::summary_of(&fix.description));
     let run = repair.origin.as_ref().map(|origin| origin.run_url()).unwrap_or_default();
-    let message = format!("{title}\n\n{TRAILER} {}\nTest-Repair-Run: {run}\n", setting.fingerprint);
-    let tree = client.create_tree(&target.head, change.files.iter()).await?;
-    let commit = client.create_commit(&message, &tree, &target.head).await?;
-    let branch = match own_branch(setting, branch, &commit, repair).await? {
-        Some(branch) => branch,
-        None => return Ok(()),
+    let landing = Landing {
+        branch,
+        head: &target.head,
+        into: &target.into,
+        change,
+        message: &format!("{title}\n\n{TRAILER} {}\nTest-Repair-Run: {run}\n", setting.fingerprint),
+        title: &title,
+        body: &|token| body(setting, target, token, repair),
+        draft: repair.outcome == Outcome::Flagged,
+        look_every: landing::LOOK_EVERY,
     };
-    let token = token_kind(&commit);
-    let draft = repair.outcome == Outcome::Flagged;
-    let body = body(setting, target, token, repair);
-    let new = NewPull { branch: &branch.0, into: &target.into, title: &title, body: &body, draft };
-    let pull = match client.open_pull(&new).await {
-        // A private repository of a small plan has no drafts.
-        Err(GitHubError::Conflict { message, .. }) if draft && message.to_lowercase().contains("draft") => {
-            repair.learned.notes.push("this repository has no draft pull requests: it is an ordinary one".to_owned());
-            client.open_pull(&NewPull { draft: false, ..new }).await
+    let landed = landing.land(setting.client).await;
+    let (server, repository) = (&setting.wish.server, setting.client.repository());
+    match landed {
+        Ok(Landed::Opened { proposal, notes }) => {
+            repair.learned.notes.extend(notes);
+            let number = proposal.number;
+            repair.proposal = Some(proposal);
+            decorate(setting, checkout, target, change, number, repair).await;
+            Ok(())
         }
-        other => other,
-    };
-    let pull = match pull {
-        Ok(pull) => pull,
-        Err(error) if error.says_exists() => {
-            let there = client.pulls_from(&branch.0).await?.into_iter().find(|pull| pull.state == "open");
-            if let Some(there) = there {
-                repair.reason = Some(format!("another run has proposed the same repair as #{}", there.number));
-                repair.proposal = Some(proposal(&there, &branch, None));
-                repair.outcome = Outcome::Skipped;
-                return Ok(());
+        Ok(Landed::There(proposal)) => {
+            repair.reason = Some(format!("another run has proposed the same repair as #{}", proposal.number));
+            repair.proposal = Some(proposal);
+            repair.outcome = Outcome::Skipped;
+            Ok(())
+        }
+        Err(NotLanded { error, branch }) => {
+            if let Some(Branch(branch)) = branch {
+                repair.learned.notes.push(format!(
+                    "the branch {branch} holds the fix: a person can open the pull request at \
+                     {server}/{repository}/compare/{}...{branch}?expand=1",
+                    target.into
+                ));
             }
-            return Err(error);
+            Err(error)
         }
-        Err(error) => {
-            let (server, repository) = (&setting.wish.server, client.repository());
-            repair.learned.notes.push(format!(
-                "the branch {} holds the fix: a person can open the pull request at {server}/{repository}/compare/{}...{}?expand=1",
-                branch.0, target.into, branch.0
-            ));
-            return Err(error);
-        }
-    };
-    repair.proposal = Some(proposal(&pull, &branch, Some(commit.verification.verified)));
-    if !commit.verification.verified {
-        let note = format!("GitHub does not call the commit's signature verified: {}", commit.verification.reason);
-        repair.learned.notes.push(note);
     }
-    decorate(setting, checkout, target, change, &pull, repair).await;
-    Ok(())
 }
 
 /// Labels and reviewers: a pull request without them is still one.
@@ -233,14 +218,14 @@ async fn decorate(
     checkout: &Checkout,
     target: &Target,
     change: &Change,
-    pull: &Pull,
+    number: u64,
     repair: &mut Repair,
 ) {
     let client = setting.client;
     let kind = repair.fix.as_ref().map_or("", |fix| fix.fix_type);
     let labels = setting.config.labels(kind);
     if !labels.is_empty()
-        && let Err(error) = client.add_labels(pull.number, &labels).await
+        && let Err(error) = client.add_labels(number, &labels).await
     {
         repair.learned.notes.push(format!("no labels: {error}"));
     }
@@ -265,67 +250,9 @@ async fn decorate(
     };
     let teams: Vec<String> = teams.iter().map(|team| team.rsplit('/').next().unwrap_or(team).to_owned()).collect();
     if !(users.is_empty() && teams.is_empty())
-        && let Err(error) = client.request_reviews(pull.number, &users, &teams).await
+        && let Err(error) = client.request_reviews(number, &users, &teams).await
     {
         repair.learned.notes.push(format!("no reviewers: {error}"));
-    }
-}
-
-/// Makes the branch ours, whole. `None`: another run has proposed the repair.
-async fn own_branch(
-    setting: &Setting<'_>,
-    branch: &Branch,
-    commit: &Commit,
-    repair: &mut Repair,
-) -> Result<Option<Branch>, GitHubError> {
-    let client = setting.client;
-    let mut number = 1;
-    let mut waited = Duration::ZERO;
-    loop {
-        let of = branch.numbered(number);
-        let name = format!("heads/{}", of.0);
-        if client.create_reference(&name, &commit.sha, "the repair's branch, whose creation is the lock").await? {
-            return Ok(Some(of));
-        }
-        let pulls = client.pulls_from(&of.0).await?;
-        if let Some(pull) = pulls.iter().find(|pull| pull.state == "open" || pull.was_rejected()) {
-            repair.reason = Some(format!("another run has proposed the same repair as #{}", pull.number));
-            repair.proposal = Some(proposal(pull, &of, None));
-            repair.outcome = Outcome::Skipped;
-            return Ok(None);
-        }
-        if !pulls.is_empty() && number < 20 {
-            // Merged; its branch was kept.
-            number += 1;
-            continue;
-        }
-        let Some(there) = client.reference(&name).await? else { continue };
-        let theirs = client.commit(&there.object.sha).await?;
-        if theirs.tree.sha == commit.tree.sha {
-            // The very same repair: whoever opens the pull request first has it.
-            return Ok(Some(of));
-        }
-        let age = age(&theirs.committer.date);
-        if age.is_none_or(|age| age > PATIENCE) || waited > PATIENCE {
-            // Of a run that was killed before it opened a pull request.
-            client.move_reference(&name, &commit.sha, "the branch of a run that ended before its pull request").await?;
-            return Ok(Some(of));
-        }
-        sleep(LOOK_EVERY).await;
-        waited += LOOK_EVERY;
-    }
-}
-
-fn age(date: &str) -> Option<Duration> {
-    let then: Timestamp = date.parse().ok()?;
-    Duration::try_from(Timestamp::now().duration_since(then)).ok()
-}
-
-/// GitHub names the author of a commit that names none: the workflow's own token is `github-actions[bot]`.
-fn token_kind(commit: &Commit) -> TokenKind {
-    match commit.author.name.as_str() {
-        "github-actions[bot]" => TokenKind::Workflow,
-        _ => TokenKind::Other,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `mode: suggest`: the fix as review suggestions where the pull request shows the lines, else as a comment with the patch.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use serde_json::{Value, json};
 
@@ -98,23 +98,28 @@ fn suggestions(change: &Change) -> Option<Vec<Suggestion>> {
         let after = std::str::from_utf8(file.after.as_deref()?).ok()?;
         let (old, new): (Vec<&str>, Vec<&str>) =
             (before.split_inclusive('\n').collect(), after.split_inclusive('\n').collect());
+        let mut changed: Vec<(Range<usize>, Range<usize>)> = Vec::new();
         let ops = similar::capture_diff_slices(similar::Algorithm::Myers, &old, &new);
         for op in ops.iter().filter(|op| op.tag() != similar::DiffTag::Equal) {
-            let (was, is) = (op.old_range(), op.new_range());
-            let mut text = new.get(is)?.concat();
+            let (mut was, mut is) = (op.old_range(), op.new_range());
             // What is only added stands with the line before it, or the first line after.
-            let (first, last) = match (was.start, was.end) {
-                (0, 0) => {
-                    text.push_str(old.first()?);
-                    (1, 1)
+            match (was.is_empty(), was.start) {
+                (true, 0) => (was.end, is.end) = (was.end + 1, is.end + 1),
+                (true, _) => (was.start, is.start) = (was.start - 1, is.start - 1),
+                _ => {}
+            }
+            match changed.last_mut() {
+                // No line stands in two suggestions.
+                Some((known, news)) if was.start < known.end => {
+                    (known.end, news.end) = (was.end.max(known.end), is.end.max(news.end))
                 }
-                (at, end) if at == end => {
-                    text.insert_str(0, old.get(at - 1)?);
-                    (at, at)
-                }
-                (start, end) => (start + 1, end),
-            };
-            all.push(Suggestion { path: path.clone(), first: first as u64, last: last as u64, text });
+                _ => changed.push((was, is)),
+            }
+        }
+        for (was, is) in changed {
+            old.get(was.clone()).filter(|lines| !lines.is_empty())?;
+            let (first, last) = (was.start as u64 + 1, was.end as u64);
+            all.push(Suggestion { path: path.clone(), first, last, text: new.get(is)?.concat() });
         }
     }
     Some(all)

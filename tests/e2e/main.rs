@@ -3,16 +3,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod action;
 mod bad_input;
 mod endings;
 #[path = "../support/endpoint.rs"]
 mod endpoint;
 mod eval;
 mod examples;
-mod init;
 #[path = "../support/github/mod.rs"]
 mod github;
 mod github_double;
+mod init;
 mod injection;
 mod interrupted;
 mod isolation;

@@ -47,8 +47,12 @@ pub fn marker(fingerprint: &str) -> String {
 /// A foreign text as running words: every sign that Markdown or GitHub could read is written as an entity.
 pub(super) fn prose(text: &str, most: usize) -> String {
     let mut clean = String::with_capacity(text.len());
-    for c in shown(text, most).chars() {
+    let text = shown(text, most);
+    let mut signs = text.chars().peekable();
+    while let Some(c) = signs.next() {
         match c {
+            // `GH-7` is a reference.
+            '-' if signs.peek().is_some_and(char::is_ascii_digit) => clean.push_str("&#45;"),
             '\n' => clean.push_str("  \n"),
             // Letters, digits and the signs of a sentence. A full stop between letters would make a link of `www.x.y`.
             c if c.is_alphanumeric() || " ,;!?'\"/%()-=+".contains(c) => clean.push(c),

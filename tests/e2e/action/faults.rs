@@ -1,0 +1,86 @@
+//! GitHub fails: calls are repeated only where that is safe, limits are waited for, and a kill loses nothing.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{github::Fault, world::wait_for};
+
+#[test]
+fn a_pull_request_whose_answer_was_lost_is_found_and_not_opened_twice() {
+    let (hub, run) = Hub::failing();
+    hub.github.fault(Fault::on("POST", "/pulls$").after_the_work(502));
+    hub.act_on(run, &[]).ends("fixed");
+    hub.github.take_pull_request();
+    assert_eq!(hub.repo.pulls().len(), 1);
+    assert_eq!(hub.github.writes().iter().filter(|call| call.path.ends_with("/pulls")).count(), 1);
+}
+
+#[test]
+fn every_call_may_fail_once_and_its_answer_may_be_lost_or_cut() {
+    let (hub, run) = Hub::failing();
+    for path in [
+        "/runs/[0-9]+",
+        "/octo/tiny$",
+        "/jobs$",
+        "/logs$",
+        "/git/matching-refs",
+        "/git/trees$",
+        "/git/commits$",
+        "/labels$",
+    ] {
+        hub.github.fault(Fault::on("GET", path).status(502, "Bad Gateway"));
+        hub.github.fault(Fault::on("POST", path).after_the_work(502));
+    }
+    hub.github.fault(Fault::on("GET", "/pulls").cut());
+    hub.github.fault(Fault::on("POST", "/git/refs$").skip(1).after_the_work(502));
+    hub.act_on(run, &[]).ends("fixed");
+    hub.github.take_pull_request();
+    assert_eq!(hub.open_pulls().len(), 1);
+}
+
+#[test]
+fn a_rate_limit_is_waited_for_where_it_is_short_and_named_where_it_is_long() {
+    let (hub, run) = Hub::failing();
+    hub.github.fault(Fault::on("GET", "/jobs$").secondary_limit(1));
+    hub.github.fault(Fault::on("POST", "/pulls$").too_many(1));
+    hub.act_on(run, &[]).ends("fixed");
+    hub.github.take_pull_request();
+    let (hub, run) = Hub::failing();
+    hub.github.rate_limit(0, 3000);
+    hub.act_on(run, &[]).ends("skipped").says(&["rate limit"]);
+}
+
+#[test]
+fn a_kill_at_every_write_leaves_a_finished_step_and_the_next_run_goes_on() {
+    for (method, path, skip) in [
+        ("POST", "/git/refs$", 0),
+        ("POST", "/git/trees$", 0),
+        ("POST", "/git/commits$", 0),
+        ("POST", "/git/refs$", 1),
+        ("POST", "/pulls$", 0),
+        ("POST", "/labels$", 0),
+    ] {
+        let (hub, run) = Hub::failing();
+        let event = hub.repo.workflow_run_event(run);
+        hub.github.fault(Fault::on(method, path).skip(skip).slow(Duration::from_secs(8)));
+        let (running, _) = hub.start("workflow_run", &event, &[]);
+        let wanted = regex::Regex::new(path).unwrap();
+        wait_for("the call", || {
+            hub.github.writes().iter().filter(|call| call.method == method && wanted.is_match(&call.path)).count()
+                > skip as usize
+        });
+        running.signal(nix::sys::signal::Signal::SIGKILL);
+        running.ended();
+        hub.world.clear_temporary_files();
+        hub.github.change(|state| state.faults.clear());
+        let acted = hub.act("workflow_run", &event, &[]);
+        let outcome = acted.outputs["outcome"].as_str();
+        assert!(["fixed", "skipped"].contains(&outcome), "{path}: {}\n{}", acted.summary, acted.ran.stderr);
+        let pulls = hub.open_pulls();
+        assert_eq!(pulls.len(), 1, "{path}: {}", acted.summary);
+        assert_eq!(acted.outputs["pull-request-number"], pulls[0].number.to_string(), "{path}");
+        assert!(pulls[0].diff.contains("+import json"), "{path}");
+        hub.github.take_pull_request();
+        hub.github.change(|state| state.unread.clear());
+    }
+}

@@ -115,7 +115,11 @@ fn widgets(github: &GitHub) -> (Repo, String) {
 
 fn git(directory: &Path, arguments: &[&str]) -> (bool, String) {
     let mut git = Command::new("git");
-    git.args(arguments).current_dir(directory).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_TERMINAL_PROMPT", "0").env("no_proxy", "*");
+    git.args(arguments)
+        .current_dir(directory)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("no_proxy", "*");
     let output = run(&mut git);
     (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }

@@ -23,10 +23,11 @@ pub(crate) fn repository(ask: &mut Ask<'_>) -> Said {
         let repository = schema::with(ask.example("full-repository-default-response"), minimal(ask.state, &parent));
         shown["parent"] = repository["parent"].clone();
         schema::overlay(&mut shown["parent"], minimal(ask.state, &parent));
+        shown["parent"]["language"] = json!("Python");
         shown["source"] = shown["parent"].clone();
     }
     let over = json!({
-        "default_branch": repository.default_branch, "archived": repository.archived, "disabled": false,
+        "default_branch": repository.default_branch, "archived": repository.archived, "disabled": false, "language": "Python",
         "has_issues": repository.has_issues, "visibility": if repository.private { "private" } else { "public" },
         "permissions": {"admin": false, "maintain": false, "push": write, "triage": false, "pull": true},
     });

@@ -41,6 +41,10 @@ pub(crate) fn make_reference(ask: &mut Ask<'_>) -> Said {
     if !well_formed {
         return Err(Reply::error(422, "Reference name must start with 'refs/' and have at least two slashes"));
     }
+    // Looked at first, without a process: a thousand may ask at once.
+    if ask.repository().bare.reference(&name).is_some() {
+        return Err(Reply::error(422, "Reference already exists"));
+    }
     let kind = ask.repository().bare.kind(&sha);
     let Some(kind) = kind.filter(|kind| kind == "commit" || !name.starts_with("refs/heads/")) else {
         return Err(Reply::error(422, "Object does not exist"));

@@ -187,7 +187,7 @@ pub(crate) fn shown_label(ask: &Ask<'_>, name: &str) -> Value {
     let id: u64 = name.bytes().fold(11, |sum, byte| (sum * 31 + u64::from(byte)) % 100_000_000);
     json!({
         "id": id, "node_id": format!("LA_{id}"), "url": format!("{}/labels/{name}", ask.url()), "name": name,
-        "description": null, "color": "ededed", "default": false,
+        "description": "", "color": "ededed", "default": false,
     })
 }
 

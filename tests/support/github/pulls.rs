@@ -217,8 +217,11 @@ fn overlaid(ask: &Ask<'_>, issue: &Issue, example: Value) -> Value {
     };
     let people = |logins: &[String]| logins.iter().map(|login| ask.user(login)).collect::<Vec<_>>();
     let team = ask.example_item("pull-request-simple-items")["requested_teams"][0].clone();
-    let teams: Vec<Value> =
-        pull.teams.iter().map(|slug| schema::with(team.clone(), json!({"slug": slug, "name": slug}))).collect();
+    let teams: Vec<Value> = pull
+        .teams
+        .iter()
+        .map(|slug| schema::with(team.clone(), json!({"slug": slug, "name": slug, "type": "organization"})))
+        .collect();
     let labels: Vec<Value> = issue.labels.iter().map(|name| shown_label(ask, name)).collect();
     let merged_at = pull.merged_by.as_ref().and(issue.closed_at.clone());
     let (issue_url, statuses) = (format!("{api}/issues/{number}"), format!("{api}/statuses/{}", pull.head_sha));

@@ -233,7 +233,7 @@ impl Repo {
         self.change(|repository| repository.bare.git(arguments))
     }
 
-    /// A commit on top of a branch (which it makes where there is none) with these files changed: its sha.
+    /// A commit on top of a branch (a new one is off the default branch) with these files changed: its sha.
     pub(crate) fn commit(&self, branch: &str, message: &str, files: &[(&str, &str)]) -> String {
         let files = files.iter().map(|(path, text)| (*path, Some(text.as_bytes().to_vec()), "100644"));
         self.committed(branch, message, files.collect())
@@ -248,7 +248,7 @@ impl Repo {
         self.change(|repository| {
             let bare = &repository.bare;
             let reference = format!("refs/heads/{branch}");
-            let parent = bare.reference(&reference);
+            let parent = bare.reference(&reference).or_else(|| bare.resolve(&repository.default_branch));
             let entries: Vec<(String, Option<String>, String)> = files
                 .into_iter()
                 .map(|(path, bytes, mode)| (mode.to_owned(), bytes.map(|bytes| bare.blob(&bytes)), path.to_owned()))
@@ -279,7 +279,8 @@ impl Repo {
         self.change(|repository| {
             let bare = &repository.bare;
             let reference = format!("refs/heads/{branch}");
-            let parents: Vec<String> = bare.reference(&reference).into_iter().collect();
+            let parent = bare.reference(&reference).or_else(|| bare.resolve(&repository.default_branch));
+            let parents: Vec<String> = parent.into_iter().collect();
             let alice = Person::new("alice", "alice@example.com");
             let sha = bare.commit(&tree, &parents, message, (&alice, &alice));
             bare.set_reference(&reference, &sha);

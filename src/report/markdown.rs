@@ -78,7 +78,7 @@ pub fn code(text: &str) -> String {
     format!("{fence}{pad}{text}{pad}{fence}")
 }
 
-fn fence(text: &str, language: &str) -> String {
+pub(super) fn fence(text: &str, language: &str) -> String {
     let text = shown(text, 30_000);
     let fence = "`".repeat(longest_run(&text).max(2) + 1);
     format!("{fence}{language}\n{}\n{fence}", text.trim_end())

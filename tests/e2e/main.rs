@@ -10,6 +10,9 @@ mod endpoint;
 mod eval;
 mod examples;
 mod init;
+#[path = "../support/github/mod.rs"]
+mod github;
+mod github_double;
 mod injection;
 mod interrupted;
 mod isolation;

@@ -22,7 +22,8 @@ COPY prompts prompts
 COPY src src
 # The stand-ins may be newer than the sources: what came of them goes.
 RUN touch src/main.rs src/lib.rs && cargo build --release --locked --bin test-repair \
-    && cargo tree --locked --edges normal --prefix none --format '{p}\t{l}' > crates.txt
+    && cargo tree --locked --edges normal --prefix none --format '{p} {l}' > tree.txt \
+    && sed -i 's/ (\*)$//' tree.txt && sort -u tree.txt > crates.txt
 
 FROM ${DEBIAN_IMAGE} AS system
 ARG APT_SNAPSHOT=

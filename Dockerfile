@@ -17,6 +17,8 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src benches && echo 'fn main() {}' > src/main.rs && cp src/main.rs benches/detect.rs && touch src/lib.rs \
     && cargo build --release --locked --bin test-repair
+# What the sources include, and they.
+COPY .github/example .github/example
 COPY data data
 COPY prompts prompts
 COPY src src

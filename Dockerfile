@@ -12,19 +12,20 @@ ARG RUST_IMAGE=rust:1-slim-bookworm
 ARG DEBIAN_IMAGE=debian:bookworm-slim
 
 FROM ${RUST_IMAGE} AS build
-# The binary then says of what crates it is made: scanners read it, and the second tool turns it into CycloneDX.
-RUN cargo install --locked cargo-auditable@0.7.7 auditable2cdx@0.1.0 && rm -rf /usr/local/cargo/registry
 WORKDIR /build
 # The dependencies alone first, with stand-ins for the sources: they are built again when the lock file changes, not before.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src benches && echo 'fn main() {}' > src/main.rs && cp src/main.rs benches/detect.rs && touch src/lib.rs \
-    && cargo auditable build --release --locked --bin test-repair
+    && cargo build --release --locked --bin test-repair
+# What the sources include, and they.
+COPY .github/example .github/example
 COPY data data
 COPY prompts prompts
 COPY src src
 # The stand-ins may be newer than the sources: what came of them goes.
-RUN touch src/main.rs src/lib.rs && cargo auditable build --release --locked --bin test-repair \
-    && auditable2cdx target/release/test-repair > rust.cdx.json
+RUN touch src/main.rs src/lib.rs && cargo build --release --locked --bin test-repair \
+    && cargo tree --locked --edges normal --prefix none --format '{p} {l}' > tree.txt \
+    && sed -i 's/ (\*)$//' tree.txt && sort -u tree.txt > crates.txt
 
 FROM ${DEBIAN_IMAGE} AS system
 ARG APT_SNAPSHOT=
@@ -64,7 +65,7 @@ ENV UV_PYTHON_INSTALL_DIR=/opt/uv/python \
 # HERE LATER, with the Dagger sandbox and not before: the Dagger CLI and a Docker client, nothing else
 # (COPY --from=registry.dagger.io/engine:v… /usr/local/bin/dagger, COPY --from=docker:…-cli /usr/local/bin/docker).
 COPY LICENSE-APACHE LICENSE-MIT /usr/share/doc/test-repair/
-COPY --from=build /build/rust.cdx.json /usr/share/sbom/test-repair.cdx.json
+COPY --from=build /build/crates.txt /usr/share/sbom/crates.txt
 COPY --from=build /build/target/release/test-repair /usr/local/bin/test-repair
 COPY entrypoint.sh /entrypoint.sh
 ARG VERSION=0.1.0

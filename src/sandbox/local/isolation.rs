@@ -203,7 +203,7 @@ impl Isolation {
     async fn try_everything(&self) -> Result<Findings, IsolationError> {
         let state = |error| IsolationError::State { path: self.options.state_dir.clone(), error };
         let bait = Bait::lay(&self.options.state_dir).map_err(state)?;
-        let mut attempts = bait.attempts();
+        let mut attempts = bait.attempts(self.layer.has_namespaces());
         attempts.udp.extend(bait.udp());
         let json = serde_json::to_string(&attempts).map_err(|error| IsolationError::Sandbox(error.to_string()))?;
         let exec = Exec {

@@ -60,7 +60,8 @@ impl Bait {
         Ok(bait)
     }
 
-    pub(super) fn attempts(&self) -> Attempts {
+    /// `own_processes`: the run has a process 1 of its own.
+    pub(super) fn attempts(&self, own_processes: bool) -> Attempts {
         let mut udp = vec![SocketAddr::from((OUTSIDE, 53))];
         udp.extend(nameservers(&fs::read_to_string("/etc/resolv.conf").unwrap_or_default()));
         let mut tcp = vec![SocketAddr::from((OUTSIDE, 443))];
@@ -77,7 +78,7 @@ impl Bait {
             read: self.files.iter().cloned().chain(["/etc/shadow".into()]).collect(),
             write: self.write.clone(),
             open: vec!["/proc/sys/kernel/core_pattern".into(), "/proc/sysrq-trigger".into(), "/usr/bin/env".into()],
-            pids: [std::process::id().cast_signed(), nix::unistd::getppid().as_raw()].into(),
+            pids: outside(own_processes, [std::process::id().cast_signed(), nix::unistd::getppid().as_raw()]),
             secret: (first.to_owned(), second.to_owned()),
         }
     }
@@ -107,6 +108,17 @@ impl Drop for Bait {
         }
         let _ = fs::remove_dir_all(&self.dir);
     }
+}
+
+/// Processes that a run must not reach: ours, our parent, and a container's first, which has the secrets of all.
+fn outside(own_processes: bool, ours: [i32; 2]) -> Vec<i32> {
+    let mut pids = ours.to_vec();
+    // The first process of a container has no parent: 0 is a caller's own group.
+    pids.retain(|pid| *pid > 1);
+    if !own_processes {
+        pids.push(1);
+    }
+    pids
 }
 
 fn random() -> u64 {
@@ -226,7 +238,16 @@ fn is_expected(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::nameservers;
+    use super::{nameservers, outside};
+
+    #[test]
+    fn the_first_process_is_outside_unless_the_run_has_one_of_its_own() {
+        // As a container's first process, as the child of it, and on a machine.
+        assert_eq!(outside(false, [1, 0]), [1]);
+        assert_eq!(outside(false, [7, 1]), [7, 1]);
+        assert_eq!(outside(true, [1, 0]), [] as [i32; 0]);
+        assert_eq!(outside(true, [700, 600]), [700, 600]);
+    }
 
     #[test]
     fn nameservers_are_read_and_nothing_else() {

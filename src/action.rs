@@ -18,6 +18,7 @@ use crate::{
     mind::TranscriptFile,
     outcome::{Outcome, Repair},
     progress::Progress,
+    redact::redact,
     repair::ladder::Steps,
     report,
     run::{self, Mode, Wish},
@@ -182,8 +183,10 @@ impl Action {
         let written = self.client.get().map(|client| client.audit().written()).unwrap_or_default();
         let audit: String = written.iter().map(report::json_line).collect();
         fs::write(self.report.join("audit.jsonl"), audit).with_context(cannot)?;
-        report::print(&actions::commands(&report::annotations(repair)));
-        actions::append_summary(&report::summary(repair))?;
+        report::print(&actions::annotate(&report::annotations(repair)));
+        let files = actions::CommandFiles::of_environment();
+        let runners = "the runner's file cannot be written";
+        files.append_summary(&report::summary(repair), &format!("{REPORT}/report.md")).context(runners)?;
         let category = repair.learned.targets.iter().flat_map(|target| &target.failures).next().map(|f| f.category);
         let category = category.and_then(|category| serde_json::to_value(category).ok());
         let proposal = repair.proposal.as_ref();
@@ -199,7 +202,7 @@ impl Action {
             ("cost-usd", format!("{:.6}", repair.usage.cost_usd)),
             ("report", REPORT.to_owned()),
         ] {
-            actions::set_output(name, &value)?;
+            files.set_output(name, &redact(&value)).context(runners)?;
         }
         let fails = self.fail_on.iter().any(|outcome| outcome == repair.outcome.word());
         Ok(if fails { repair.outcome.exit_code().max(1) } else { 0 })

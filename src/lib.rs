@@ -19,6 +19,7 @@ pub mod init;
 pub mod input;
 pub mod integrity;
 pub mod llm;
+pub mod markup;
 pub mod mind;
 pub mod observe;
 pub mod origin;

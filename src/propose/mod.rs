@@ -17,6 +17,7 @@ use crate::{
     config::{Config, Reviewers},
     fix_type::FixType,
     github::{Client, GitHubError, Pull},
+    markup::code,
     origin::{Proposal, TokenKind},
     outcome::{Outcome, Repair},
     pipeline::Request,
@@ -292,7 +293,7 @@ pub async fn link_base(client: &Client, repair: &mut Repair, pull: Option<u64>) 
     let marker = "<!-- test-repair: base -->";
     let body = format!(
         "The failing checks fail on {} already; this pull request is not to blame. The repair for it is #{}.\n\n{marker}",
-        report::code(&base),
+        code(&base),
         proposal.number
     );
     if let Err(error) = client.comment(pull, &body, marker, "the link to the base's repair").await {

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::{
+    markup::{code, fence},
     outcome::Repair,
-    redact::{shown, shown_line},
 };
 
 /// The whole report. Foreign text stands only in code spans and fenced blocks, where it can mean nothing.
@@ -21,7 +21,7 @@ pub fn markdown(repair: &Repair) -> String {
         }
         if let Some(baseline) = &target.baseline {
             let _ = match &baseline.why {
-                Some(why) => writeln!(text, "\nNot reproduced:\n\n{}", fence(why, "text")),
+                Some(why) => writeln!(text, "\nNot reproduced:\n\n{}", fence(why, "text", 30_000)),
                 None => writeln!(text, "\nReproduced twice: {} of {}.", baseline.reproduced, target.failures.len()),
             };
         }
@@ -34,11 +34,17 @@ pub fn markdown(repair: &Repair) -> String {
         }
     }
     if let Some(fix) = &repair.fix {
-        let _ = writeln!(text, "\n## The fix ({}, {})\n\n{}", fix.fix_type, fix.tier, fence(&fix.description, "text"));
+        let _ = writeln!(
+            text,
+            "\n## The fix ({}, {})\n\n{}",
+            fix.fix_type,
+            fix.tier,
+            fence(&fix.description, "text", 30_000)
+        );
         if !fix.impact.is_empty() {
-            let _ = writeln!(text, "\n{}", fence(&fix.impact, "text"));
+            let _ = writeln!(text, "\n{}", fence(&fix.impact, "text", 30_000));
         }
-        let _ = writeln!(text, "\n{}", fence(&fix.diff, "diff"));
+        let _ = writeln!(text, "\n{}", fence(&fix.diff, "diff", 30_000));
         for evidence in &repair.validation.evidence {
             let _ = writeln!(text, "- shown: {}", code(evidence));
         }
@@ -46,14 +52,14 @@ pub fn markdown(repair: &Repair) -> String {
             let _ = writeln!(text, "- look at: {}", code(flag));
         }
     } else if let Some(diagnosis) = &repair.learned.diagnosis {
-        let _ = writeln!(text, "\n## The diagnosis\n\n{}", fence(&diagnosis.root_cause, "text"));
+        let _ = writeln!(text, "\n## The diagnosis\n\n{}", fence(&diagnosis.root_cause, "text", 30_000));
         let _ = writeln!(text, "\n{}", super::fixed::about(diagnosis));
         if let Some(place) = &diagnosis.place {
             let _ = writeln!(text, "\nLook first at {}.", code(place));
         }
     }
     for attempt in &repair.attempts {
-        let _ = writeln!(text, "\n## An attempt, {}\n\n{}", attempt.verdict, fence(&attempt.diff, "diff"));
+        let _ = writeln!(text, "\n## An attempt, {}\n\n{}", attempt.verdict, fence(&attempt.diff, "diff", 30_000));
         for reason in &attempt.reasons {
             let _ = writeln!(text, "- {}", code(reason));
         }
@@ -68,34 +74,4 @@ pub fn markdown(repair: &Repair) -> String {
         }
     }
     text
-}
-
-/// A code span whose fence no run of backticks inside can close.
-pub fn code(text: &str) -> String {
-    let text = shown_line(text, 300);
-    let fence = "`".repeat(longest_run(&text) + 1);
-    let pad = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
-    format!("{fence}{pad}{text}{pad}{fence}")
-}
-
-pub(super) fn fence(text: &str, language: &str) -> String {
-    let text = shown(text, 30_000);
-    let fence = "`".repeat(longest_run(&text).max(2) + 1);
-    format!("{fence}{language}\n{}\n{fence}", text.trim_end())
-}
-
-fn longest_run(text: &str) -> usize {
-    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_text_breaks_out_of_its_code() {
-        assert_eq!(code("a `b` c"), "``a `b` c``");
-        assert_eq!(code("``"), "``` `` ```");
-        assert!(fence("x\n````\ny", "text").starts_with("`````text\n"));
-    }
 }

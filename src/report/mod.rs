@@ -14,12 +14,12 @@ use std::io::{self, Write as _};
 
 use serde::Serialize;
 
-use crate::redact::redact;
+use crate::{actions::neutralised, redact::redact};
 
 pub use detected::{detected_json, detected_text};
 pub use fixed::fixed_text;
 pub use hub::*;
-pub use markdown::{code, markdown};
+pub use markdown::markdown;
 pub use progress::{watch, watch_groups};
 pub use sarif::{detected_sarif, verified_sarif};
 pub use table::Table;
@@ -32,9 +32,9 @@ pub fn print(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// Writes a line to standard error.
+/// Writes a line to standard error. Nothing of it is a command to the runner of an action, which reads this, too.
 pub fn complain(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", neutralised(text));
 }
 
 /// One JSON value on one line, its texts redacted. A `diff` stays as it is: it must apply.

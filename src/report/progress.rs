@@ -10,6 +10,7 @@ use std::{
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::{
+    actions::neutralised,
     progress::{Event, Progress},
     redact::shown_line,
 };
@@ -68,9 +69,7 @@ pub fn watch_groups() -> Progress {
             text = format!("{end}::group::{stage}\n");
             *open = Some(stage);
         }
-        text.push_str(&shown_line(begun, 120));
-        text.push_str(": ");
-        text.push_str(&ended(detail, seconds));
+        text.push_str(&neutralised(&format!("{}: {}", shown_line(begun, 120), ended(detail, seconds))));
         super::print(&format!("{text}\n"));
     })
 }

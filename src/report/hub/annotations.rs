@@ -18,9 +18,23 @@ pub fn annotations(repair: &Repair) -> Vec<Annotation> {
     let title = format!("test-repair: {}", repair.outcome.words());
     if let Some(proposal) = &repair.proposal {
         let message = format!("pull request {}: {}", proposal.number, proposal.url);
-        all.push(Annotation { level: Level::Notice, file: None, line: None, title: title.clone(), message });
+        all.push(Annotation {
+            level: Level::Notice,
+            file: None,
+            line: None,
+            end_line: None,
+            title: Some(title.clone()),
+            message,
+        });
     } else if let Some(reason) = &repair.reason {
-        all.push(Annotation { level, file: None, line: None, title: title.clone(), message: reason.clone() });
+        all.push(Annotation {
+            level,
+            file: None,
+            line: None,
+            end_line: None,
+            title: Some(title.clone()),
+            message: reason.clone(),
+        });
     }
     let mut seen = BTreeSet::new();
     let mut failures: Vec<_> = repair.learned.targets.iter().flat_map(|target| &target.failures).collect();
@@ -30,7 +44,8 @@ pub fn annotations(repair: &Repair) -> Vec<Annotation> {
         level,
         file: failure.file.clone(),
         line: failure.line.filter(|_| failure.file.is_some()),
-        title: format!("{} {}", failure.tool, if fixed { "(repaired)" } else { "" }).trim().to_owned(),
+        end_line: None,
+        title: Some(format!("{} {}", failure.tool, if fixed { "(repaired)" } else { "" }).trim().to_owned()),
         message: failure.message.clone(),
     }));
     all

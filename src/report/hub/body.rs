@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{Sheet, causes, checks, code, details, fence, items, link, marker, prose};
+use super::{Sheet, causes, checks, items, marker, unfolded};
 use crate::{
+    markup::{code, cut, fence, link, paragraphs, prose},
     origin::{Origin, TokenKind},
     outcome::Repair,
     redact::shown_line,
@@ -18,13 +19,18 @@ pub fn pull_request_body(repair: &Repair, sheet: &Sheet<'_>) -> String {
     let mut text = String::new();
     let origin = sheet.origin;
     if let Some(diagnosis) = &repair.learned.diagnosis {
-        let _ = writeln!(text, "{}", prose(&diagnosis.root_cause, 1500));
+        let _ = writeln!(text, "{}", paragraphs(&diagnosis.root_cause, 1500));
     }
     if let Some(fix) = &repair.fix {
-        let _ =
-            writeln!(text, "\n**The fix** ({}, by {}): {}", fix.fix_type, by(fix.tier), prose(&fix.description, 1500));
+        let _ = writeln!(
+            text,
+            "\n**The fix** ({}, by {}): {}",
+            fix.fix_type,
+            by(fix.tier),
+            paragraphs(&fix.description, 1500)
+        );
         if !fix.impact.is_empty() {
-            let _ = writeln!(text, "\n{}", prose(&fix.impact, 800));
+            let _ = writeln!(text, "\n{}", paragraphs(&fix.impact, 800));
         }
         items(&mut text, "**Look at this before you merge:**", &fix.flags, 20);
     }
@@ -50,7 +56,7 @@ pub fn pull_request_body(repair: &Repair, sheet: &Sheet<'_>) -> String {
         true => text.push_str("\nIntegrity: no test, check, threshold or protected file is weaker for it.\n"),
         false => items(&mut text, "Integrity findings:", &findings, 20),
     }
-    details(&mut text, "Commands, environment and sandbox", &environment(repair));
+    unfolded(&mut text, "Commands, environment and sandbox", &environment(repair));
     if let Some(spent) = spent(&repair.usage) {
         let model = sheet.model.map(|model| format!("{}: ", code(model))).unwrap_or_default();
         let _ = writeln!(text, "\nThe model ({model}{spent}).");
@@ -83,7 +89,7 @@ fn before(text: &mut String, repair: &Repair, origin: &Origin) {
         let Some((failure, _)) = causes(target).into_iter().next() else { continue };
         if !failure.excerpt.trim().is_empty() {
             let title = format!("Output of {}", code_html(&target.job));
-            details(text, &title, &fence(&failure.excerpt.chars().take(4000).collect::<String>(), "text"));
+            unfolded(text, &title, &fence(&failure.excerpt, "text", 4000));
         }
         if let Some(baseline) = target.baseline.as_ref().filter(|baseline| baseline.why.is_none()) {
             let _ = writeln!(
@@ -111,7 +117,7 @@ fn environment(repair: &Repair) -> String {
         let Some(plan) = &target.plan else { continue };
         let _ = writeln!(text, "{}, Python {}:\n", code(&target.job), code(&plan.python));
         let commands: Vec<&str> = plan.install.iter().chain(&plan.checks).map(String::as_str).collect();
-        let _ = writeln!(text, "{}\n", fence(&commands.join("\n"), "sh"));
+        let _ = writeln!(text, "{}\n", fence(&commands.join("\n"), "sh", 4000));
         if let Some(baseline) = &target.baseline {
             for run in &baseline.runs {
                 let [first, second] = &run.seconds;
@@ -143,7 +149,7 @@ fn reproduce(text: &mut String, repair: &Repair, origin: &Origin) {
             .map(|check| format!(
                 ", or in a checkout of {}:\n\n{}",
                 code(&short(origin.repaired_sha())),
-                fence(check, "sh")
+                fence(check, "sh", 4000)
             ))
             .unwrap_or_default()
     );
@@ -160,15 +166,6 @@ fn ci(token: TokenKind) -> &'static str {
 }
 
 /// The marker always stays.
-pub(super) fn bounded(mut text: String, marker: &str) -> String {
-    if text.len() > LARGEST {
-        let mut end = LARGEST;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(text[..end].rfind("\n\n").unwrap_or(end));
-        // Whatever was open is closed: a block whose fence was cut off would swallow the marker.
-        text.push_str("\n\n`````````\n\n</details>\n\n_Cut: the whole is in the run's report._\n");
-    }
-    format!("{text}\n{marker}\n")
+pub(super) fn bounded(text: String, marker: &str) -> String {
+    format!("{}\n{marker}\n", cut(&text, LARGEST, "_Cut: the whole is in the run's report._").trim_end())
 }

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{Sheet, checks, code, details, diff, failures, items, link, marker, prose};
+use super::{Sheet, checks, diff, failures, items, marker, unfolded};
 use crate::{
+    markup::{code, link, paragraphs, title},
     outcome::Repair,
     redact::shown_line,
     report::hub::body::{bounded, short},
@@ -13,8 +14,7 @@ use crate::{
 pub fn issue_title(repair: &Repair) -> String {
     let cause = repair.learned.diagnosis.as_ref().map(|d| d.root_cause.lines().next().unwrap_or_default().to_owned());
     let cause = shown_line(&cause.unwrap_or_else(|| repair.outcome.words().to_owned()), 70);
-    // A title is no Markdown; mentions and references of it do mean something.
-    format!("CI fails: {}", cause.replace('@', "(at)").replace('#', "No. "))
+    format!("CI fails: {}", title(&cause, 70))
 }
 
 /// The diagnosis, and the best attempt.
@@ -33,7 +33,7 @@ pub fn issue_body(repair: &Repair, sheet: &Sheet<'_>) -> String {
             text,
             "\n**Diagnosis** (confidence {}): {}",
             diagnosis.confidence,
-            prose(&diagnosis.root_cause, 2000)
+            paragraphs(&diagnosis.root_cause, 2000)
         );
         if let Some(place) = &diagnosis.place {
             let _ = writeln!(text, "\nLook first at {}.", code(place));
@@ -41,9 +41,10 @@ pub fn issue_body(repair: &Repair, sheet: &Sheet<'_>) -> String {
     }
     failures(&mut text, repair, 10);
     if let Some(attempt) = repair.attempts.last() {
-        let _ = writeln!(text, "\n### The best attempt, {}\n\n{}", attempt.verdict, prose(&attempt.description, 1000));
+        let _ =
+            writeln!(text, "\n### The best attempt, {}\n\n{}", attempt.verdict, paragraphs(&attempt.description, 1000));
         items(&mut text, "Why it was not accepted:", &attempt.reasons, 15);
-        details(&mut text, "Its patch", &diff(&attempt.diff, 20_000));
+        unfolded(&mut text, "Its patch", &diff(&attempt.diff, 20_000));
     }
     let _ = writeln!(
         text,
@@ -60,12 +61,12 @@ pub fn suggestion_comment(repair: &Repair, sheet: &Sheet<'_>) -> String {
     let run = link(&format!("run {}", origin.run_id), &origin.run_url());
     let _ = writeln!(text, "A proven repair for the failure in {run}:");
     if let Some(diagnosis) = &repair.learned.diagnosis {
-        let _ = writeln!(text, "\n{}", prose(&diagnosis.root_cause, 1500));
+        let _ = writeln!(text, "\n{}", paragraphs(&diagnosis.root_cause, 1500));
     }
     if let Some(fix) = &repair.fix {
-        let _ = writeln!(text, "\n**The fix** ({}): {}", fix.fix_type, prose(&fix.description, 1500));
+        let _ = writeln!(text, "\n**The fix** ({}): {}", fix.fix_type, paragraphs(&fix.description, 1500));
         items(&mut text, "**Look at this before you take it:**", &fix.flags, 20);
-        details(&mut text, "The patch (save it and <code>git apply</code> it)", &diff(&fix.diff, 40_000));
+        unfolded(&mut text, "The patch (save it and <code>git apply</code> it)", &diff(&fix.diff, 40_000));
     }
     checks(&mut text, repair);
     items(&mut text, "**Not checked:**", &repair.validation.not_checked, 15);

@@ -8,12 +8,12 @@ mod summary;
 
 use std::fmt::Write as _;
 
-use super::{code, markdown::fence};
 use crate::{
     detect::Failure,
+    markup::{cell_code, code, details, fence, link, prose},
     origin::{Origin, TokenKind},
     outcome::{Repair, TargetReport},
-    redact::{shown, shown_line},
+    redact::shown_line,
 };
 pub use annotations::annotations;
 pub use body::pull_request_body;
@@ -42,48 +42,6 @@ pub struct Sheet<'a> {
 pub fn marker(fingerprint: &str) -> String {
     let plain: String = fingerprint.chars().filter(char::is_ascii_alphanumeric).collect();
     format!("<!-- test-repair: fingerprint={plain} -->")
-}
-
-/// A foreign text as running words: every sign that Markdown or GitHub could read is written as an entity.
-pub(super) fn prose(text: &str, most: usize) -> String {
-    let mut clean = String::with_capacity(text.len());
-    let text = shown(text, most);
-    let mut signs = text.chars().peekable();
-    while let Some(c) = signs.next() {
-        match c {
-            // `GH-7` is a reference.
-            '-' if signs.peek().is_some_and(char::is_ascii_digit) => clean.push_str("&#45;"),
-            '\n' => clean.push_str("  \n"),
-            // Letters, digits and the signs of a sentence. A full stop between letters would make a link of `www.x.y`.
-            c if c.is_alphanumeric() || " ,;!?'\"/%()-=+".contains(c) => clean.push(c),
-            c if c.is_whitespace() => clean.push(' '),
-            c => {
-                let _ = write!(clean, "&#{};", c as u32);
-            }
-        }
-    }
-    // Lines that would begin a list, a heading of dashes, or an indented block.
-    let line = |line: &str| {
-        let bare = line.trim_start();
-        let numbered = bare.trim_start_matches(|c: char| c.is_ascii_digit());
-        match bare.chars().next() {
-            Some(sign @ ('-' | '+' | '=')) => format!("&#{};{}", sign as u32, &bare[1..]),
-            _ if numbered.len() < bare.len() && numbered.starts_with(')') => bare.replacen(')', "&#41;", 1),
-            _ => bare.to_owned(),
-        }
-    };
-    clean.split('\n').map(line).collect::<Vec<_>>().join("\n")
-}
-
-/// A cell of a table: a code span without the sign that ends cells.
-pub(super) fn cell(text: &str) -> String {
-    code(text).replace('|', "\\|")
-}
-
-/// A link to a page that we made up; its words are ours.
-pub(super) fn link(words: &str, url: &str) -> String {
-    let url: String = url.chars().filter(|c| c.is_ascii_graphic() && !"<>()[]\"'`\\".contains(*c)).collect();
-    format!("[{words}]({url})")
 }
 
 /// The failures of a target, one of a cause, with links into the log.
@@ -137,7 +95,7 @@ pub(super) fn checks(text: &mut String, repair: &Repair) {
     for check in validation.checks.iter().take(60) {
         let command = check.command.lines().last().unwrap_or_default();
         let after = format!("{}, {:.1} s", check.after, check.seconds);
-        let _ = writeln!(text, "| {} | {} | {} |", cell(command), cell(&check.before), cell(&after));
+        let _ = writeln!(text, "| {} | {} | {} |", cell_code(command), cell_code(&check.before), cell_code(&after));
     }
     if validation.collected.after > 0 {
         let _ = writeln!(
@@ -155,28 +113,24 @@ pub(super) fn items(text: &mut String, words: &str, items: &[String], most: usiz
     }
     let _ = writeln!(text, "\n{words}\n");
     for item in items.iter().take(most) {
-        let _ = writeln!(text, "- {}", prose(&shown_line(item, 400), 400));
+        let _ = writeln!(text, "- {}", prose(item, 400));
     }
     if items.len() > most {
         let _ = writeln!(text, "- … and {} more", items.len() - most);
     }
 }
 
-/// A part that is folded away.
-pub(super) fn details(text: &mut String, summary: &str, inner: &str) {
+/// A part that is folded away; nothing where it is empty.
+pub(super) fn unfolded(text: &mut String, words: &str, inner: &str) {
     if !inner.trim().is_empty() {
-        let _ = writeln!(text, "\n<details><summary>{summary}</summary>\n\n{}\n\n</details>", inner.trim());
+        let _ = writeln!(text, "\n{}", details(words, inner));
     }
 }
 
 /// A diff, bounded.
 pub(super) fn diff(diff: &str, most: usize) -> String {
-    let mut end = diff.len().min(most);
-    while !diff.is_char_boundary(end) {
-        end -= 1;
-    }
-    let cut = if end < diff.len() { "\n… cut: the report's fix.patch has all of it" } else { "" };
-    fence(&format!("{}{cut}", &diff[..end]), "diff")
+    let cut = if diff.chars().count() > most { "\n\n_Cut: the report's fix.patch has all of it._" } else { "" };
+    format!("{}{cut}", fence(diff, "diff", most))
 }
 
 #[cfg(test)]

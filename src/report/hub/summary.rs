@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{causes, cell, checks, code, details, diff, items, link, prose};
+use super::{causes, checks, diff, items, unfolded};
 use crate::{
+    markup::{cell_code, code, link, paragraphs, prose},
     outcome::{Outcome, Repair},
     redact::shown_line,
     report::fixed::spent,
@@ -19,7 +20,7 @@ pub fn summary(repair: &Repair) -> String {
     };
     let mut text = format!("## {sign} test-repair: {}\n", repair.outcome.words());
     if let Some(reason) = &repair.reason {
-        let _ = writeln!(text, "\n{}", prose(reason, 2000));
+        let _ = writeln!(text, "\n{}", paragraphs(reason, 2000));
     }
     if let Some(proposal) = &repair.proposal {
         let draft = if proposal.draft { " (a draft: a person must look first)" } else { "" };
@@ -35,7 +36,7 @@ pub fn summary(repair: &Repair) -> String {
             text,
             "\n**Root cause** (confidence {}): {}",
             diagnosis.confidence,
-            prose(&diagnosis.root_cause, 2000)
+            paragraphs(&diagnosis.root_cause, 2000)
         );
         if let Some(place) = diagnosis.place.as_ref().filter(|_| repair.fix.is_none()) {
             let _ = writeln!(text, "\nLook first at {}.", code(place));
@@ -57,7 +58,7 @@ pub fn summary(repair: &Repair) -> String {
             "\n### The fix ({}, {})\n\n{}\n\n{}",
             fix.fix_type,
             fix.tier,
-            prose(&fix.description, 2000),
+            paragraphs(&fix.description, 2000),
             diff(&fix.diff, 100_000)
         );
         items(&mut text, "Look at:", &fix.flags, 30);
@@ -65,10 +66,10 @@ pub fn summary(repair: &Repair) -> String {
     checks(&mut text, repair);
     items(&mut text, "**Not checked:**", &repair.validation.not_checked, 30);
     for attempt in repair.attempts.iter().take(5) {
-        let mut inner = format!("{}\n", prose(&attempt.description, 1000));
+        let mut inner = format!("{}\n", paragraphs(&attempt.description, 1000));
         items(&mut inner, "Why not:", &attempt.reasons, 20);
         inner.push_str(&diff(&attempt.diff, 20_000));
-        details(&mut text, &format!("An attempt, {}", attempt.verdict), &inner);
+        unfolded(&mut text, &format!("An attempt, {}", attempt.verdict), &inner);
     }
     if let Some(spent) = spent(&repair.usage) {
         let _ = writeln!(text, "\nThe model: {spent}.");
@@ -86,12 +87,12 @@ pub fn summary(repair: &Repair) -> String {
                 rest,
                 "| {} | {} | {:.1} |",
                 timing.stage,
-                cell(&shown_line(&timing.detail, 100)),
+                cell_code(&shown_line(&timing.detail, 100)),
                 timing.seconds
             );
         }
     }
-    details(&mut text, "Notes, sandbox and times", &rest);
+    unfolded(&mut text, "Notes, sandbox and times", &rest);
     text
 }
 
@@ -104,11 +105,11 @@ fn table(text: &mut String, repair: &Repair) {
     let mut rows = 0;
     for target in &repair.learned.targets {
         let job = repair.origin.as_ref().and_then(|origin| origin.job(&target.job));
-        let name = cell(&target.job);
+        let name = cell_code(&target.job);
         let reproduced = match &target.baseline {
             None => "not run".to_owned(),
             Some(baseline) => match &baseline.why {
-                Some(why) => format!("no: {}", cell(&shown_line(why, 100))),
+                Some(why) => format!("no: {}", cell_code(&shown_line(why, 100))),
                 None => format!("{} of {}, twice", baseline.reproduced, target.failures.len()),
             },
         };
@@ -118,10 +119,11 @@ fn table(text: &mut String, repair: &Repair) {
                 text.push_str("| … | | | |\n");
                 return;
             }
-            let place = super::place(failure).map(|place| cell(&place)).unwrap_or_default();
+            let place = super::place(failure).map(|place| cell_code(&place)).unwrap_or_default();
             let more = if count > 1 { format!(" ×{count}") } else { String::new() };
             let line = job.map(|job| link("log", &job.log_url(&failure.message))).unwrap_or_default();
-            let _ = writeln!(text, "| {name} {line} | {}{more} | {place} | {reproduced} |", cell(&failure.message));
+            let _ =
+                writeln!(text, "| {name} {line} | {}{more} | {place} | {reproduced} |", cell_code(&failure.message));
         }
     }
 }

@@ -15,7 +15,8 @@ FROM ${RUST_IMAGE} AS build
 WORKDIR /build
 # The dependencies alone first, with stand-ins for the sources: they are built again when the lock file changes, not before.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src benches && echo 'fn main() {}' > src/main.rs && cp src/main.rs benches/detect.rs && touch src/lib.rs \
+RUN mkdir src benches && printf '//! Nothing yet.\n' > src/lib.rs && printf '//! Nothing yet.\nfn main() {}\n' > src/main.rs \
+    && cp src/main.rs benches/detect.rs \
     && cargo build --release --locked --bin test-repair
 # What the sources include, and they.
 COPY .github/example .github/example

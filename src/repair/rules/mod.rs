@@ -24,6 +24,7 @@ use serde::Serialize;
 pub use crate::fix_type::FixType;
 use crate::{detect::Failure, registry::Registry, sandbox::Finished};
 pub use added::{Added, added_requirements};
+pub use manifests::installs::Source;
 
 /// A scratch copy of the tree, with the job's environment prepared.
 #[async_trait]

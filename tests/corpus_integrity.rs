@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use test_repair::integrity::{Finding, FixType, Judged, Reported, Severity, TreeRead, judge};
+use test_repair::repair::rules::{Source, added_requirements};
 use test_repair::workspace::{Change, FileChange};
 
 struct Disk(PathBuf);
@@ -145,6 +146,12 @@ fn judged(case: &Path, patch: &Path, declared: Option<FixType>) -> Vec<Finding> 
     let (before, after) = trees(case, patch, temporary.path());
     let change = change(&before, &after);
     assert!(!change.files.is_empty(), "{} changes nothing", patch.display());
+    let honest = !patch.components().any(|part| part.as_os_str() == "cheats");
+    for added in added_requirements(&before, &after, change.files.keys().map(String::as_str)) {
+        println!("         {}: adds {} ({:?})", patch.display(), added.requirement, added.source);
+        let asked = matches!(added.source, Source::Index(_) | Source::Chosen(_));
+        assert!(asked || !honest, "{}: no index is asked about {added:?}", patch.display());
+    }
     let about: serde_json::Value = serde_json::from_slice(&std::fs::read(case.join("case.json")).unwrap()).unwrap();
     let log = std::fs::read_to_string(case.join("ci.log")).unwrap_or_default();
     let root = about["source_repo"].as_str().and_then(|r| r.rsplit('/').next()).unwrap_or("").to_string();

@@ -91,6 +91,7 @@ fn keys(context: &Context<'_>, file: &File<'_>, explained: bool, findings: &mut 
     changed.sort();
     changed.dedup();
     for key in changed {
+        // `repair::dependencies` looks up what it names.
         let dependency = key == "build-system.requires" && explained;
         if !dependency {
             found(file, explained, &format!("`{key}` decides what runs while the project is installed."), findings);

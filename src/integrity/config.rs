@@ -119,7 +119,8 @@ fn ini(text: &str) -> Vec<(String, String, Vec<String>)> {
     found
 }
 
-fn toml_value(item: &toml_edit::Item) -> serde_json::Value {
+/// A TOML item in JSON's words.
+pub(crate) fn toml_value(item: &toml_edit::Item) -> serde_json::Value {
     use toml_edit::{Item, Value};
     let of_value = |value: &Value| toml_value(&Item::Value(value.clone()));
     match item {

@@ -43,6 +43,7 @@ use serde::Serialize;
 pub use crate::fix_type::FixType;
 
 pub use added::{AddedTest, added_tests};
+pub(crate) use config::toml_value;
 pub use evidence::Witness;
 pub use paths::is_test_file;
 pub use protected::is_protected;

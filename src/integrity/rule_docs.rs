@@ -105,9 +105,9 @@ pub const RULES: &[RuleDoc] = &[
     ),
     doc(
         "dependency-unproven",
-        "An added dependency does not exist, is younger than 90 days, is one letter away from a popular one, is not taken from the index, or does not provide the module that is missing.",
+        "What a manifest or a lock adds does not exist, is younger than 90 days, is one letter away from a popular one, is not taken from the index (an address, an option such as `--index-url`), does not provide the module that is missing, or could not be looked up.",
         "dependencies = [\"reqeusts\"]",
-        "A new, honest package is refused until it has aged; one without a wheel can only be flagged.",
+        "A new, honest package is refused until it has aged; so is one without a wheel where a module is missing, and any where no index answers.",
     ),
     doc(
         "docs-suppressed",

@@ -170,6 +170,7 @@ fn tox_commands_are_protected_and_its_dependencies_are_not() {
     let tox = "[testenv]\ndeps = pytest\ncommands = pytest {posargs}\n";
     let edit = |after: &str| Tried::new().edit("tox.ini", tox, after).category("import_dependency");
     edit(&tox.replace("commands = pytest", "commands = - pytest")).is_refused_by("check-command-changed");
+    // What they name is looked up in the index, by `repair::dependencies`.
     edit(&tox.replace("deps = pytest", "deps =\n    pytest\n    rich")).passes();
 }
 

@@ -1,9 +1,18 @@
 //! oracle: what some repairs must show beyond a validation. Called for what was validated; only code decides.
 //!
-//! - **coverage**: the tests that are added assert what the code does, and fail when it is broken (`coverage`, with
-//!   `mutants` to break it, `choose` for which and what follows, `covered` for what ran, `launch` for how tests start).
-//! - **benchmark**: a gain in a statistically sound before and after (`benchmark`, `rank_sum`).
-//! - **test**: what an expectation's new value rests on passed before the change (`evidence`).
+//! Whose proof is what, by fix type; all of them have to pass `validate` and the static judge:
+//!
+//! | type | its oracle |
+//! |---|---|
+//! | syntax, import | `versions`: what is written parses on the oldest Python that the project supports (asked of every type) |
+//! | test | `evidence`: what an expectation's new value rests on passed before the change |
+//! | coverage | `coverage`: new tests fail when the code is broken, by `mutants`; `choose`, `covered`, `launch` serve it |
+//! | quality | `validate::judge`: no finding more in the tools' own reports; `integrity::suppress`: none silenced |
+//! | dependency | `repair::dependencies`: what is added is in the index, old enough, and provides what is missing |
+//! | security | `validate::judge` on bandit's report; `integrity::suppress` |
+//! | documentation | `validate::judge` on what sphinx says; `integrity::doctests`: examples show what the code does |
+//! | benchmark | `benchmark`: a gain in a sound before and after (`rank_sum`) |
+//! | build | `validate::judge`: it builds and installs; `integrity::building`: what runs meanwhile is not the change's |
 
 mod benchmark;
 mod choose;
@@ -13,6 +22,7 @@ mod evidence;
 mod launch;
 mod mutants;
 mod rank_sum;
+mod versions;
 
 use super::reproduce::Baseline;
 use crate::{
@@ -76,7 +86,8 @@ pub async fn prove(
     categories: &[Category],
     progress: &Progress,
 ) -> Result<Ruling, SandboxError> {
-    let mut ruling = Ruling::Holds { notes: Vec::new() };
+    let unread = || Ruling::NotShown { why: vec!["the change could not be read".to_owned()] };
+    let mut ruling = on_a_deep_stack(|| versions::prove(tree, change)).unwrap_or_else(unread);
     if fix_types.contains(&FixType::Test) {
         let shown = on_a_deep_stack(|| evidence::prove(tree, baselines, change));
         let unread = || Ruling::NotShown { why: vec!["the evidence could not be read".to_owned()] };

@@ -24,6 +24,14 @@ use serde::Serialize;
 pub use crate::fix_type::FixType;
 use crate::{detect::Failure, registry::Registry, sandbox::Finished};
 pub use added::{Added, added_requirements};
+pub use manifests::installs::Source;
+
+/// The oldest Python that the project of a file says it supports: that of the nearest folder that says one.
+pub fn oldest_python(root: &Path, file: &str) -> Option<pep440_rs::Version> {
+    let tree = tree::Tree::new(root);
+    let mut folders = Path::new(file).ancestors().skip(1);
+    folders.find_map(|folder| manifests::oldest_python(&tree, folder.to_str()?))
+}
 
 /// A scratch copy of the tree, with the job's environment prepared.
 #[async_trait]

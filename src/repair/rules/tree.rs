@@ -50,6 +50,11 @@ impl<'a> Tree<'a> {
         self.locate(path).is_some_and(|found| found.is_file())
     }
 
+    /// Is there anything at a path?
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.root.join(path).symlink_metadata().is_ok()
+    }
+
     /// Is it a folder?
     pub(super) fn is_dir(&self, path: &str) -> bool {
         path.is_empty() || self.locate(path).is_some_and(|found| found.is_dir())

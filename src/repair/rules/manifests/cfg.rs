@@ -60,6 +60,32 @@ fn entry(content: &str, section: Range<usize>, key: &str) -> Option<Entry> {
     found
 }
 
+/// All entries as `configparser` sees them: section, key, and the lines of the value.
+pub(super) fn entries(content: &str) -> Vec<(String, String, Vec<String>)> {
+    let mut found: Vec<(String, String, Vec<String>)> = Vec::new();
+    let (mut section, mut depth) = (String::new(), None);
+    for line in content.lines() {
+        let bare = line.trim();
+        if bare.is_empty() || bare.starts_with(['#', ';']) {
+            continue;
+        }
+        let indent = line.len() - line.trim_start().len();
+        if depth.is_some_and(|depth| indent > depth)
+            && let Some((.., values)) = found.last_mut()
+        {
+            values.push(bare.to_owned());
+        } else if let Some((header, _)) = bare.strip_prefix('[').and_then(|rest| rest.rsplit_once(']')) {
+            header.trim().clone_into(&mut section);
+            depth = None;
+        } else {
+            let (key, value) = bare.split_once(['=', ':']).unwrap_or((bare, ""));
+            found.push((section.clone(), key.trim().to_owned(), vec![value.trim().to_owned()]));
+            depth = Some(indent);
+        }
+    }
+    found
+}
+
 /// The requirements of a key; `None` where there is no such key.
 pub(super) fn read(content: &str, section_name: &str, key: &str) -> Option<Vec<String>> {
     let entry = entry(content, section(content, section_name)?, key)?;

@@ -2,6 +2,7 @@
 //! keeps format, order, quotes, commas, indentation and comments.
 
 mod cfg;
+pub(super) mod installs;
 pub(super) mod list;
 mod requirements;
 mod setup_py;

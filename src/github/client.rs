@@ -170,7 +170,10 @@ impl Client {
             let path = self.below(&format!("{path}{sign}per_page=100&page={page}"));
             let reply = self.send(&Method::GET, &path, None, what).await?;
             let mut value: Value = read(&reply, what)?;
-            let list = key.map_or(value.take(), |key| value[key].take());
+            let list = match key {
+                Some(key) => value[key].take(),
+                None => value.take(),
+            };
             let list: Vec<T> = serde_json::from_value(list).map_err(|error| unreadable(what, &error))?;
             all.extend(list);
             let next = reply.headers.get("link").and_then(|link| link.to_str().ok());

@@ -3,6 +3,7 @@
 
 mod endings;
 mod faults;
+mod image;
 mod races;
 mod targets;
 

@@ -120,7 +120,7 @@ impl Client {
     /// # Errors
     /// [`GitHubError`]
     pub async fn references(&self, prefix: &str) -> Result<Vec<Reference>, GitHubError> {
-        self.list(&format!("git/matching-refs/{}", encoded(prefix)), None, "refs").await
+        self.get(&format!("git/matching-refs/{}", encoded(prefix)), "refs").await
     }
 
     /// A commit.

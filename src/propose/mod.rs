@@ -250,10 +250,16 @@ async fn decorate(
         }
     };
     let teams: Vec<String> = teams.iter().map(|team| team.rsplit('/').next().unwrap_or(team).to_owned()).collect();
-    if !(users.is_empty() && teams.is_empty())
-        && let Err(error) = client.request_reviews(number, &users, &teams).await
-    {
-        repair.learned.notes.push(format!("no reviewers: {error}"));
+    if users.is_empty() && teams.is_empty() {
+        return;
+    }
+    let mut asked = client.request_reviews(number, &users, &teams).await;
+    if matches!(asked, Err(GitHubError::Conflict { .. })) && !users.is_empty() && !teams.is_empty() {
+        // One that may not review spoils it for all: a team without access is the usual one.
+        asked = client.request_reviews(number, &users, &[]).await;
+    }
+    if let Err(error) = asked {
+        repair.learned.notes.push(format!("not all reviewers could be asked: {error}"));
     }
 }
 

@@ -50,7 +50,7 @@ fn a_commit_is_tried_so_often_and_no_more() {
 #[test]
 fn without_a_fix_the_diagnosis_goes_into_one_issue_where_that_is_configured() {
     let hub = Hub::new();
-    hub.github.permissions("actions:read contents:write pull_requests:write issues:write");
+    hub.github.permissions("actions:read contents:write pull-requests:write issues:write");
     hub.repo.commit("main", "Configure", &[(".github/test-repair.yml", "issue: true\n"), ("a", "")]);
     let sha = hub.repo.commit(
         "main",
@@ -71,15 +71,14 @@ fn without_a_fix_the_diagnosis_goes_into_one_issue_where_that_is_configured() {
 #[test]
 fn infrastructure_is_named_and_run_again_only_where_that_is_configured() {
     let hub = Hub::new();
-    let network = "ERROR: Could not install packages due to an OSError: HTTPSConnectionPool(host='files.pythonhosted.org', port=443): \
-                   Max retries exceeded with url: /packages/x (Caused by NewConnectionError('<urllib3.connection.HTTPSConnection \
-                   object at 0x7f>: Failed to establish a new connection: [Errno 101] Network is unreachable'))";
+    let lost = "##[error]The runner has received a shutdown signal. This can happen when the runner service is stopped, or a manually \
+                started runner is canceled.";
     let sha = hub.break_it("main");
-    let job = || NewJob::failed("test").log(log(&[Step("pip install x", network, 1)]));
+    let job = || NewJob::failed("test").log(log(&[Step("make", lost, 1)]));
     let run = hub.repo.add_run(NewRun::failed("CI", &sha).job(job()));
     hub.act_on(run, &[]).ends("infrastructure").says(&["no code is to blame"]);
     assert!(hub.github.writes().is_empty());
-    hub.github.permissions("actions:write contents:write pull_requests:write");
+    hub.github.permissions("actions:write contents:write pull-requests:write");
     let sha = hub.repo.commit("main", "Configure", &[(".github/test-repair.yml", "reruns: 1\n")]);
     let run = hub.repo.add_run(NewRun::failed("CI", &sha).job(job()));
     hub.act_on(run, &[]).ends("infrastructure").says(&["run again"]);
@@ -92,7 +91,7 @@ fn logs_that_are_gone_are_explained_and_the_archive_is_the_fallback() {
     let sha = hub.break_it("main");
     let job = hub.job(&sha).annotation("tiny.py", 2, "failure", "Process completed with exit code 1.");
     let run = hub.repo.add_run(NewRun::failed("CI", &sha).job(job.log_expired()));
-    hub.github.permissions("actions:read checks:read contents:write pull_requests:write");
+    hub.github.permissions("actions:read checks:read contents:write pull-requests:write");
     hub.github.fault(Fault::on("GET", "/attempts/1/logs$").status(410, "Gone").always());
     hub.act_on(run, &[]).ends("skipped").says(&["there is no log to read", "410"]);
     hub.github.change(|state| state.faults.clear());
@@ -111,7 +110,7 @@ fn each_refusal_of_github_says_what_to_change_and_where() {
     hub.github.permissions("actions:read contents:write");
     hub.act_on(run, &[]).says(&["pull-requests: write"]);
     let (hub, run) = Hub::failing();
-    hub.github.permissions("contents:write pull_requests:write");
+    hub.github.permissions("contents:write pull-requests:write");
     hub.act_on(run, &[]).ends("skipped").says(&["actions: read"]);
     let (hub, run) = Hub::failing();
     hub.repo.forbid_branches("test-repair/");

@@ -186,7 +186,7 @@ fn a_failed_run_becomes_a_pull_request_with_the_evidence() {
     assert!(pull.diff.contains("+import json"), "{}", pull.diff);
     assert_eq!(pull.paths, ["tiny.py"]);
     assert!(pull.signed);
-    assert_eq!(pull.labels, ["import", "test-repair"]);
+    assert_eq!(pull.labels, ["test-repair", "import"]);
     let url = format!("{}/octo/tiny/actions/runs/{run}", hub.github.url());
     for part in [
         url.as_str(),

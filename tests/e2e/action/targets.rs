@@ -151,7 +151,7 @@ fn the_model_repairs_what_no_rule_can_and_a_flagged_fix_is_a_draft() {
         .ends("fixed");
     let pull = hub.github.take_pull_request();
     assert!(pull.body.contains("deepseek-flash") && pull.body.contains("1 call"), "{}", pull.body);
-    assert!(!pull.body.contains("@octocat"), "{}", pull.body);
+    assert!(pull.body.contains("`@octocat.`") && !pull.body.contains(" @octocat"), "{}", pull.body);
     assert!(pull.title.starts_with("fix: "), "{}", pull.title);
     assert_ne!(acted.outputs["cost-usd"], "0.000000");
     assert!(acted.report.join("transcript.jsonl").is_file());

@@ -69,6 +69,12 @@ fn transcript(world: &World) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// What the transcript says of the question's answers.
+fn verdicts(world: &World) -> Vec<Value> {
+    let lines = transcript(world).into_iter().filter(|line| line["kind"] == "verdict" && line["step"] == "question");
+    lines.map(|line| line["verdict"].clone()).collect()
+}
+
 fn reasons(report: &Value) -> String {
     format!("{}{}", report["attempts"], report["notes"])
 }
@@ -94,10 +100,11 @@ fn one_question_repairs_what_no_rule_can_and_its_cost_is_exact() {
     let prompt = request.body["messages"][1]["content"].as_str().unwrap();
     assert!(prompt.contains("result += item") && prompt.contains("assertEqual(tiny.total([1, 2]), 3)"), "{prompt}");
     let kinds: Vec<Value> = transcript(&world).iter().map(|line| line["kind"].clone()).collect();
-    assert_eq!(kinds, ["start", "request", "answer", "end"]);
+    assert_eq!(kinds, ["start", "request", "answer", "verdict", "end"]);
     endpoint.assert_done();
     let readable = world.run(&["transcript", "out/transcript.jsonl"]).exits_with(0).stdout;
     assert!(readable.contains("The sum begins at one.") && readable.contains("$0.0002"), "{readable}");
+    assert!(readable.contains("verdict of question: accepted"), "{readable}");
 }
 
 #[test]
@@ -179,6 +186,7 @@ fn a_change_that_weakens_the_test_is_refused_however_sure_the_model_is() {
     assert_eq!(report["outcome"], "no_fix_found");
     assert_eq!(report["attempts"][0]["verdict"], "refused");
     assert!(reasons(&report).contains("test-skipped"), "{report:#}");
+    assert_eq!(verdicts(&world), ["refused"]);
     endpoint.assert_done();
 }
 
@@ -191,6 +199,7 @@ fn low_confidence_or_a_disabled_type_ends_as_a_diagnosis() {
         let report = fix(&world, &endpoint.url(), more).exits_with(3).json();
         assert_eq!(report["diagnosis"]["root_cause"], "The sum begins at one.");
         assert!(report["fix"].is_null() && reasons(&report).contains(why), "{report:#}");
+        assert_eq!(verdicts(&world), ["diagnosis"]);
         endpoint.assert_done();
     }
 }
@@ -205,6 +214,7 @@ fn an_answer_that_is_none_is_an_attempt_that_is_told_and_fed_back() {
     ]);
     let report = fix(&world, &endpoint.url(), &[]).exits_with(0).json();
     assert_eq!(report["attempts"][0]["verdict"], "unusable");
+    assert_eq!(verdicts(&world), ["unusable"]);
     endpoint.assert_done();
 }
 

@@ -130,7 +130,7 @@ fn what_rules_can_do_opens_no_connection_and_neither_does_rules_only() {
     let arguments = ["fix", "--repo", "missing-import", "--log", log.to_str().unwrap(), "--python", "3"];
     let mut command = world.command();
     command.args(arguments).args(["--model-url", &url, "--out", "out"]).env("DEEPSEEK_API_KEY", KEY);
-    Ran::of(&crate::world::run(&mut command)).exits_with(0).prints("(import, rule)");
+    Ran::of(&crate::world::run(&mut command)).exits_with(0).prints("(import, rule)").prints("steps: rules: repaired\n");
     assert!(!world.path("out/transcript.jsonl").exists());
     let world = sum();
     let mut command = world.command();
@@ -148,6 +148,34 @@ fn without_a_model_a_run_says_so_and_still_delivers_the_diagnosis() {
         .exits_with(3)
         .prints("DEEPSEEK_API_KEY is not set")
         .prints("look first at tests/test_tiny.py");
+}
+
+#[test]
+fn every_step_is_reported_as_it_was_taken_or_switched_off() {
+    let (off, none, no_rule) = ("switched off", "no model", "no rule repairs it");
+    for (flags, rules, question, dialogue) in [
+        (&[][..], no_rule, none, none),
+        (&["--no-rules"][..], off, none, none),
+        (&["--no-question"][..], no_rule, off, none),
+        (&["--no-loop"][..], no_rule, none, off),
+        (&["--no-question", "--no-loop"][..], no_rule, off, off),
+        (&["--rules-only"][..], no_rule, off, off),
+    ] {
+        let world = sum();
+        let arguments = ["fix", "--repo", "tiny", "--log", "ci.log", "--format", "json"];
+        let report = world.run(&[&arguments[..], flags].concat()).exits_with(3).json();
+        let expected = [("rules", rules), ("question", question), ("dialogue", dialogue)]
+            .map(|(step, came)| serde_json::json!({ "step": step, "came": came }));
+        assert_eq!(report["steps"], serde_json::json!(expected), "{flags:?}");
+        let says = reasons(&report).contains("DEEPSEEK_API_KEY is not set");
+        assert_eq!(says, question == none || dialogue == none, "{flags:?}");
+    }
+    // With a model: the dialogue alone, on top of nothing.
+    let (world, endpoint) = (sum(), Endpoint::start([right()]));
+    let report = fix(&world, &endpoint.url(), &["--no-rules", "--no-question"]).exits_with(0).json();
+    let came: Vec<&Value> = report["steps"].as_array().unwrap().iter().map(|step| &step["came"]).collect();
+    assert_eq!(came, [off, off, "repaired"]);
+    endpoint.assert_done();
 }
 
 #[test]

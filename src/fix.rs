@@ -154,6 +154,12 @@ async fn repaired(
     let asker = mind.map(|mind| mind.asker(given.config.concurrency()));
     let ended = ladder::climb(&task, options.steps, asker, &tell).await;
     anyhow::ensure!(known.into_inner().is_ok(), "a step of the repair panicked");
+    if mind.is_none() && matches!(ended, Ok(Ended::Nothing)) && !options.steps.asks_nobody() {
+        let asking = [("question", options.steps.question), ("dialogue", options.steps.dialogue)];
+        let unasked = asking.into_iter().filter(|(_, on)| *on);
+        repair.steps.extend(unasked.map(|(step, _)| StepReport { step, came: "no model".to_owned() }));
+        repair.learned.notes.push(NO_MODEL.to_owned());
+    }
     let place = |step: &StepReport| ["rules", "question", "dialogue"].iter().position(|name| *name == step.step);
     repair.steps.sort_by_key(place);
     match ended {
@@ -162,13 +168,7 @@ async fn repaired(
             repair.outcome = Outcome::Infrastructure;
         }
         Err(error) => return Err(error.into()),
-        Ok(Ended::Nothing) => {
-            if mind.is_none() && !options.steps.asks_nobody() {
-                repair.steps.push(StepReport { step: "question", came: "no model".to_owned() });
-                repair.learned.notes.push(NO_MODEL.to_owned());
-            }
-            repair.outcome = Outcome::NoFixFound;
-        }
+        Ok(Ended::Nothing) => repair.outcome = Outcome::NoFixFound,
         Ok(Ended::Stopped(error)) => repair.outcome = stopped(error, &mut repair.learned.notes)?,
         Ok(Ended::Found(found)) => take(repair, *found, &unseen)?,
     }

@@ -31,6 +31,9 @@ use crate::{
     workspace::{Change, Tree},
 };
 
+/// The steps, as requests and the transcript call them.
+const QUESTION: &str = "question";
+
 /// Tokens that an answer may have, its thoughts included.
 const ANSWER_TOKENS: u32 = 16_384;
 
@@ -116,8 +119,8 @@ pub(super) async fn ask(
         // Boxed and collected first: the compiler can't tell that a stream of borrowing futures may be sent.
         let questions: Vec<BoxFuture<'_, State>> = causes.iter().map(|c| climb.question(c, &tree).boxed()).collect();
         states = stream::iter(questions).buffered(asker.side_by_side).collect().await;
-        let found = climb.together(&causes, &mut states, &start.base).await?;
-        climb.came_to("question", &states, found.is_some());
+        let found = climb.together(QUESTION, &causes, &mut states, &start.base).await?;
+        climb.came_to(QUESTION, &states, found.is_some());
         if let Some(found) = found {
             return Ok(Ended::Found(found));
         }
@@ -128,7 +131,7 @@ pub(super) async fn ask(
     if !steps.dialogue {
         return Ok(Ended::Nothing);
     }
-    let (kept, _) = climb.merged(&mut states, &start.base)?;
+    let (kept, _) = climb.merged(QUESTION, &mut states, &start.base)?;
     for state in &mut states {
         *state = match std::mem::replace(state, State::Open) {
             State::Proposed(proposal) => State::Kept(proposal),
@@ -138,7 +141,7 @@ pub(super) async fn ask(
     let mut found = climb.dialogues(&causes, &mut states, &kept).await?;
     if found.is_none() {
         // Also where some cause was given up: what the others came to is the best attempt.
-        found = climb.together(&causes, &mut states, &kept).await?;
+        found = climb.together(dialogue::STEP, &causes, &mut states, &kept).await?;
     }
     climb.came_to("dialogue", &states, found.is_some());
     Ok(found.map(Ended::Found).or_else(|| over(&states)).unwrap_or(Ended::Nothing))
@@ -157,7 +160,7 @@ impl Climb<'_> {
     /// One question, and what its answer comes to before anything runs.
     async fn question(&self, cause: &Cause, tree: &Tree) -> State {
         let messages = prompts::question(&self.context(cause, tree));
-        let prompt = Prompt { step: "question", messages, tools: Vec::new(), max_tokens: ANSWER_TOKENS };
+        let prompt = Prompt { step: QUESTION, messages, tools: Vec::new(), max_tokens: ANSWER_TOKENS };
         let (key, said) = match self.asker.chat.complete(&prompt).await {
             Ok(completion) => (completion.key, completion.content),
             Err(error) => return State::Stopped(error),
@@ -168,8 +171,7 @@ impl Climb<'_> {
         };
         self.diagnosed(cause, &answer);
         if let Some(why) = self.no_change(&answer, None) {
-            (self.tell)(Told::Note(why));
-            return State::Diagnosed;
+            return self.only_diagnosed(why);
         }
         if answer.edits.is_empty() {
             // It was told that tools come next: what it lacks it may look for.
@@ -179,14 +181,24 @@ impl Climb<'_> {
         let restore = |text: &str| self.asker.redactor.restore(text);
         match edit::apply(&answer.edits, self.task.tree, &self.start.base, self.task.protected, &restore) {
             Ok(change) => match self.no_change(&answer, Some(&change)) {
-                Some(why) => {
-                    (self.tell)(Told::Note(why));
-                    State::Diagnosed
-                }
+                Some(why) => self.only_diagnosed(why),
                 None => State::Proposed(Box::new(Proposal { answer, change, said, key })),
             },
             Err(reasons) => self.unusable(cause, said, reasons),
         }
+    }
+
+    /// An answer to the question that is a diagnosis only.
+    fn only_diagnosed(&self, why: String) -> State {
+        self.verdict(QUESTION, "diagnosis", std::slice::from_ref(&why));
+        (self.tell)(Told::Note(why));
+        State::Diagnosed
+    }
+
+    /// Writes down what became of an answer. A transcript that can't be written is complained of when the next question
+    /// is sent.
+    fn verdict(&self, step: &str, verdict: &str, reasons: &[String]) {
+        let _ = self.asker.memory.verdict(step, verdict, reasons);
     }
 
     fn diagnosed(&self, cause: &Cause, answer: &Answer) {
@@ -238,6 +250,7 @@ impl Climb<'_> {
     /// An answer that is no change: an attempt like any other.
     fn unusable(&self, cause: &Cause, said: String, reasons: Vec<String>) -> State {
         let words = prompts::rejection("unusable", &reasons, "");
+        self.verdict(QUESTION, "unusable", &reasons);
         (self.tell)(Told::Rejected(Box::new(Rejected {
             tier: "model",
             description: format!("An answer about {} that could not be applied.", cause.name()),
@@ -272,12 +285,13 @@ impl Climb<'_> {
     /// them.
     async fn together(
         &self,
+        step: &str,
         causes: &[Cause],
         states: &mut [State],
         base: &Change,
     ) -> Result<Option<Box<Found>>, SandboxError> {
-        self.each_alone(states);
-        let (merged, proposed) = self.merged(states, base)?;
+        self.each_alone(step, states);
+        let (merged, proposed) = self.merged(step, states, base)?;
         if proposed.is_empty() {
             return Ok(None);
         }
@@ -285,9 +299,13 @@ impl Climb<'_> {
         let found = self.found(&answers);
         let judgement = self.task.judge(&merged, &declared(&answers)).await?;
         let rejected = match Rejected::of("model", found.description.clone(), merged, judgement) {
-            Ok(fix) => return Ok(Some(Box::new(found.with(fix)))),
+            Ok(fix) => {
+                self.verdict(step, "accepted", &[]);
+                return Ok(Some(Box::new(found.with(fix))));
+            }
             Err(rejected) => rejected,
         };
+        self.verdict(step, rejected.verdict, &rejected.reasons);
         let mut blamed: Vec<usize> =
             proposed.iter().copied().filter(|i| to_blame(&causes[*i], &states[*i], &rejected, base)).collect();
         if blamed.is_empty() {
@@ -304,7 +322,7 @@ impl Climb<'_> {
     }
 
     /// Where one answer says that a test is wrong, the others must do without that excuse.
-    fn each_alone(&self, states: &mut [State]) {
+    fn each_alone(&self, step: &str, states: &mut [State]) {
         let answers: Vec<&Answer> = states.iter().filter_map(State::answer).collect();
         if answers.len() < 2 || !answers.iter().any(|a| a.fault == Fault::Test) {
             return;
@@ -319,6 +337,7 @@ impl Climb<'_> {
                 let Err(rejected) = Rejected::of("model", description, proposal.change.clone(), judgement) else {
                     continue;
                 };
+                self.verdict(step, rejected.verdict, &rejected.reasons);
                 let words = words(&rejected, &proposal.change, self.asker.redactor);
                 let said = proposal.said.clone();
                 (self.tell)(Told::Rejected(rejected));
@@ -334,14 +353,13 @@ impl Climb<'_> {
             return said;
         }
         let words = words();
-        // A transcript that can't be written is complained of when the next question is sent.
-        let _ = self.asker.memory.tool(key, &trial, &words);
+        let _ = self.asker.memory.tool(key, &trial, &words); // as with a verdict
         words
     }
 
     /// All that is proposed on top of `base`, in one change, and by which causes. One that contradicts those before it is
     /// sent back.
-    fn merged(&self, states: &mut [State], base: &Change) -> Result<(Change, Vec<usize>), SandboxError> {
+    fn merged(&self, step: &str, states: &mut [State], base: &Change) -> Result<(Change, Vec<usize>), SandboxError> {
         let mut merged: Option<Change> = None;
         let mut proposed = Vec::new();
         for (index, state) in states.iter_mut().enumerate() {
@@ -351,6 +369,7 @@ impl Climb<'_> {
                 Some(Ok(both)) => merged = Some(both),
                 Some(Err(path)) => {
                     let words = format!("Your change contradicts the repair of another failure in {path}.");
+                    self.verdict(step, "contradicted", std::slice::from_ref(&words));
                     (self.tell)(Told::Note(format!(
                         "two repairs of independent failures contradict each other in {path}"
                     )));

@@ -66,8 +66,8 @@ pub fn fixed_text(repair: &Repair) -> String {
             text.push_str(&diff(&attempt.diff, "  ", 20_000));
         }
     }
+    let steps: Vec<String> = repair.steps.iter().map(|s| format!("{}: {}", s.step, s.came)).collect();
     if repair.fix.is_none() {
-        let steps = repair.steps.iter().map(|s| format!("{}: {}", s.step, s.came)).collect::<Vec<_>>();
         list(&mut text, "Steps", &steps);
     }
     let baseline_notes =
@@ -76,6 +76,9 @@ pub fn fixed_text(repair: &Repair) -> String {
     let notes: Vec<String> = repair.learned.notes.iter().cloned().chain(baseline_notes).collect();
     list(&mut text, "Notes", &notes);
     posture(&mut text, repair.learned.sandbox.as_ref());
+    if repair.fix.is_some() && !steps.is_empty() {
+        let _ = writeln!(text, "{}", style(format!("steps: {}", steps.join("; "))).dim());
+    }
     if let Some(spent) = spent(&repair.usage) {
         let _ = writeln!(text, "{}", style(format!("the model: {spent}")).dim());
     }

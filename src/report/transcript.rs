@@ -101,7 +101,7 @@ impl Page {
             Entry::Verdict { step, verdict, reasons } => {
                 let verdict = shown_line(verdict, 100);
                 let verdict = match verdict.as_str() {
-                    "fixed" | "validated" | "proven" => style(verdict).green(),
+                    "accepted" => style(verdict).green(),
                     _ => style(verdict).yellow(),
                 };
                 self.line(&format!("  {} of {}: {verdict}", style("verdict").bold(), shown_line(step, 100)));

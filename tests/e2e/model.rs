@@ -69,6 +69,12 @@ fn transcript(world: &World) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// What the transcript says of the question's answers.
+fn verdicts(world: &World) -> Vec<Value> {
+    let lines = transcript(world).into_iter().filter(|line| line["kind"] == "verdict" && line["step"] == "question");
+    lines.map(|line| line["verdict"].clone()).collect()
+}
+
 fn reasons(report: &Value) -> String {
     format!("{}{}", report["attempts"], report["notes"])
 }
@@ -94,10 +100,11 @@ fn one_question_repairs_what_no_rule_can_and_its_cost_is_exact() {
     let prompt = request.body["messages"][1]["content"].as_str().unwrap();
     assert!(prompt.contains("result += item") && prompt.contains("assertEqual(tiny.total([1, 2]), 3)"), "{prompt}");
     let kinds: Vec<Value> = transcript(&world).iter().map(|line| line["kind"].clone()).collect();
-    assert_eq!(kinds, ["start", "request", "answer", "end"]);
+    assert_eq!(kinds, ["start", "request", "answer", "verdict", "end"]);
     endpoint.assert_done();
     let readable = world.run(&["transcript", "out/transcript.jsonl"]).exits_with(0).stdout;
     assert!(readable.contains("The sum begins at one.") && readable.contains("$0.0002"), "{readable}");
+    assert!(readable.contains("verdict of question: accepted"), "{readable}");
 }
 
 #[test]
@@ -123,7 +130,7 @@ fn what_rules_can_do_opens_no_connection_and_neither_does_rules_only() {
     let arguments = ["fix", "--repo", "missing-import", "--log", log.to_str().unwrap(), "--python", "3"];
     let mut command = world.command();
     command.args(arguments).args(["--model-url", &url, "--out", "out"]).env("DEEPSEEK_API_KEY", KEY);
-    Ran::of(&crate::world::run(&mut command)).exits_with(0).prints("(import, rule)");
+    Ran::of(&crate::world::run(&mut command)).exits_with(0).prints("(import, rule)").prints("steps: rules: repaired\n");
     assert!(!world.path("out/transcript.jsonl").exists());
     let world = sum();
     let mut command = world.command();
@@ -141,6 +148,34 @@ fn without_a_model_a_run_says_so_and_still_delivers_the_diagnosis() {
         .exits_with(3)
         .prints("DEEPSEEK_API_KEY is not set")
         .prints("look first at tests/test_tiny.py");
+}
+
+#[test]
+fn every_step_is_reported_as_it_was_taken_or_switched_off() {
+    let (off, none, no_rule) = ("switched off", "no model", "no rule repairs it");
+    for (flags, rules, question, dialogue) in [
+        (&[][..], no_rule, none, none),
+        (&["--no-rules"][..], off, none, none),
+        (&["--no-question"][..], no_rule, off, none),
+        (&["--no-loop"][..], no_rule, none, off),
+        (&["--no-question", "--no-loop"][..], no_rule, off, off),
+        (&["--rules-only"][..], no_rule, off, off),
+    ] {
+        let world = sum();
+        let arguments = ["fix", "--repo", "tiny", "--log", "ci.log", "--format", "json"];
+        let report = world.run(&[&arguments[..], flags].concat()).exits_with(3).json();
+        let expected = [("rules", rules), ("question", question), ("dialogue", dialogue)]
+            .map(|(step, came)| serde_json::json!({ "step": step, "came": came }));
+        assert_eq!(report["steps"], serde_json::json!(expected), "{flags:?}");
+        let says = reasons(&report).contains("DEEPSEEK_API_KEY is not set");
+        assert_eq!(says, question == none || dialogue == none, "{flags:?}");
+    }
+    // With a model: the dialogue alone, on top of nothing.
+    let (world, endpoint) = (sum(), Endpoint::start([right()]));
+    let report = fix(&world, &endpoint.url(), &["--no-rules", "--no-question"]).exits_with(0).json();
+    let came: Vec<&Value> = report["steps"].as_array().unwrap().iter().map(|step| &step["came"]).collect();
+    assert_eq!(came, [off, off, "repaired"]);
+    endpoint.assert_done();
 }
 
 #[test]
@@ -179,6 +214,7 @@ fn a_change_that_weakens_the_test_is_refused_however_sure_the_model_is() {
     assert_eq!(report["outcome"], "no_fix_found");
     assert_eq!(report["attempts"][0]["verdict"], "refused");
     assert!(reasons(&report).contains("test-skipped"), "{report:#}");
+    assert_eq!(verdicts(&world), ["refused"]);
     endpoint.assert_done();
 }
 
@@ -191,6 +227,7 @@ fn low_confidence_or_a_disabled_type_ends_as_a_diagnosis() {
         let report = fix(&world, &endpoint.url(), more).exits_with(3).json();
         assert_eq!(report["diagnosis"]["root_cause"], "The sum begins at one.");
         assert!(report["fix"].is_null() && reasons(&report).contains(why), "{report:#}");
+        assert_eq!(verdicts(&world), ["diagnosis"]);
         endpoint.assert_done();
     }
 }
@@ -205,6 +242,7 @@ fn an_answer_that_is_none_is_an_attempt_that_is_told_and_fed_back() {
     ]);
     let report = fix(&world, &endpoint.url(), &[]).exits_with(0).json();
     assert_eq!(report["attempts"][0]["verdict"], "unusable");
+    assert_eq!(verdicts(&world), ["unusable"]);
     endpoint.assert_done();
 }
 

@@ -93,7 +93,7 @@ pub enum Entry {
     Verdict {
         /// The step of the ladder.
         step: String,
-        /// `validated`, `refused`, ….
+        /// `accepted`, `refused`, `failed`, `unusable`, `diagnosis`, ….
         verdict: String,
         /// Why.
         reasons: Vec<String>,

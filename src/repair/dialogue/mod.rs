@@ -24,7 +24,7 @@ pub(crate) use shown::stable;
 pub use workbench::{Terms, Workbench};
 
 /// The step of the ladder that this is.
-const STEP: &str = "loop";
+pub(super) const STEP: &str = "loop";
 /// So many tools may be called at once.
 const MOST_CALLS: usize = 8;
 /// So many problems are sent back at once.

@@ -190,7 +190,8 @@ fn configuration(root: &Path, opted: Opted, check: bool, said: &mut String) -> R
         return Ok(true);
     };
     let value: Value = serde_saphyr::from_str(&there).unwrap_or_default();
-    let missing: Vec<_> = lines.into_iter().filter(|(key, wanted, _)| value[*key].to_string() != *wanted).collect();
+    let as_wanted = |key: &str, wanted: &str| value[key].to_string().as_str() == wanted;
+    let missing: Vec<_> = lines.into_iter().filter(|(key, wanted, _)| !as_wanted(key, wanted)).collect();
     for (key, wanted, why) in &missing {
         let state = if value[*key].is_null() { "Add to" } else { "Change in" };
         let _ = writeln!(said, "{state} {}: `{key}: {wanted}` ({why})", config::PATH);

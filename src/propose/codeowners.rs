@@ -184,11 +184,8 @@ fn glob(pattern: &str, name: &str, steps: &mut u64) -> bool {
                     continue;
                 }
             }
-            Some(c) => {
-                if left.next() == Some(c) {
-                    continue;
-                }
-            }
+            Some(c) if left.next() == Some(c) => continue,
+            Some(_) => {}
             None if left.as_str().is_empty() => return true,
             None => {}
         }

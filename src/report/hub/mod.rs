@@ -45,7 +45,7 @@ pub fn marker(fingerprint: &str) -> String {
 }
 
 /// The failures of a target, one of a cause, with links into the log.
-pub(super) fn causes<'a>(target: &'a TargetReport) -> Vec<(&'a Failure, usize)> {
+pub(super) fn causes(target: &TargetReport) -> Vec<(&Failure, usize)> {
     let mut causes: Vec<(&Failure, usize)> = Vec::new();
     for failure in &target.failures {
         match causes.iter_mut().find(|(known, _)| known.fingerprint == failure.fingerprint) {

@@ -167,9 +167,10 @@ pub async fn reproduced(
     let mut stop = Stop::NotReproduced;
     let mut cells = Vec::new();
     for (index, log, job) in jobs {
+        // Before anything runs: an interrupted run reports it.
+        learned.targets[index].plan = Some(PlanReport::of(&job));
         let (baseline, why) = attempt(request, given, &sandbox, log, &job, progress).await?;
         let target = &mut learned.targets[index];
-        target.plan = Some(PlanReport::of(&job));
         target.baseline = Some(baseline_report(&baseline, &why));
         match baseline {
             Some(baseline) => {

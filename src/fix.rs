@@ -137,7 +137,7 @@ async fn repaired(
                 repair.learned.diagnosis = Diagnosis::of_all(diagnosed);
             }
             Told::Rejected(rejected) => {
-                repair.attempts.push(attempt(&rejected, mind));
+                repair.tried(attempt(&rejected, mind));
                 if !rejected.validation.is_empty() {
                     repair.validation = with_unseen(rejected.validation, &unseen);
                 }
@@ -230,5 +230,8 @@ fn attempt(rejected: &Rejected, mind: Option<&Mind>) -> Attempt {
         diff: mind.map_or_else(|| diff.clone(), |mind| mind.redacted(&diff)),
         verdict: rejected.verdict,
         reasons: rejected.reasons.clone(),
+        remaining: (!rejected.remaining.is_empty()).then(|| rejected.remaining.iter().map(Vec::len).sum()),
+        worse: rejected.worse,
+        best: false,
     }
 }

@@ -268,9 +268,25 @@ pub struct Attempt {
     pub tier: &'static str,
     pub description: String,
     pub diff: String,
-    /// `refused`, `failed`, or `unusable` for an answer that is no change at all.
+    /// `refused`, `failed`, `diagnosis` for what was not tried, or `unusable` for an answer that is no change at all.
     pub verdict: &'static str,
     pub reasons: Vec<String>,
+    /// Failures that are left with it, where it was run.
+    pub remaining: Option<usize>,
+    /// Is there a reason besides them?
+    #[serde(skip)]
+    pub worse: bool,
+    /// Is it the best of those that did not pass?
+    pub best: bool,
+}
+
+impl Attempt {
+    /// The less, the nearer it came to a fix.
+    fn distance(&self) -> (usize, usize, bool) {
+        let nearest = ["failed", "diagnosis", "refused"];
+        let verdict = nearest.iter().position(|verdict| *verdict == self.verdict).unwrap_or(nearest.len());
+        (verdict, self.remaining.unwrap_or(usize::MAX), self.worse)
+    }
 }
 
 /// What the pipeline learns on its way. The doors' reports own it, so that an interrupted run keeps it.
@@ -334,6 +350,16 @@ impl Repair {
             reason: None,
             patch: Vec::new(),
             change: None,
+        }
+    }
+
+    /// Enters an attempt, and says which is the best now: the last of those that came nearest.
+    pub fn tried(&mut self, attempt: Attempt) {
+        self.attempts.push(attempt);
+        let best = self.attempts.iter().enumerate().rev().min_by_key(|(_, attempt)| attempt.distance());
+        let best = best.map(|(at, _)| at);
+        for (at, attempt) in self.attempts.iter_mut().enumerate() {
+            attempt.best = Some(at) == best;
         }
     }
 }

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     detect::Failure,
     fix_type::FixType,
-    llm::{LlmError, Message, Prompt, Role, ToolCall},
+    llm::{LlmError, Prompt, ToolCall},
     redact::Redactor,
     sandbox::SandboxError,
     workspace::{Change, Tree},
@@ -170,29 +170,40 @@ impl Climb<'_> {
             Err(why) => return self.unusable(cause, said, vec![why]),
         };
         self.diagnosed(cause, &answer);
-        if let Some(why) = self.no_change(&answer, None) {
-            return self.only_diagnosed(why);
-        }
-        if answer.edits.is_empty() {
-            // It was told that tools come next: what it lacks it may look for.
-            let words = "You gave no edits. Now you have tools: look further, and repair it.".to_owned();
-            return State::Rejected { said, words };
-        }
         let restore = |text: &str| self.asker.redactor.restore(text);
-        match edit::apply(&answer.edits, self.task.tree, &self.start.base, self.task.protected, &restore) {
-            Ok(change) => match self.no_change(&answer, Some(&change)) {
-                Some(why) => self.only_diagnosed(why),
-                None => State::Proposed(Box::new(Proposal { answer, change, said, key })),
-            },
-            Err(reasons) => self.unusable(cause, said, reasons),
+        let change = match answer.edits.is_empty() {
+            true => Ok(None),
+            false => {
+                edit::apply(&answer.edits, self.task.tree, &self.start.base, self.task.protected, &restore).map(Some)
+            }
+        };
+        let made = change.as_ref().ok().and_then(Option::as_ref);
+        if let Some(why) = self.no_change(&answer, made) {
+            self.verdict(QUESTION, "diagnosis", std::slice::from_ref(&why));
+            if let Some(made) = made {
+                self.untried(&answer, made.clone(), why.clone());
+            }
+            (self.tell)(Told::Note(why));
+            return State::Diagnosed;
+        }
+        match change {
+            Ok(Some(change)) if answer.confidence != Confidence::NeedMore => {
+                State::Proposed(Box::new(Proposal { answer, change, said, key }))
+            }
+            Err(reasons) if answer.confidence != Confidence::NeedMore => self.unusable(cause, said, reasons),
+            _ => {
+                // It was told that tools come next: what it lacks it may look for.
+                let words = "Nothing is changed yet. Now you have tools: look further, and repair it.".to_owned();
+                self.verdict(QUESTION, "need-more", &[]);
+                State::Rejected { said, words }
+            }
         }
     }
 
-    /// An answer to the question that is a diagnosis only.
-    fn only_diagnosed(&self, why: String) -> State {
-        self.verdict(QUESTION, "diagnosis", std::slice::from_ref(&why));
-        (self.tell)(Told::Note(why));
-        State::Diagnosed
+    /// What a diagnosis proposes besides is shown, though it is not tried.
+    fn untried(&self, answer: &Answer, change: Change, why: String) {
+        let rejected = Rejected::unrun(answer.root_cause.clone(), change, "diagnosis", vec![why]);
+        (self.tell)(Told::Rejected(rejected));
     }
 
     /// Writes down what became of an answer. A transcript that can't be written is complained of when the next question
@@ -251,16 +262,8 @@ impl Climb<'_> {
     fn unusable(&self, cause: &Cause, said: String, reasons: Vec<String>) -> State {
         let words = prompts::rejection("unusable", &reasons, "");
         self.verdict(QUESTION, "unusable", &reasons);
-        (self.tell)(Told::Rejected(Box::new(Rejected {
-            tier: "model",
-            description: format!("An answer about {} that could not be applied.", cause.name()),
-            change: Change::default(),
-            verdict: "unusable",
-            validation: Validation::default(),
-            reasons,
-            remaining: Vec::new(),
-            worse: true,
-        })));
+        let description = format!("An answer about {} that could not be applied.", cause.name());
+        (self.tell)(Told::Rejected(Rejected::unrun(description, Change::default(), "unusable", reasons)));
         State::Rejected { said, words }
     }
 
@@ -428,11 +431,11 @@ impl Climb<'_> {
         others: Vec<Cause>,
     ) -> DialogueEnded {
         let tree = self.task.tree.with(kept)?;
-        let mut opening = prompts::dialogue_opening(&self.context(cause, &tree));
-        if let State::Rejected { said, words } = state {
-            opening.push(Message::new(Role::Assistant, said.clone()));
-            opening.push(Message::new(Role::User, words.clone()));
-        }
+        let rejected = match state {
+            State::Rejected { said, words } => Some((said.as_str(), words.as_str())),
+            _ => None,
+        };
+        let opening = prompts::dialogue_opening(&self.context(cause, &tree), rejected);
         let baseline = &self.task.baselines[cause.baseline];
         let prepared = match self.task.sandbox.prepare(baseline.recipe(), &tree, !kept.is_empty()).await {
             Err(error @ SandboxError::Install { .. }) => {

@@ -3,7 +3,7 @@
 //! The system message is the same for every question of a version, so that endpoints can cache it; what is volatile
 //! comes last in the user's.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
@@ -33,11 +33,15 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
 });
 
 /// The templates are part of the program, and the tests render each.
-fn render(name: &str, values: Value) -> String {
-    match TEMPLATES.get_template(name).and_then(|template| template.render(values)) {
-        Ok(text) => text.trim().to_owned(),
+fn render(name: &str, values: impl Into<Value>) -> String {
+    match rendered(name, values) {
+        Ok(text) => text,
         Err(error) => unreachable!("{name}: {error}"),
     }
+}
+
+pub(super) fn rendered(name: &str, values: impl Into<Value>) -> Result<String, minijinja::Error> {
+    Ok(TEMPLATES.get_template(name)?.render(values)?.trim().to_owned())
 }
 
 /// The one question: all that is needed, and an answer in one go.
@@ -45,10 +49,18 @@ pub fn question(asked: &Context) -> Vec<Message> {
     vec![Message::new(Role::System, system()), Message::new(Role::User, user(asked))]
 }
 
-/// The beginning of a dialogue with tools: the same question, and the same words before those about the tools.
-pub fn dialogue_opening(asked: &Context) -> Vec<Message> {
-    let system = format!("{}\n\n{}", system(), render("tools", context! {}));
-    vec![Message::new(Role::System, system), Message::new(Role::User, user(asked))]
+/// The beginning of a dialogue with tools: the same question, to the byte; where it was answered the answer, and what is
+/// said to it; the tools at the end.
+pub fn dialogue_opening(asked: &Context, rejected: Option<(&str, &str)>) -> Vec<Message> {
+    let mut opening = question(asked);
+    if let Some((said, words)) = rejected {
+        opening.push(Message::new(Role::Assistant, said));
+        opening.push(Message::new(Role::User, words));
+    }
+    if let Some(last) = opening.last_mut() {
+        last.content = format!("{}\n\n{}", last.content, render("tools", context! {}));
+    }
+    opening
 }
 
 /// What is said of an answer that did not do: the verdict, the reasons, and what the check printed. All of it may hold
@@ -58,7 +70,7 @@ pub fn rejection(verdict: &str, reasons: &[String], output: &str) -> String {
     let reasons: Vec<&str> = reasons.iter().take(REASONS).map(|reason| head(reason.trim(), REASON)).collect();
     let reasons = reasons.join("\n");
     let verdict = head(verdict.trim(), REASON);
-    let boundary = boundary([verdict, reasons.as_str(), output].into_iter());
+    let boundary = boundary(&[verdict, &reasons, output].concat(), [verdict, reasons.as_str(), output].into_iter());
     let tagged = |kind, text: &str| if text.is_empty() { String::new() } else { tagged(&boundary, kind, "", text) };
     let (verdict, reasons, output) =
         (tagged("verdict", verdict), tagged("reasons", &reasons), tagged("output", output));
@@ -70,24 +82,26 @@ fn system() -> String {
 }
 
 fn user(asked: &Context) -> String {
+    render("user", told(asked))
+}
+
+/// All that the user's message is made of.
+pub(super) fn told(asked: &Context) -> BTreeMap<&'static str, Value> {
     let tagged = |block: &Block| tagged(&asked.boundary, block.kind, &block.attributes, &block.text);
     let optional = |block: &Option<Block>| block.as_ref().map(tagged).unwrap_or_default();
     let code: Vec<String> = asked.code.iter().map(tagged).collect();
     let enabled =
         asked.enabled.as_ref().map(|types| types.iter().map(|each| each.word()).collect::<Vec<_>>().join(", "));
-    render(
-        "user",
-        context! {
-            repository => tagged(&asked.repository),
-            code,
-            names => optional(&asked.names),
-            change => optional(&asked.change),
-            failure => tagged(&asked.failure),
-            count => asked.count,
-            restricted => asked.enabled.is_some(),
-            enabled => enabled.unwrap_or_default(),
-        },
-    )
+    BTreeMap::from([
+        ("repository", Value::from(tagged(&asked.repository))),
+        ("code", Value::from(code)),
+        ("names", Value::from(optional(&asked.names))),
+        ("change", Value::from(optional(&asked.change))),
+        ("failure", Value::from(tagged(&asked.failure))),
+        ("count", Value::from(asked.count)),
+        ("restricted", Value::from(asked.enabled.is_some())),
+        ("enabled", Value::from(enabled.unwrap_or_default())),
+    ])
 }
 
 fn head(text: &str, most: usize) -> &str {

@@ -144,7 +144,7 @@ pub struct Rejected {
     pub description: String,
     /// The change.
     pub change: Change,
-    /// `refused`, `failed`, or `unusable` for what is no change at all.
+    /// `refused`, `failed`, `diagnosis` for what was not tried, or `unusable` for what is no change at all.
     pub verdict: &'static str,
     /// What was seen.
     pub validation: Validation,
@@ -157,6 +157,17 @@ pub struct Rejected {
 }
 
 impl Rejected {
+    /// A model's change that did not come to a run here.
+    pub(super) fn unrun(
+        description: String,
+        change: Change,
+        verdict: &'static str,
+        reasons: Vec<String>,
+    ) -> Box<Rejected> {
+        let (validation, remaining) = (Validation::default(), Vec::new());
+        Box::new(Rejected { tier: "model", description, change, verdict, validation, reasons, remaining, worse: true })
+    }
+
     /// The change's ending, where it did not pass.
     pub fn of(
         tier: &'static str,

@@ -7,7 +7,7 @@ use console::style;
 use super::{Table, detected};
 use crate::{
     llm::Usage,
-    outcome::{Diagnosis, Outcome, Repair, TargetReport},
+    outcome::{Attempt, Diagnosis, Outcome, Repair, TargetReport},
     redact::{shown, shown_line},
     repair::Validation,
     sandbox::Posture,
@@ -57,8 +57,8 @@ pub fn fixed_text(repair: &Repair) -> String {
             let hint = "`test-repair verify --patch FILE` judges a fix of your own";
             let _ = writeln!(text, "  {}", style(hint).dim());
         }
-        for (number, attempt) in repair.attempts.iter().enumerate() {
-            heading(&mut text, &format!("Attempt {}: {}", number + 1, attempt.verdict));
+        for (title, attempt) in attempts(repair) {
+            heading(&mut text, &title);
             let _ = writeln!(text, "  {}", folded(&attempt.description, 1000));
             for reason in &attempt.reasons {
                 let _ = writeln!(text, "  - {}", shown_line(reason, 400));
@@ -93,6 +93,18 @@ pub(super) fn about(diagnosis: &Diagnosis) -> String {
     parts.extend(diagnosis.fix_type.map(|fix_type| format!("fix type {fix_type}")));
     parts.extend(diagnosis.fault.map(|fault| format!("the {fault} is wrong")));
     parts.join(", ")
+}
+
+/// The attempts with their titles: where there is no fix the best one first, the others as they came.
+pub(super) fn attempts(repair: &Repair) -> impl Iterator<Item = (String, &Attempt)> {
+    let best = |(_, attempt): &(usize, &Attempt)| attempt.best && repair.fix.is_none();
+    let (best, others): (Vec<_>, Vec<_>) = repair.attempts.iter().enumerate().partition(best);
+    let titled = |name: String, attempt: &Attempt| {
+        let left = attempt.remaining.map(|left| format!(", {left} failure(s) left")).unwrap_or_default();
+        format!("{name}: {}{left}", attempt.verdict)
+    };
+    let best = best.into_iter().map(move |(_, best)| (titled("The best attempt".to_owned(), best), best));
+    best.chain(others.into_iter().map(move |(n, other)| (titled(format!("Attempt {}", n + 1), other), other)))
 }
 
 /// What the model cost; nothing where nobody was asked.
@@ -217,6 +229,30 @@ mod tests {
         let (fix_type, description, impact) = ("import", "It is\nfixed\u{1b}[2J".to_owned(), String::new());
         let fix = FixReport { tier: "rule", fix_type, description, impact, files: Vec::new(), diff, flags: Vec::new() };
         fixed_text(&Repair { fix: Some(fix), ..Repair::new() })
+    }
+
+    #[test]
+    fn the_best_attempt_is_marked_and_stands_first_in_every_report() {
+        let mut repair = Repair { outcome: Outcome::NoFixFound, ..Repair::new() };
+        for (verdict, remaining, worse) in [
+            ("refused", None, true),
+            ("failed", Some(2), false),
+            ("failed", Some(1), true),
+            ("failed", Some(1), false),
+            ("diagnosis", None, true),
+            ("unusable", None, true),
+        ] {
+            let description = format!("{verdict} {remaining:?} {worse}");
+            let (diff, reasons) = (String::new(), vec!["it is so".to_owned()]);
+            repair.tried(Attempt { tier: "model", description, diff, verdict, reasons, remaining, worse, best: false });
+        }
+        assert_eq!(repair.attempts.iter().position(|attempt| attempt.best), Some(3));
+        assert_eq!(repair.attempts.iter().filter(|attempt| attempt.best).count(), 1);
+        for text in [fixed_text(&repair), super::super::markdown(&repair), super::super::summary(&repair)] {
+            let text = console::strip_ansi_codes(&text).into_owned();
+            let best = text.find("The best attempt: failed, 1 failure(s) left").expect(&text);
+            assert!(best < text.find("Attempt 1: refused").expect(&text) && !text.contains("Attempt 4"), "{text}");
+        }
     }
 
     #[test]

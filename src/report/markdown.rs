@@ -58,8 +58,9 @@ pub fn markdown(repair: &Repair) -> String {
             let _ = writeln!(text, "\nLook first at {}.", code(place));
         }
     }
-    for attempt in &repair.attempts {
-        let _ = writeln!(text, "\n## An attempt, {}\n\n{}", attempt.verdict, fence(&attempt.diff, "diff", 30_000));
+    for (title, attempt) in super::fixed::attempts(repair) {
+        let _ = writeln!(text, "\n## {title}\n\n{}", fence(&attempt.description, "text", 2000));
+        let _ = writeln!(text, "\n{}", fence(&attempt.diff, "diff", 30_000));
         for reason in &attempt.reasons {
             let _ = writeln!(text, "- {}", code(reason));
         }

@@ -132,12 +132,14 @@ fn what_rules_can_do_opens_no_connection_and_neither_does_rules_only() {
     command.args(arguments).args(["--model-url", &url, "--out", "out"]).env("DEEPSEEK_API_KEY", KEY);
     Ran::of(&crate::world::run(&mut command)).exits_with(0).prints("(import, rule)").prints("steps: rules: repaired\n");
     assert!(!world.path("out/transcript.jsonl").exists());
-    let world = sum();
-    let mut command = world.command();
-    command.args(["fix", "--repo", "tiny", "--log", "ci.log", "--rules-only"]);
-    command.env("DEEPSEEK_API_KEY", KEY).env("DEEPSEEK_BASE_URL", &url);
-    Ran::of(&crate::world::run(&mut command)).exits_with(3);
-    assert!(endpoint.requests().is_empty());
+    let rules_only = |world: &World, arguments: &[&str]| {
+        let mut command = world.command();
+        command.args(arguments).arg("--rules-only").env("DEEPSEEK_API_KEY", KEY).env("DEEPSEEK_BASE_URL", &url);
+        Ran::of(&crate::world::run(&mut command))
+    };
+    rules_only(&world, &arguments).exits_with(0).prints("(import, rule)");
+    rules_only(&sum(), &["fix", "--repo", "tiny", "--log", "ci.log"]).exits_with(3);
+    assert_eq!(endpoint.connections(), 0);
 }
 
 #[test]
@@ -181,12 +183,14 @@ fn every_step_is_reported_as_it_was_taken_or_switched_off() {
 #[test]
 fn what_was_rejected_goes_on_as_a_dialogue_that_repairs_it() {
     let world = sum();
+    // As DeepSeek does, it answers 400 where thoughts that led to a call don't come back.
+    let edit = r#"{"path": "tiny.py", "search": "    result = 1\n", "replace": "    result = 0\n"}"#;
     let endpoint = Endpoint::start([
         Say::text(&answer("test", "high", USELESS)),
         Say::call("read", r#"{"path": "tiny.py"}"#).thinking("Let me look."),
-        Say::call("edit", r#"{"path": "tiny.py", "search": "    result = 1\n", "replace": "    result = 0\n"}"#),
-        Say::call("check", "{}"),
-        Say::text(&answer("test", "high", "")),
+        Say::call("edit", edit).thinking("It begins at one.").wants_reasoning(),
+        Say::call("check", "{}").thinking("Now it is right.").wants_reasoning(),
+        Say::text(&answer("test", "high", "")).wants_reasoning(),
     ]);
     let report = fix(&world, &endpoint.url(), &[]).exits_with(0).json();
     assert_eq!(report["fix"]["tier"], "model");
@@ -197,6 +201,8 @@ fn what_was_rejected_goes_on_as_a_dialogue_that_repairs_it() {
     // The rejection is in the opening, the thoughts go back, and what was said once stays as it is.
     let opening = serde_json::to_string(&chat(1)).unwrap();
     assert!(opening.contains("still fails"), "{opening}");
+    // All that the question sent is sent again as it was: the endpoint's prefix cache has it.
+    assert_eq!(chat(0)[..], chat(1)[..chat(0).len()]);
     assert!(serde_json::to_string(&chat(2)).unwrap().contains("Let me look."));
     for n in 1..4 {
         assert_eq!(chat(n)[..], chat(n + 1)[..chat(n).len()]);
@@ -228,6 +234,10 @@ fn low_confidence_or_a_disabled_type_ends_as_a_diagnosis() {
         assert_eq!(report["diagnosis"]["root_cause"], "The sum begins at one.");
         assert!(report["fix"].is_null() && reasons(&report).contains(why), "{report:#}");
         assert_eq!(verdicts(&world), ["diagnosis"]);
+        // What it would have changed is shown all the same.
+        let untried = &report["attempts"][0];
+        assert_eq!((&untried["verdict"], &untried["best"]), (&"diagnosis".into(), &true.into()), "{report:#}");
+        assert!(untried["diff"].as_str().unwrap().contains("+    result = 0"), "{untried:#}");
         endpoint.assert_done();
     }
 }
@@ -284,6 +294,55 @@ fn what_passes_is_tried_again() {
     assert_eq!(report["usage"]["completion_tokens"].as_u64().unwrap() % 20, 0);
     assert!(report["usage"]["calls"].as_u64().unwrap() >= 2, "{}", report["usage"]);
     endpoint.assert_done();
+}
+
+#[test]
+fn whatever_the_endpoint_does_the_run_ends_in_time_with_an_outcome_and_a_diagnosis() {
+    let (none, spent) = ("no_fix_found", "budget_spent");
+    let cases = [
+        ("a cut stream", right().cut(), &[none, spent][..]),
+        ("a stream that stands still in the middle", right().cut().left_open(), &[none, spent]),
+        ("a hang-up", Say::hang_up(), &[none, spent]),
+        ("garbage", Say::garbage(), &[none, spent]),
+        ("silence", Say::nothing(), &[none, spent]),
+        ("thoughts without end", Say::thinking_forever(), &[none, spent]),
+        ("blank answers", Say::blank(), &[none, spent]),
+        ("answers cut off by their length", Say::text("root_cause: It").finish("length"), &[none, spent]),
+        ("wrong arguments for a tool that is none", Say::call("shell", "{\"a\": "), &[none, spent]),
+        ("a redirect", Say::redirect("http://127.0.0.1:1/"), &[none]),
+        ("400", Say::status(400), &[none]),
+        ("402", Say::status(402), &[none]),
+        ("429 for an hour", Say::status(429).retry_after("3600"), &[none, spent]),
+        ("500", Say::status(500), &[none, spent]),
+        ("503", Say::status(503), &[none, spent]),
+        ("a slow answer", right().slowly(Duration::from_millis(20)), &["fixed", spent]),
+    ];
+    const DEADLINE: u64 = 20;
+    let next = std::sync::Mutex::new(cases.iter());
+    let one_after_the_other = || {
+        loop {
+            let Some((name, say, allowed)) = next.lock().unwrap().next() else { break };
+            let (world, say) = (sum(), say.clone());
+            let endpoint = Endpoint::answering(move |_| say.clone());
+            let begun = Instant::now();
+            let ran = fix(&world, &endpoint.url(), &["--deadline", &DEADLINE.to_string()]);
+            assert!(begun.elapsed() < Duration::from_secs(DEADLINE + 20), "{name}: {:?}", begun.elapsed());
+            let report = ran.json();
+            let outcome = report["outcome"].as_str().unwrap();
+            assert!(allowed.contains(&outcome), "{name}: {report:#}");
+            assert_eq!(
+                ran.code,
+                match outcome {
+                    "fixed" => 0,
+                    "no_fix_found" => 3,
+                    _ => 6,
+                },
+                "{name}"
+            );
+            assert!(report["diagnosis"].is_object(), "{name}: {report:#}");
+        }
+    };
+    std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(one_after_the_other))));
 }
 
 #[test]
@@ -349,24 +408,25 @@ fn a_cassette_is_replayed_without_an_endpoint_and_a_changed_prompt_is_said_loudl
     fix(&world, &url, &["--cassette", "run.cassette"]).exits_with(2).complains(&["run.cassette", "deepseek-flash"]);
 }
 
-/// Two modules that are wrong for reasons of their own, each with a test file.
+/// Two modules that are wrong for reasons of their own.
 fn two() -> World {
+    modules(&[("ant", 1), ("bee", 2)], "")
+}
+
+/// Modules whose sums begin too high, each with a test file, and a configuration.
+fn modules(wrong: &[(&str, u8)], configuration: &str) -> World {
     let world = World::new();
-    let module = |one: u8| format!("def total(items):\n    result = {one}\n    return result + sum(items)\n");
-    let test = |module: &str| {
-        format!(
+    let mut files = vec![("tests/__init__.py".to_owned(), String::new())];
+    files.push((".github/test-repair.yml".to_owned(), configuration.to_owned()));
+    for (module, one) in wrong {
+        let code = format!("def total(items):\n    result = {one}\n    return result + sum(items)\n");
+        let test = format!(
             "import unittest\nimport {module}\n\n\nclass {module}Test(unittest.TestCase):\n    def test_{module}(self):\n        \
              self.assertEqual({module}.total([1, 2]), 3)\n"
-        )
-    };
-    let files = [
-        ("ant.py", module(1)),
-        ("bee.py", module(2)),
-        ("tests/__init__.py", String::new()),
-        ("tests/test_ant.py", test("ant")),
-        ("tests/test_bee.py", test("bee")),
-    ];
-    world.repository(&files.iter().map(|(path, text)| (*path, text.as_str())).collect::<Vec<_>>());
+        );
+        files.extend([(format!("{module}.py"), code), (format!("tests/test_{module}.py"), test)]);
+    }
+    world.repository(&files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect::<Vec<_>>());
     let (rule, line) = ("=".repeat(70), "-".repeat(70));
     let fails = |module: &str, sum: u8| {
         format!(
@@ -375,8 +435,9 @@ fn two() -> World {
              self.assertEqual({module}.total([1, 2]), 3)\nAssertionError: {sum} != 3\n\n"
         )
     };
-    let output =
-        format!("FF\n{}{}{line}\nRan 2 tests in 0.001s\n\nFAILED (failures=2)", fails("ant", 4), fails("bee", 5));
+    let (all, many) = (wrong.iter().map(|(module, one)| fails(module, one + 3)).collect::<String>(), wrong.len());
+    let letters = "F".repeat(many);
+    let output = format!("{letters}\n{all}{line}\nRan {many} tests in 0.001s\n\nFAILED (failures={many})");
     world.file("ci.log", log(&[Step(UNITTEST, &output, 1)]));
     world
 }
@@ -403,6 +464,24 @@ fn independent_failures_are_asked_about_side_by_side_and_repaired_in_one_patch()
     let description = report["fix"]["description"].as_str().unwrap();
     assert!(description.contains("of ant") && description.contains("of bee"), "{description}");
     endpoint.assert_done();
+}
+
+#[test]
+fn no_more_questions_wait_at_once_than_the_configuration_allows() {
+    let wrong = [("ant", 1), ("bee", 2), ("cat", 3)];
+    for most in [1, 2] {
+        let world = modules(&wrong, &format!("concurrency: {most}\n"));
+        let endpoint = Endpoint::answering(move |body| {
+            let user = body["messages"][1]["content"].as_str().unwrap();
+            let of = |(module, _): &(&str, u8)| user.contains(&format!("test_{module}.py\">"));
+            let (module, one) = wrong.into_iter().find(of).unwrap();
+            about(module, one, 0).after(Duration::from_secs(1))
+        });
+        let report = fix(&world, &endpoint.url(), &[]).exits_with(0).json();
+        assert_eq!(report["usage"]["calls"], 3);
+        assert_eq!(endpoint.peak(), most);
+        endpoint.assert_done();
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -49,6 +49,10 @@ struct Shared {
     script: Mutex<Script>,
     requests: Mutex<Vec<Request>>,
     wrong: Mutex<Vec<String>>,
+    connections: AtomicUsize,
+    /// Requests that wait for an answer, and the most that ever did.
+    waiting: AtomicUsize,
+    peak: AtomicUsize,
     over: AtomicBool,
 }
 
@@ -90,6 +94,16 @@ impl Endpoint {
         self.requests().into_iter().map(|request| request.body).collect()
     }
 
+    /// The connections so far, whether anything was asked by them or not.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// The most requests that ever waited for an answer at once.
+    pub(crate) fn peak(&self) -> usize {
+        self.shared.peak.load(Ordering::SeqCst)
+    }
+
     /// Fails the test where the script was not used up, or where requests came that it does not know.
     #[track_caller]
     pub(crate) fn assert_done(&self) {
@@ -107,6 +121,9 @@ impl Endpoint {
             script: Mutex::new(script),
             requests: Mutex::default(),
             wrong: Mutex::default(),
+            connections: AtomicUsize::default(),
+            waiting: AtomicUsize::default(),
+            peak: AtomicUsize::default(),
             over: AtomicBool::new(false),
         });
         let served = shared.clone();
@@ -115,6 +132,7 @@ impl Endpoint {
                 if served.over.load(Ordering::SeqCst) {
                     break;
                 }
+                served.connections.fetch_add(1, Ordering::SeqCst);
                 let served = served.clone();
                 // A client that goes away in the middle is its own affair.
                 thread::spawn(move || stream.and_then(|stream| served.converse(stream)));
@@ -141,6 +159,8 @@ impl Shared {
             (method, path) => Some(format!("no chat is asked for by {method} {path}")),
         };
         self.requests.lock().unwrap().push(request.clone());
+        let waiting = self.waiting.fetch_add(1, Ordering::SeqCst) + 1;
+        self.peak.fetch_max(waiting, Ordering::SeqCst);
         let say = match complaint {
             Some(complaint) => self.wrong(complaint),
             None => {
@@ -153,6 +173,9 @@ impl Shared {
                 next.unwrap_or_else(|| self.wrong(format!("the script is over: {}", request.body)))
             }
         };
+        self.rest(say.wait);
+        // Whoever has read an answer may ask again at once.
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
         self.perform(&mut stream, &say, &request.body)
     }
 
@@ -166,7 +189,6 @@ impl Shared {
             let complaint = "The reasoning_content in the thinking mode must be passed back to the API.";
             return self.perform(stream, &Say::status(400).saying(complaint), asked);
         }
-        self.rest(say.wait);
         if say.silent {
             return self.until_gone(stream);
         }

@@ -15,13 +15,15 @@ pub enum Confidence {
     Low,
     Medium,
     High,
+    /// It has not seen enough to say: it wants to look further.
+    NeedMore,
 }
 
 impl Confidence {
     /// The outside's word for it.
     pub fn word(self) -> &'static str {
         match self {
-            Confidence::Low => "low",
+            Confidence::Low | Confidence::NeedMore => "low",
             Confidence::Medium => "medium",
             Confidence::High => "high",
         }

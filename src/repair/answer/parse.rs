@@ -50,7 +50,12 @@ pub fn parse(text: &str) -> Result<Answer, String> {
     let fix_type = header.word("fix_type", &FixType::ALL.map(|t| (t.word(), t)))?.ok_or_else(|| {
         format!("The answer has no `fix_type:` line: one of {}.", words(&FixType::ALL.map(|t| t.word())))
     })?;
-    let confidence = [("low", Confidence::Low), ("medium", Confidence::Medium), ("high", Confidence::High)];
+    let confidence = [
+        ("low", Confidence::Low),
+        ("medium", Confidence::Medium),
+        ("high", Confidence::High),
+        ("need-more", Confidence::NeedMore),
+    ];
     // What is left out is taken for the more careful of what could be meant.
     let confidence = header.word("confidence", &confidence)?.unwrap_or(Confidence::Medium);
     let fault = header.word("fault", &[("code", Fault::Code), ("test", Fault::Test)])?.unwrap_or(Fault::Code);
@@ -207,9 +212,12 @@ impl Header {
     fn word<T: Copy>(&self, key: &str, known: &[(&str, T)]) -> Result<Option<T>, String> {
         let mut unknown = None;
         for (_, value) in self.0.iter().rev().filter(|(k, _)| k == key) {
-            let first = value.split_whitespace().next().unwrap_or_default();
-            let first = first.trim_matches(|c: char| !c.is_ascii_alphabetic()).to_lowercase();
-            if let Some((_, meant)) = known.iter().find(|(word, _)| *word == first) {
+            // `need-more`, `need_more`, `need more`: what comes first is enough.
+            let mut parts = value
+                .split(|c: char| c.is_whitespace() || matches!(c, '-' | '_'))
+                .map(|part| part.trim_matches(|c: char| !c.is_ascii_alphabetic()).to_lowercase());
+            let first = parts.find(|part| !part.is_empty()).unwrap_or_default();
+            if let Some((_, meant)) = known.iter().find(|(word, _)| word.split('-').next() == Some(&first)) {
                 return Ok(Some(*meant));
             }
             if !first.is_empty() {
@@ -278,6 +286,20 @@ mod tests {
             let answer = parse(text).unwrap_or_else(|e| panic!("{e}: {text}"));
             assert_eq!(answer.root_cause, "It broke.", "{text}");
             assert_eq!((answer.fix_type, answer.confidence), (FixType::Import, Confidence::High), "{text}");
+        }
+    }
+
+    #[test]
+    fn that_more_must_be_seen_is_read_in_every_spelling() {
+        for (word, confidence) in [
+            ("need-more", Confidence::NeedMore),
+            ("need_more", Confidence::NeedMore),
+            ("**Need more** (the caller)", Confidence::NeedMore),
+            ("medium", Confidence::Medium),
+            ("medium-high", Confidence::Medium),
+        ] {
+            let answer = parse(&HEADER.replace("confidence: high", &format!("confidence: {word}"))).unwrap();
+            assert_eq!(answer.confidence, confidence, "{word}");
         }
     }
 

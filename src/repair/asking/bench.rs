@@ -17,7 +17,6 @@ use crate::{
         ladder::Found,
         prompts,
         trial::{Rejected, Told, reason},
-        validate::Validation,
     },
     sandbox::SandboxError,
     workspace::Change,
@@ -50,6 +49,7 @@ impl Bench for Judged<'_> {
     async fn judge(&self, change: &Change, answer: &Answer) -> Result<Ruling, SandboxError> {
         self.climb.diagnosed(self.cause, answer);
         if let Some(why) = self.climb.no_change(answer, Some(change)) {
+            self.climb.untried(answer, change.clone(), why.clone());
             return Ok(Ruling::Diagnosis { why });
         }
         let answers: Vec<&Answer> = self.kept_answers.iter().chain([answer]).collect();
@@ -79,16 +79,8 @@ impl Bench for Judged<'_> {
     /// Of a run that is resumed: the trial was held then.
     fn told(&self, change: &Change, answer: &Answer, verdict: &'static str, reasons: &[String]) {
         self.climb.diagnosed(self.cause, answer);
-        (self.climb.tell)(Told::Rejected(Box::new(Rejected {
-            tier: "model",
-            description: answer.root_cause.clone(),
-            change: change.clone(),
-            verdict,
-            validation: Validation::default(),
-            reasons: reasons.to_vec(),
-            remaining: Vec::new(),
-            worse: true,
-        })));
+        let rejected = Rejected::unrun(answer.root_cause.clone(), change.clone(), verdict, reasons.to_vec());
+        (self.climb.tell)(Told::Rejected(rejected));
     }
 }
 

@@ -88,6 +88,11 @@ pub(super) fn take(files: &Files<'_>, shown: &mut Shown<'_>, pointed: &Pointed<'
                 let Some(helper) = files.module(path) else { continue };
                 followed.extend(referents(files, (&helper, *inner), &far, &BTreeSet::new()));
             } else if is_usual(files, module, &target) {
+                // Where nothing was raised in the code, a method that the test calls is nearer to the fault than what only
+                // shares its words.
+                if !raised && is_method(files, &target) {
+                    show(files, shown, &target, &hot, Detail { whole: 2600, ..called });
+                }
                 usual.push(target);
             } else {
                 show(files, shown, &target, &hot, called);
@@ -376,6 +381,11 @@ fn is_usual(files: &Files<'_>, module: &Module, target: &Target) -> bool {
         using += usize::from(has_word(module.slice((test.first, test.last)), name));
     }
     all >= 8 && using * 3 > all
+}
+
+fn is_method(files: &Files<'_>, target: &Target) -> bool {
+    let Target::Def(path, at) = target else { return false };
+    files.module(path).is_some_and(|home| !home.defs[*at].class && home.class_of(*at).is_some())
 }
 
 fn push(found: &mut Vec<Target>, target: Target) {

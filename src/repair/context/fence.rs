@@ -4,15 +4,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::files::bounded;
 
-/// The first eight digits of a hash over all texts, hashed again until none of them contains it.
-pub(in crate::repair) fn boundary<'t>(texts: impl Iterator<Item = &'t str>) -> String {
+/// The first eight digits of a hash over `seed`, hashed again until none of the texts contains it. Texts behind the same
+/// seed nearly always have the same boundary, so that endpoints can cache what they have in common.
+pub(in crate::repair) fn boundary<'t>(seed: &str, texts: impl Iterator<Item = &'t str>) -> String {
     let texts: Vec<&str> = texts.collect();
-    let mut hash = Sha256::new();
-    for text in &texts {
-        hash.update(text.len().to_le_bytes());
-        hash.update(text);
-    }
-    let mut digest = hash.finalize().to_vec();
+    let mut digest = Sha256::digest(seed).to_vec();
     loop {
         let boundary: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
         if !texts.iter().any(|text| text.contains(&boundary)) {

@@ -153,6 +153,9 @@ impl Context {
     }
 }
 
+/// Uncovered lines of a file that are told with their code.
+const UNCOVERED: usize = 12;
+
 /// The most of an output that is read.
 const OUTPUT: usize = 1 << 20;
 
@@ -212,6 +215,12 @@ pub fn choose(seen: &Seen<'_>, limits: &Limits) -> Context {
     }
     for file in &uncovered {
         let _ = write!(said, "\n{}: not covered: {}", file.path, file.missing);
+        let text = files.text(&file.path);
+        let lines: Vec<&str> = text.iter().flat_map(|text| text.lines()).collect();
+        for number in file.lines.iter().take(UNCOVERED) {
+            let line = number.checked_sub(1).and_then(|at| lines.get(at)).map_or("", |line| line.trim());
+            let _ = write!(said, "\n  {number}: {}", bounded(line, 120));
+        }
     }
     match way {
         Way::Code => {}
@@ -278,7 +287,8 @@ pub fn choose(seen: &Seen<'_>, limits: &Limits) -> Context {
         enabled,
     };
     fit(&mut context, limits.bytes);
-    context.boundary = boundary(context.blocks().flat_map(|block| [block.attributes.as_str(), block.text.as_str()]));
+    let texts = context.blocks().flat_map(|block| [block.attributes.as_str(), block.text.as_str()]);
+    context.boundary = boundary(&context.repository.text, texts);
     context
 }
 

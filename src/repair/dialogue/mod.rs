@@ -238,6 +238,9 @@ async fn finished(
         Err(error) => return Ok(mistake(vec![error])),
     };
     *last = Some(answer.clone());
+    if answer.confidence == Confidence::NeedMore {
+        return Ok(mistake(vec!["You have tools: call them to see what you need, and answer then.".to_owned()]));
+    }
     if answer.confidence == Confidence::Low {
         let why = "the model is not sure of its own diagnosis".to_owned();
         return Ok(Turn::End(Ended::GivenUp { answer: Some(answer), why }));

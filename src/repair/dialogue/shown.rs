@@ -114,7 +114,7 @@ fn joined(head: &[u8], tail: &[u8], all: usize) -> Vec<u8> {
 
 /// The text between marks that do not stand in it.
 pub(super) fn data(of: &str, text: &str) -> String {
-    let mark = boundary(std::iter::once(text));
+    let mark = boundary(text, std::iter::once(text));
     format!("<data {mark} from {of}>\n{}\n</data {mark}>\n", text.trim_end_matches('\n'))
 }
 

@@ -186,6 +186,15 @@ mod tests {
     }
 
     #[test]
+    fn the_tools_read_as_they_were_meant() {
+        let said = tools().into_iter().map(|tool| {
+            let schema = serde_json::to_string_pretty(&tool.parameters).unwrap();
+            format!("{}: {}\n{schema}\n", tool.name, tool.description)
+        });
+        insta::assert_snapshot!("tools", said.collect::<String>());
+    }
+
+    #[test]
     fn every_tool_that_is_offered_is_understood_with_what_it_demands() {
         for tool in tools() {
             let required = tool.parameters["required"].as_array().unwrap().iter();

@@ -7,7 +7,10 @@ use crate::{
     markup::{code, link, paragraphs, title},
     outcome::Repair,
     redact::shown_line,
-    report::hub::body::{bounded, short},
+    report::{
+        fixed::attempts,
+        hub::body::{bounded, short},
+    },
 };
 
 /// `CI fails: …`
@@ -40,9 +43,8 @@ pub fn issue_body(repair: &Repair, sheet: &Sheet<'_>) -> String {
         }
     }
     failures(&mut text, repair, 10);
-    if let Some(attempt) = repair.attempts.last() {
-        let _ =
-            writeln!(text, "\n### The best attempt, {}\n\n{}", attempt.verdict, paragraphs(&attempt.description, 1000));
+    if let Some((title, attempt)) = attempts(repair).next() {
+        let _ = writeln!(text, "\n### {title}\n\n{}", paragraphs(&attempt.description, 1000));
         items(&mut text, "Why it was not accepted:", &attempt.reasons, 15);
         unfolded(&mut text, "Its patch", &diff(&attempt.diff, 20_000));
     }

@@ -7,7 +7,7 @@ use crate::{
     markup::{cell_code, code, link, paragraphs, prose},
     outcome::{Outcome, Repair},
     redact::shown_line,
-    report::fixed::spent,
+    report::fixed::{attempts, spent},
 };
 
 /// Everything at a glance, then the parts; bounded far below GitHub's limit.
@@ -65,11 +65,11 @@ pub fn summary(repair: &Repair) -> String {
     }
     checks(&mut text, repair);
     items(&mut text, "**Not checked:**", &repair.validation.not_checked, 30);
-    for attempt in repair.attempts.iter().take(5) {
+    for (title, attempt) in attempts(repair).take(5) {
         let mut inner = format!("{}\n", paragraphs(&attempt.description, 1000));
         items(&mut inner, "Why not:", &attempt.reasons, 20);
         inner.push_str(&diff(&attempt.diff, 20_000));
-        unfolded(&mut text, &format!("An attempt, {}", attempt.verdict), &inner);
+        unfolded(&mut text, &title, &inner);
     }
     if let Some(spent) = spent(&repair.usage) {
         let _ = writeln!(text, "\nThe model: {spent}.");

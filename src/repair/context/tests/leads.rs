@@ -110,3 +110,24 @@ fn an_old_scanner_is_said_to_refuse_every_suppression() {
         assert_eq!(context.failure.text.contains("every suppression is refused"), old, "{version}");
     }
 }
+
+#[test]
+fn a_method_that_the_failing_test_calls_is_shown_before_what_shares_its_words() {
+    let long = "        total_of_basket = [self.items, index, 'total', 'basket', 'negative']\n".repeat(12);
+    let cart = format!(
+        "class Other:\n    def pop(self, index):\n        'other'\n{long}\n\nclass Basket:\n    def __init__(self, items):\n        self.items = items\n\n    def pop(self, index=None):\n        real_index = self.items[index]\n        return real_index\n\n{}",
+        "    def filler(self):\n        return 'nothing of interest'\n\n".repeat(80)
+    );
+    let usual: String =
+        (0..9).map(|n| format!("\n\ndef test_other_{n}():\n    assert Basket([{n}]).pop(0) == {n}\n")).collect();
+    let test = format!(
+        "from shop.cart import Basket\n\n\ndef test_total_of_basket():\n    total = 0\n    basket = Basket([1, 2])\n    # a negative index\n    # of the basket\n    total += basket.pop(-2)\n    assert total == 3\n{usual}"
+    );
+    let (_place, tree) = tree(&[("shop/__init__.py", ""), ("shop/cart.py", &cart), ("tests/test_cart.py", &test)]);
+    let output = output("/w", "0x7f0000000001");
+    let failures = failures(&output, "/w");
+    let limits = Limits { code: 900, ..Limits::default() };
+    let cart = text_of(&choose(&seen(&tree, &failures, &output), &limits), "shop/cart.py");
+    assert!(cart.contains("return real_index"), "{cart}");
+    assert!(!cart.contains("'other'"), "{cart}");
+}

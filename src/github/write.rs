@@ -164,12 +164,12 @@ impl Client {
         self.list(&format!("issues/{number}/comments"), None, "comments").await
     }
 
-    /// Writes a comment that holds `marker`, or replaces the one that is there.
+    /// Writes a comment that ends with `marker`, or replaces the one that is there.
     ///
     /// # Errors
     /// [`GitHubError`]
     pub async fn comment(&self, number: u64, body: &str, marker: &str, why: &str) -> Result<Issue, GitHubError> {
-        let ours = async || Ok(self.comments(number).await?.into_iter().find(|c| c.body.contains(marker)));
+        let ours = async || Ok(self.comments(number).await?.into_iter().find(|c| carries(&c.body, marker)));
         let text = json!({ "body": body });
         match ours().await? {
             Some(there) => self.change(Method::PATCH, &format!("issues/comments/{}", there.id), &text, why).await,
@@ -192,7 +192,7 @@ impl Client {
         let path = format!("pulls/{number}/reviews");
         let ours = async || {
             let reviews: Vec<Issue> = self.list(&path, None, "reviews").await?;
-            Ok(reviews.into_iter().find(|review| review.body.contains(marker)))
+            Ok(reviews.into_iter().find(|review| carries(&review.body, marker)))
         };
         if ours().await?.is_some() {
             return Ok(());
@@ -201,7 +201,7 @@ impl Client {
         self.create(&path, &review, "the repair as suggestions", ours).await.map(drop)
     }
 
-    /// The open issue that holds `marker`, updated; or a new one.
+    /// The open issue that ends with `marker`, updated; or a new one.
     ///
     /// # Errors
     /// [`GitHubError`]
@@ -209,7 +209,7 @@ impl Client {
         let path = format!("issues?state=open&labels={}", encoded(label));
         let ours = async || {
             let open: Vec<Issue> = self.list(&path, None, "issues").await?;
-            Ok(open.into_iter().find(|issue| issue.body.contains(marker)))
+            Ok(open.into_iter().find(|issue| carries(&issue.body, marker)))
         };
         let why = "the diagnosis";
         match ours().await? {
@@ -218,5 +218,23 @@ impl Client {
             }
             None => self.create("issues", &json!({ "title": title, "body": body, "labels": [label] }), why, ours).await,
         }
+    }
+}
+/// Is the text one of ours? The marker is its last line; anywhere else it is a quotation, or a forgery within a diff.
+fn carries(body: &str, marker: &str) -> bool {
+    body.trim_end().lines().next_back() == Some(marker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_counts_on_the_last_line_alone() {
+        let marker = "<!-- test-repair: fingerprint=ab -->";
+        assert!(carries(&format!("Mended.\r\n\n{marker}\r\n"), marker));
+        assert!(!carries(&format!("> Mended.\n> {marker}"), marker));
+        assert!(!carries(&format!("```diff\n{marker}\n```\n"), marker));
+        assert!(!carries("", marker));
     }
 }

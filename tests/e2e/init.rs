@@ -109,7 +109,10 @@ fn what_is_opted_into_gets_its_permissions_and_its_configuration() {
     let permissions = yaml(&written(&world, OWN))["jobs"]["repair"]["permissions"].clone();
     let all = json!({"actions": "write", "contents": "write", "issues": "write", "pull-requests": "write"});
     assert_eq!(permissions, all);
-    assert_eq!(yaml(&written(&world, ".github/test-repair.yml")), json!({"reruns": 2, "issue": true}));
+    let configuration = written(&world, ".github/test-repair.yml");
+    assert_eq!(yaml(&configuration), json!({"reruns": 2, "issue": true}));
+    let read = test_repair::config::Config::parse(&configuration).unwrap();
+    assert_eq!((read.reruns, read.issue), (2, true));
     lints(&world, OWN);
     world.file("tiny/.github/test-repair.yml", "concurrency: 2\nreruns: 1\n");
     world

@@ -126,7 +126,7 @@ pub(super) fn take(files: &Files<'_>, shown: &mut Shown<'_>, pointed: &Pointed<'
         shown.def(module, *at, &of(&hot, &module.path), Detail { whole, room: room.min(cap), ..further });
     }
     if unread(pointed) {
-        naming_tests(files, shown, pointed, further);
+        naming_tests(files, shown, pointed, limits);
     }
     let last = Detail { room: if raised { limits.code / 2 } else { limits.code * 3 / 4 }, ..further };
     for target in usual.iter().chain(followed.iter().filter(|target| !is_test(target.path()))) {
@@ -141,10 +141,10 @@ pub(super) fn unread(pointed: &Pointed<'_>) -> bool {
     pointed.failures.first().is_some_and(|failure| errors.iter().any(|error| failure.message.contains(error)))
 }
 
-/// Takes tests that name the functions in which code stands that cannot be read: they will run next.
-fn naming_tests(files: &Files<'_>, shown: &mut Shown<'_>, pointed: &Pointed<'_>, detail: Detail) {
+/// Takes tests that name the functions that are pointed at: of code that cannot be read they will run next.
+pub(super) fn naming_tests(files: &Files<'_>, shown: &mut Shown<'_>, pointed: &Pointed<'_>, limits: &Limits) {
     let mut left = 2;
-    let detail = Detail { room: detail.room.min(shown.used() + 1600), ..detail };
+    let detail = Detail { whole: 1500, doc: 250, room: (limits.code * 3 / 4).min(shown.used() + 1600) };
     let places: BTreeSet<&(String, usize)> =
         pointed.frames.iter().flatten().filter(|(path, _)| !is_test(path)).collect();
     for (path, line) in places {

@@ -191,10 +191,13 @@ enum Way {
     Packaging,
 }
 
+fn category(seen: &Seen<'_>) -> Option<Category> {
+    seen.category.or_else(|| seen.failures.first().map(|failure| failure.category))
+}
+
 fn way(seen: &Seen<'_>) -> Way {
-    let category = seen.category.or_else(|| seen.failures.first().map(|failure| failure.category));
     let tested = seen.failures.iter().any(|failure| failure.test_id.is_some());
-    match category {
+    match category(seen) {
         Some(Category::Quality | Category::Security) => Way::Findings,
         Some(Category::Docs) => Way::Docs,
         Some(Category::Coverage) if !tested => Way::Coverage,
@@ -224,8 +227,20 @@ pub fn choose(seen: &Seen<'_>, limits: &Limits) -> Context {
     }
     match way {
         Way::Code => {}
-        Way::Findings => places::findings(&files, &mut shown, &frames, limits),
-        Way::Docs => places::docs(&files, &mut shown, seen.failures, &frames, limits),
+        Way::Findings => {
+            places::findings(&files, &mut shown, &frames, limits);
+            if category(seen) == Some(Category::Security) {
+                places::imports(&files, &mut shown, &frames, limits.code);
+            }
+        }
+        Way::Docs => {
+            places::docs(&files, &mut shown, seen.failures, &frames, limits);
+            // Whether a doctest or its function is wrong the function's other tests may say.
+            if seen.failures.iter().any(|failure| failure.test_id.is_some()) {
+                let pointed = Pointed { failures: seen.failures, frames: &frames, text: &said };
+                code::naming_tests(&files, &mut shown, &pointed, limits);
+            }
+        }
         Way::Coverage => places::coverage(&files, &mut shown, &uncovered, limits),
         Way::Packaging => {
             settings::manifests(&files, &mut shown, seen.failures, limits.code);

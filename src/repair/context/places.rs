@@ -46,6 +46,19 @@ pub(super) fn findings(files: &Files<'_>, shown: &mut Shown<'_>, frames: &[Vec<(
     }
 }
 
+/// Takes the imports of the files with findings: what is used instead must often be imported, or no longer.
+pub(super) fn imports(files: &Files<'_>, shown: &mut Shown<'_>, frames: &[Vec<(String, usize)>], room: usize) {
+    for path in hot(frames).keys() {
+        let Some(module) = files.module(path) else { continue };
+        for import in module.imports.iter().filter(|import| import.top).take(30) {
+            let (first, last) = import.lines;
+            if last - first < 12 {
+                shown.take(path, &module.text, (first, last), room);
+            }
+        }
+    }
+}
+
 fn finding(shown: &mut Shown<'_>, module: &Module, line: usize, around: usize, room: usize) {
     let path = module.path.as_str();
     let Some(at) = module.around(line) else {

@@ -26,6 +26,17 @@ fn what_is_proposed_or_was_closed_by_a_person_is_not_proposed_again_but_what_was
     hub.repo.close(first.number, "alice");
     hub.act_on(run, &[]).ends("skipped").says(&["closed by a person"]);
     assert_eq!(hub.repo.pulls().len(), 1);
+    // What was merged, and is broken again in the same way, gets a branch of its own beside the one that was kept.
+    let (hub, run) = Hub::failing();
+    hub.act_on(run, &[]).ends("fixed");
+    let first = hub.github.take_pull_request();
+    hub.repo.merge(first.number, "alice");
+    let sha = hub.repo.commit("main", "Read it again", &[("tiny.py", MODULE)]);
+    let run = hub.repo.add_run(NewRun::failed("CI", &sha).job(hub.job(&sha)));
+    hub.act_on(run, &[]).ends("fixed");
+    let second = hub.github.take_pull_request();
+    assert_eq!(second.head, format!("{}-2", first.head));
+    hub.github.assert_done();
 }
 
 #[test]

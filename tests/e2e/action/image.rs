@@ -1,7 +1,12 @@
 //! The same in the image that users run: as the runner starts it, with the runner's mounts.
 
+use std::{io::Write as _, path::Path};
+
 use super::*;
-use crate::world::skipped;
+use crate::{
+    endpoint::{Endpoint, Say},
+    world::skipped,
+};
 
 /// Names an image that is there: `TEST_REPAIR_IMAGE=test-repair:dev cargo test --test e2e image`.
 fn image() -> Option<String> {
@@ -46,4 +51,79 @@ fn the_image_makes_the_same_pull_request_in_a_container() {
         "{}",
         acted.ran.stdout
     );
+}
+
+const CASE: &str = "corpus/cases/boltons-bits-off-by-one";
+
+#[test]
+fn the_image_repairs_a_repository_of_the_corpus_as_the_runner_starts_it() {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let (case, runner) = (shared.join(CASE), shared.join("tools/run-like-runner"));
+    if !case.is_dir() || !runner.is_file() {
+        return skipped(&format!("no corpus and tools at {}", shared.display()));
+    }
+    let Some(image) = image() else { return };
+    let world = World::new();
+    let checked = |command: &mut Command| {
+        let ran = Ran::of(&crate::world::run(command));
+        assert_eq!(ran.code, 0, "{command:?}\n{}\n{}", ran.stdout, ran.stderr);
+        ran
+    };
+    checked(Command::new("tar").arg("xzf").arg(case.join("repo.tar.gz")).arg("-C").arg(world.path(".")));
+    let github = GitHub::start();
+    let repo = github.repository("octo/boltons");
+    let sha = repo.import(&world.path("boltons"));
+    let log = fs::read_to_string(case.join("ci.log")).unwrap();
+    let job = NewJob::failed("test (3.11)").step("Set up job", "success").step("Test", "failure").log(log);
+    let run = repo.add_run(NewRun::failed("CI", &sha).job(job));
+    let fix = fs::read_to_string(case.join("fix.patch")).unwrap();
+    let endpoint = Endpoint::start([Say::text(&answer(&fix))]);
+    // What the runner would build is built already.
+    for place in ["action", "workspace", "out"] {
+        fs::create_dir(world.path(place)).unwrap();
+    }
+    world.file("action/Dockerfile", format!("FROM {image}\n"));
+    world.file("event.json", repo.workflow_run_event(run).to_string());
+    let mut command = Command::new(runner);
+    command.arg(world.path("action")).arg(world.path("workspace")).arg("workflow_run");
+    command.arg(world.path("event.json")).arg(world.path("out"));
+    command.arg(format!("github-token={}", github.token()));
+    command.args(["deepseek-api-key=key-of-the-test", &format!("model-url={}", endpoint.url())]);
+    command.args(["--", "--network", "host"]);
+    command.env("DOCKER_BUILDKIT", "0").env("GITHUB_API_URL", github.api()).env("GITHUB_SERVER_URL", github.url());
+    let ran = checked(&mut command);
+    let pull = github.take_pull_request();
+    let changed = |diff: &str| {
+        let lines = diff.lines().filter(|line| !line.starts_with("+++") && !line.starts_with("---"));
+        lines.filter(|line| line.starts_with(['+', '-'])).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(changed(&pull.diff), changed(&fix));
+    let read = |name: &str| fs::read_to_string(world.path("out").join(name)).unwrap();
+    let (outputs, summary) = (outputs(&read("output")), read("step_summary"));
+    assert_eq!((outputs["outcome"].as_str(), outputs["pull-request-number"].as_str()), ("fixed", "1"), "{summary}");
+    assert!(summary.starts_with("## ✅ test-repair: fixed"), "{summary}");
+    assert!(ran.stdout.contains("::notice file=boltons/mathutils.py,line="), "{}", ran.stdout);
+    let calls = github.conversation();
+    assert!(calls.len() <= 20, "{calls:#?}");
+    for (what, text) in [("standard output", hidden_masks(&ran.stdout)), ("summary", summary)] {
+        github.check_for_secrets(what, &text);
+    }
+    endpoint.assert_done();
+    github.assert_done();
+    let _ = writeln!(std::io::stderr(), "{}\n{} calls of GitHub: {calls:#?}", ran.stdout, calls.len());
+}
+
+/// A patch of one hunk, as the model would say it.
+fn answer(patch: &str) -> String {
+    let path = patch.lines().find_map(|line| line.strip_prefix("+++ b/")).unwrap();
+    let lines = || patch.lines().skip_while(|line| !line.starts_with("@@")).skip(1);
+    let side = |sign: char| {
+        let of = |line: &str| line.strip_prefix([' ', sign]).map(|line| format!("{line}\n"));
+        lines().filter_map(of).collect::<String>()
+    };
+    let (before, after) = (side('-'), side('+'));
+    format!(
+        "root_cause: The bound is one too high.\nfix_type: test\nconfidence: high\nfault: code\nimpact: None.\n\
+         <<<<<<< {path}\n{before}=======\n{after}>>>>>>>\n"
+    )
 }

@@ -131,3 +131,34 @@ fn a_method_that_the_failing_test_calls_is_shown_before_what_shares_its_words() 
     assert!(cart.contains("return real_index"), "{cart}");
     assert!(!cart.contains("'other'"), "{cart}");
 }
+
+#[test]
+fn the_imports_of_a_file_with_a_security_finding_are_shown() {
+    let padding = "\n\ndef unrelated():\n    return 'nothing of interest'\n".repeat(200);
+    let code = format!(
+        "import logging\nimport subprocess\n{padding}\n\ndef run(line):\n    subprocess.call(line, shell=True)\n"
+    );
+    let line = code.lines().count() as u32;
+    let (_place, tree) = tree(&[("shop/cart.py", &code)]);
+    let failures = failing("B602: subprocess call with shell=True", "shop/cart.py", line);
+    for (category, all) in [(Category::Security, true), (Category::Quality, false)] {
+        let seen = Seen { category: Some(category), ..seen(&tree, &failures, "") };
+        let shown = text_of(&choose(&seen, &Limits::default()), "shop/cart.py");
+        assert!(shown.contains("import subprocess") && !shown.contains("def unrelated"), "{shown}");
+        assert_eq!(shown.contains("import logging"), all, "{shown}");
+    }
+}
+
+#[test]
+fn a_doctest_is_shown_with_the_ordinary_tests_of_its_function() {
+    let code = "def scaled(price):\n    \"\"\"Scale.\n\n    >>> scaled(2)\n    5\n    \"\"\"\n    return price * 2\n";
+    let test = format!(
+        "from shop.cart import scaled\n\n\ndef test_scaled():\n    assert scaled(2) == 4\n{}",
+        "\n# padding\n".repeat(400)
+    );
+    let (_place, tree) = tree(&[("shop/__init__.py", ""), ("shop/cart.py", code), ("tests/test_cart.py", &test)]);
+    let mut failures = failing("Expected: 5, got: 4", "shop/cart.py", 4);
+    failures[0].test_id = Some("shop.cart.scaled".to_owned());
+    let seen = Seen { category: Some(Category::Docs), ..seen(&tree, &failures, "") };
+    assert!(text_of(&choose(&seen, &Limits::default()), "tests/test_cart.py").contains("assert scaled(2) == 4"));
+}

@@ -6,7 +6,8 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use crate::{
-    actions, cli,
+    actions::{self, Annotation, Level},
+    cli,
     config::ModelFlags,
     fix::FixOptions,
     fix_type::FixType,
@@ -207,6 +208,14 @@ impl Action {
         let fails = self.fail_on.iter().any(|outcome| outcome == repair.outcome.word());
         Ok(if fails { repair.outcome.exit_code().max(1) } else { 0 })
     }
+}
+
+/// What the runner shows on the run where the action's inputs can't be used.
+pub fn refusal(why: &str) -> String {
+    let title = Some("test-repair".to_owned());
+    let message = why.to_owned();
+    let refused = Annotation { level: Level::Error, file: None, line: None, end_line: None, title, message };
+    actions::annotate(&[refused])
 }
 
 /// The API of a web server.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::{
     action::api_of,
@@ -16,6 +16,7 @@ use crate::{
     outcome::Repair,
     progress::Progress,
     redact::shown_line,
+    report,
     run::{self, Mode, Wish},
     workspace::git,
 };
@@ -69,6 +70,17 @@ impl Hosted {
     /// As [`run::repair_run`].
     pub async fn repair(&self, progress: &Progress, repair: &mut Repair) -> Result<()> {
         run::repair_run(&self.client, &self.wish, progress, repair).await
+    }
+
+    /// Writes `audit.jsonl`: a line for each call that wrote to GitHub.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn write_audit(&self, directory: &Path) -> Result<()> {
+        let cannot = || format!("--out {} cannot be written", directory.display());
+        std::fs::create_dir_all(directory).with_context(cannot)?;
+        let lines: String = self.client.audit().written().iter().map(report::json_line).collect();
+        std::fs::write(directory.join("audit.jsonl"), lines).with_context(cannot)
     }
 
     /// Enters what was written to GitHub into the report.

@@ -115,7 +115,13 @@ async fn until(deadline: Option<Duration>, work: impl Future<Output = Result<()>
 const RESULTS: [&str; 3] = ["outcome.json", "report.md", "fix.patch"];
 
 async fn act() -> Result<u8> {
-    let action = Action::from_env()?;
+    let action = match Action::from_env() {
+        Ok(action) => action,
+        Err(error) => {
+            report::print(&test_repair::action::refusal(&format!("{error:#}")));
+            return Err(error);
+        }
+    };
     report::print(&action.masks());
     let progress = report::watch_groups();
     let mut repair = Repair::new();
@@ -136,6 +142,8 @@ async fn act() -> Result<u8> {
         }
     };
     repair.timings = progress.timings();
+    // Annotations would be folded away with the last stage.
+    report::print("::endgroup::\n");
     let code = action.finish(&repair)?;
     failed.map_or(Ok(code), Err)
 }
@@ -148,6 +156,9 @@ async fn fix(args: &FixArgs) -> Result<u8> {
         Some(run) => {
             let hosted = hosted::Hosted::of(args, run, options)?;
             let ended = until(args.plan.deadline.map(Duration::from_secs), hosted.repair(&progress, &mut repair)).await;
+            if let Some(directory) = &args.out {
+                hosted.write_audit(directory)?;
+            }
             hosted.audit(&mut repair);
             ended
         }

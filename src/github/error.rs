@@ -12,7 +12,9 @@ pub enum GitHubError {
         what: String,
     },
     /// 410: no longer there.
-    #[error("{what} is gone (410): GitHub keeps logs for the repository's retention time only")]
+    #[error(
+        "{what}: gone (410). GitHub keeps logs for the repository's retention time only, and has no issues where they are turned off"
+    )]
     Gone {
         /// What was asked for.
         what: String,
@@ -82,7 +84,8 @@ impl GitHubError {
             }
             GitHubError::Forbidden { message, .. } if message.contains("Resource not accessible") => Some(format!(
                 "the token lacks a permission: add `{permission}` to the job's `permissions:` in the workflow that \
-                 runs test-repair (or to the token that is given as `github-token`)"
+                 runs test-repair, at {server}/{repository}/tree/HEAD/.github/workflows (or to the token that is given as \
+                 `github-token`)"
             )),
             GitHubError::Forbidden { message, .. } | GitHubError::Conflict { message, .. }
                 if message.contains("workflow") && message.contains("permission") =>
@@ -94,9 +97,14 @@ impl GitHubError {
             {
                 Some(format!(
                     "a branch protection or ruleset forbids it: exempt the branches of test-repair at \
-                     {server}/{repository}/settings/rules"
+                     {server}/{repository}/settings/rules, or {server}/{repository}/settings/branches"
                 ))
             }
+            GitHubError::RateLimited { .. } => Some(
+                "run it again later, or give an app's token as `github-token`: it has a limit of its own \
+                 (https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api)"
+                    .to_owned(),
+            ),
             GitHubError::Unauthorized => {
                 Some("leave `github-token` out (the workflow's own token is then used), or give a valid one".to_owned())
             }

@@ -90,7 +90,16 @@ lenient! {
         base: Side,
     }
     /// An issue, or a comment of one.
-    Issue { number: u64, id: u64, html_url: String, body: String, state: String, user: Account, }
+    Issue {
+        number: u64,
+        id: u64,
+        html_url: String,
+        body: String,
+        state: String,
+        user: Account,
+        /// Empty where nobody closed it, or nobody knows who.
+        closed_by: Account,
+    }
     /// A repository.
     Repository { full_name: String, default_branch: String, private: bool, }
     /// A git object, as `git/ref` names it.
@@ -132,8 +141,8 @@ impl Job {
 }
 
 impl Pull {
-    /// Was it closed by a person without being merged?
-    pub fn was_rejected(&self) -> bool {
+    /// Was it closed without being merged?
+    pub fn is_unmerged(&self) -> bool {
         self.state == "closed" && self.merged_at.is_empty()
     }
 }
@@ -158,6 +167,6 @@ mod tests {
         assert_eq!(run, Run { id: 7, ..Run::default() });
         let pull: Pull =
             serde_json::from_str(r#"{"state": "closed", "merged_at": null, "head": {"repo": null}}"#).unwrap();
-        assert!(pull.was_rejected());
+        assert!(pull.is_unmerged());
     }
 }

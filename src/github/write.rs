@@ -156,6 +156,43 @@ impl Client {
         self.create::<Value>(&path, &body, "reviewers", async || Ok(None)).await.map(drop)
     }
 
+    /// The pull request that stands for a repair: an open one, or one that a person closed unmerged. What a bot closed (for
+    /// its age, say) was not judged. Who closed it is known by its issue alone.
+    ///
+    /// # Errors
+    /// [`GitHubError`]
+    pub async fn standing<'p>(&self, pulls: &'p [Pull]) -> Result<Option<&'p Pull>, GitHubError> {
+        if let Some(open) = pulls.iter().find(|pull| pull.state == "open") {
+            return Ok(Some(open));
+        }
+        for pull in pulls.iter().filter(|pull| pull.is_unmerged()) {
+            let issue: Issue = self.get(&format!("issues/{}", pull.number), "who closed the pull request").await?;
+            if !issue.closed_by.is_bot() {
+                return Ok(Some(pull));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives a pull request that is there another text.
+    ///
+    /// # Errors
+    /// [`GitHubError`]
+    pub async fn rewrite_pull(&self, number: u64, title: &str, body: &str) -> Result<Pull, GitHubError> {
+        let text = json!({ "title": title, "body": body });
+        self.change(Method::PATCH, &format!("pulls/{number}"), &text, "the branch holds another run's repair now").await
+    }
+
+    /// Has a review or a comment of this pull request the marker?
+    ///
+    /// # Errors
+    /// [`GitHubError`]
+    pub async fn holds(&self, number: u64, marker: &str) -> Result<bool, GitHubError> {
+        let reviews: Vec<Issue> = self.list(&format!("pulls/{number}/reviews"), None, "reviews").await?;
+        Ok(reviews.iter().any(|review| carries(&review.body, marker))
+            || self.comments(number).await?.iter().any(|comment| carries(&comment.body, marker)))
+    }
+
     /// The comments of a pull request or an issue.
     ///
     /// # Errors

@@ -37,8 +37,11 @@ pub fn init(args: &InitArgs) -> Result<u8> {
     let root = root(&args.repo)?;
     let files = ci::read(&root);
     let chosen = choose(&files, &args.workflows)?;
-    let opted = Opted { reruns: args.reruns, issues: args.issues };
+    let opted = Opted { reruns: args.reruns.filter(|_| !args.same_run), issues: args.issues };
     let mut said = looked_at(&files, &chosen);
+    if args.same_run && args.reruns.is_some() {
+        said.push_str("--reruns is left out: a run cannot be run again by a job of its own, while it is under way.\n");
+    }
     let as_it_should_be = if args.same_run {
         same_run(&chosen, opted, args.check, &mut said)
     } else {

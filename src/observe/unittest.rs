@@ -6,24 +6,32 @@ use super::{TestOutcome, Tests};
 pub(super) fn read(output: &[u8]) -> Option<Tests> {
     let text = String::from_utf8_lossy(output);
     let mut tests = Tests::new();
-    let mut pending: Option<String> = None;
-    for line in text.lines() {
-        if let Some(id) = test_id(line) {
-            pending = Some(id);
-        }
-        let Some((_, status)) = line.rsplit_once(" ... ") else { continue };
-        let outcome = match status.trim() {
-            "ok" => TestOutcome::Passed,
-            "expected failure" => TestOutcome::ExpectedFailure,
-            "FAIL" | "ERROR" | "unexpected success" => TestOutcome::Failed,
-            skipped if skipped.starts_with("skipped ") => TestOutcome::Skipped,
-            _ => continue,
-        };
-        if let Some(id) = pending.take() {
+    let mut pending: Option<(String, Option<TestOutcome>)> = None;
+    let mut enter = |pending: Option<(String, Option<TestOutcome>)>| {
+        if let Some((id, Some(outcome))) = pending {
             let kept = tests.entry(id).or_insert(outcome);
             *kept = (*kept).max(outcome);
         }
+    };
+    for line in text.lines() {
+        if let Some(id) = test_id(line) {
+            enter(pending.replace((id, None)));
+        } else if line.len() >= 70 && line.bytes().all(|b| b == line.as_bytes()[0] && matches!(b, b'=' | b'-')) {
+            enter(pending.take());
+        }
+        let Some((_, status)) = &mut pending else { continue };
+        // What a test prints, and warnings, stand between its name and how it ended: then that has a line of its own, and
+        // the last one counts.
+        let word = line.rsplit_once(" ... ").map_or(line, |(_, word)| word).trim();
+        *status = match word {
+            "ok" => Some(TestOutcome::Passed),
+            "expected failure" => Some(TestOutcome::ExpectedFailure),
+            "FAIL" | "ERROR" | "unexpected success" => Some(TestOutcome::Failed),
+            skipped if skipped.starts_with("skipped ") => Some(TestOutcome::Skipped),
+            _ => *status,
+        };
     }
+    enter(pending);
     (!tests.is_empty()).then_some(tests)
 }
 
@@ -53,5 +61,17 @@ mod tests {
         ];
         assert_eq!(tests.into_iter().collect::<Vec<_>>(), expected.map(|(id, o)| (id.to_owned(), o)));
         assert_eq!(read(b"...F.\nRan 5 tests"), None);
+    }
+
+    #[test]
+    fn how_a_test_ended_is_found_behind_what_was_printed_meanwhile() {
+        let line = "-".repeat(70);
+        let output = format!(
+            "test_a (t.C.test_a) ... /w/t.py:3: ResourceWarning: unclosed file\n  open('x')\nok\ntest_b (t.C.test_b) ... ok\nFAIL\n\
+             test_c (t.C.test_c) ... hello\n{line}\nok\n"
+        );
+        let tests: Vec<_> = read(output.as_bytes()).unwrap().into_iter().collect();
+        let expected = [("t.C.test_a", TestOutcome::Passed), ("t.C.test_b", TestOutcome::Failed)];
+        assert_eq!(tests, expected.map(|(id, outcome)| (id.to_owned(), outcome)));
     }
 }

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::{Branch, proposal};
 use crate::{
-    github::{Client, Commit, GitHubError, NewPull, Pull},
+    github::{Client, Commit, GitHubError, NewPull},
     origin::{Proposal, TokenKind},
     workspace::Change,
 };
@@ -76,8 +76,8 @@ impl Landing<'_> {
     pub async fn land(&self, client: &Client) -> Result<Landed, NotLanded> {
         let tree = client.create_tree(self.head, self.change.files.iter()).await?;
         let commit = client.create_commit(self.message, &tree, self.head).await?;
-        let branch = match self.own_branch(client, &commit).await? {
-            Ok(branch) => branch,
+        let (branch, taken_over) = match self.own_branch(client, &commit).await? {
+            Ok(own) => own,
             Err(there) => return Ok(Landed::There(there)),
         };
         let mut notes = Vec::new();
@@ -97,6 +97,11 @@ impl Landing<'_> {
             Err(error) if error.says_exists() => {
                 let pulls = client.pulls_from(&branch.0).await?;
                 return match pulls.iter().find(|pull| pull.state == "open") {
+                    // A run that was thought dead has opened it since: its words are of another commit than the branch is.
+                    Some(pull) if taken_over => {
+                        let pull = client.rewrite_pull(pull.number, self.title, &body).await?;
+                        Ok(Landed::There(proposal(&pull, &branch, None)))
+                    }
                     Some(pull) => Ok(Landed::There(proposal(pull, &branch, None))),
                     None => Err(NotLanded { error, branch: Some(branch) }),
                 };
@@ -109,21 +114,25 @@ impl Landing<'_> {
         Ok(Landed::Opened { proposal: proposal(&pull, &branch, Some(commit.verification.verified)), notes })
     }
 
-    /// Makes the branch ours, whole; or finds the pull request of another run.
-    async fn own_branch(&self, client: &Client, commit: &Commit) -> Result<Result<Branch, Proposal>, GitHubError> {
+    /// Makes the branch ours, whole, and says whether it was another run's before; or finds the pull request of another run.
+    async fn own_branch(
+        &self,
+        client: &Client,
+        commit: &Commit,
+    ) -> Result<Result<(Branch, bool), Proposal>, GitHubError> {
         let (mut number, mut waited) = (1, Duration::ZERO);
         loop {
             let of = self.branch.numbered(number);
             let name = format!("heads/{}", of.0);
             if client.create_reference(&name, &commit.sha, "the repair's branch: creating it is the lock").await? {
-                return Ok(Ok(of));
+                return Ok(Ok((of, false)));
             }
             let pulls = client.pulls_from(&of.0).await?;
-            if let Some(pull) = pulls.iter().find(|pull: &&Pull| pull.state == "open" || pull.was_rejected()) {
+            if let Some(pull) = client.standing(&pulls).await? {
                 return Ok(Err(proposal(pull, &of, None)));
             }
             if !pulls.is_empty() && number < 20 {
-                // Merged; its branch was kept.
+                // Merged, or closed by a bot; its branch was kept.
                 number += 1;
                 continue;
             }
@@ -133,13 +142,13 @@ impl Landing<'_> {
             let age = age(&theirs.committer.date);
             if same && (age.is_none_or(|age| age > self.look_every) || !waited.is_zero()) {
                 // The very same repair: whoever opens the pull request first has it.
-                return Ok(Ok(of));
+                return Ok(Ok((of, false)));
             }
             if age.is_none_or(|age| age > PATIENCE) || waited > PATIENCE {
                 // Of a run that was killed before it opened a pull request.
                 let why = "the branch of a run that ended before its pull request";
                 client.move_reference(&name, &commit.sha, why).await?;
-                return Ok(Ok(of));
+                return Ok(Ok((of, true)));
             }
             sleep(self.look_every).await;
             waited += self.look_every;

@@ -28,6 +28,7 @@ use crate::{
 };
 
 pub use landing::{Landed, Landing, NotLanded};
+pub use suggest::suggested;
 
 /// Where a repair goes.
 #[derive(Debug, Clone)]
@@ -82,8 +83,8 @@ impl Branch {
     }
 }
 
-/// The pull request that this repair has already: an open one, or one that a person closed (`true`). Merged ones count for
-/// nothing: what fails again needs another repair.
+/// The pull request that this repair has already: an open one, or one that a person closed (`true`). Merged ones, and those
+/// that a bot closed, count for nothing: what fails again needs another repair.
 ///
 /// # Errors
 /// [`GitHubError`]
@@ -92,7 +93,7 @@ pub async fn already(client: &Client, branch: &Branch) -> Result<Option<(Proposa
     loop {
         let of = branch.numbered(number);
         let pulls = client.pulls_from(&of.0).await?;
-        if let Some(pull) = pulls.iter().find(|pull| pull.state == "open" || pull.was_rejected()) {
+        if let Some(pull) = client.standing(&pulls).await? {
             return Ok(Some((proposal(pull, &of, None), pull.state != "open")));
         }
         if pulls.is_empty() || number >= 20 {
@@ -133,6 +134,8 @@ pub async fn propose(
     let change = match transplant::onto_head(setting, checkout, &mut target, change, repair).await? {
         Ok(change) => change,
         Err(reason) => {
+            stage.end(&reason);
+            repair.outcome = Outcome::Skipped;
             repair.reason = Some(reason);
             return Ok(());
         }
@@ -148,9 +151,12 @@ pub async fn propose(
             let remedy = error.remedy(&setting.wish.server, setting.client.repository(), permission);
             let remedy = remedy.map(|remedy| format!(". To change it: {remedy}")).unwrap_or_default();
             repair.reason = Some(format!("the fix could not be proposed: {error}{remedy}"));
+            issue(setting, repair).await;
         }
     }
-    link_base(setting.client, repair, target.pull).await;
+    if setting.wish.mode == Mode::PullRequest {
+        link_base(setting.client, repair, target.pull).await;
+    }
     stage.end(
         &repair
             .proposal
@@ -309,8 +315,15 @@ pub async fn link_base(client: &Client, repair: &mut Repair, pull: Option<u64>) 
 
 /// The fallback issue, where it is configured: one a fingerprint.
 async fn issue(setting: &Setting<'_>, repair: &mut Repair) {
-    let worth =
-        matches!(repair.outcome, Outcome::NoFixFound | Outcome::NotReproduced | Outcome::BudgetSpent | Outcome::Flaky);
+    let worth = matches!(
+        repair.outcome,
+        Outcome::NoFixFound
+            | Outcome::NotReproduced
+            | Outcome::BudgetSpent
+            | Outcome::Flaky
+            | Outcome::Fixed
+            | Outcome::Flagged
+    );
     if !setting.config.issue || !worth {
         return;
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Setting, Target, with_sheet};
 use crate::{
-    github::GitHubError,
+    github::{Client, GitHubError},
     origin::{Proposal, TokenKind},
     outcome::Repair,
     report,
@@ -32,20 +32,31 @@ pub(super) async fn suggest(
         repair.reason = Some("there is no pull request to suggest it in: the patch is in the report".to_owned());
         return Ok(());
     };
-    let marker = report::marker(setting.fingerprint);
+    let own = for_head(setting.fingerprint, &target.head);
+    let setting = &Setting { fingerprint: &own, ..*setting };
+    let marker = report::marker(&own);
     let shown = client.shown_lines(number).await?;
+    // What is for the base stands on none of the pull request's lines.
+    let for_base = repair.origin.as_ref().is_some_and(|origin| origin.base.is_some());
     let suggestions = suggestions(change).filter(|all| {
-        all.len() <= MOST
+        !for_base
+            && all.len() <= MOST
             && all.iter().all(|one| one.lines().all(|line| shown.get(&one.path).is_some_and(|s| s.contains(&line))))
     });
     let body =
         with_sheet(setting, target, TokenKind::Workflow, repair, |sheet| report::suggestion_comment(repair, sheet));
-    match suggestions {
-        Some(suggestions) => {
-            let comments: Vec<Value> = suggestions.iter().map(Suggestion::comment).collect();
-            client.review(number, &target.head, &body, &marker, &comments.into()).await?;
-        }
-        None => drop(client.comment(number, &body, &marker, "the repair as a patch").await?),
+    let mut said = false;
+    if let Some(suggestions) = suggestions {
+        let comments: Vec<Value> = suggestions.iter().map(Suggestion::comment).collect();
+        said = match client.review(number, &target.head, &body, &marker, &comments.into()).await {
+            Ok(()) => true,
+            // Its lines have moved meanwhile.
+            Err(GitHubError::Conflict { .. }) => false,
+            Err(error) => return Err(error),
+        };
+    }
+    if !said {
+        client.comment(number, &body, &marker, "the repair as a patch").await?;
     }
     let url = format!("{}/{}/pull/{number}", setting.wish.server, client.repository());
     repair.proposal = Some(Proposal {
@@ -57,6 +68,21 @@ pub(super) async fn suggest(
         verified: None,
     });
     Ok(())
+}
+
+/// The pull request in which the repair of this head is suggested already.
+///
+/// # Errors
+/// [`GitHubError`]
+pub async fn suggested(client: &Client, fingerprint: &str, target: &Target) -> Result<Option<u64>, GitHubError> {
+    let Some(number) = target.pull else { return Ok(None) };
+    let marker = report::marker(&for_head(fingerprint, &target.head));
+    Ok(client.holds(number, &marker).await?.then_some(number))
+}
+
+/// Suggestions stand on the lines of one head: another one gets its own.
+fn for_head(fingerprint: &str, head: &str) -> String {
+    format!("{fingerprint}{head:.12}")
 }
 
 /// Lines that are replaced.

@@ -25,7 +25,12 @@ pub(super) async fn onto_head(
         return Ok(Err(format!("superseded: the branch {} is gone", target.into)));
     };
     if head == target.head {
-        return moved(checkout, &head, &change);
+        let change = moved(checkout, &head, &change)?;
+        return Ok(change.and_then(|change| match change.files.is_empty() {
+            // A pull request's merge commit failed for what its base has.
+            true => Err(format!("{} has what the fix brings already: bring it up to its base", target.into)),
+            false => Ok(change),
+        }));
     }
     let note = format!("{} moved from {:.12} to {head:.12} meanwhile", target.into, target.head);
     let newer = Checkout::new(&format!("{}/{}.git", setting.wish.server, setting.client.repository()))?;
@@ -46,6 +51,8 @@ pub(super) async fn onto_head(
     if let Some(fix) = repair.fix.as_mut() {
         fix.diff = String::from_utf8_lossy(&repair.patch).into_owned();
     }
+    // Its subjects and owners are asked for.
+    checkout.fetch(setting.wish.token.as_deref(), &[&head]).await?;
     target.head = head;
     Ok(Ok(change))
 }

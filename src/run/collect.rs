@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
-    io::BufReader,
+    io::{BufReader, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -106,8 +106,11 @@ pub(super) async fn collect(client: &Client, wish: &Wish, run: &Run, repair: &mu
             Err(error) => return Err(error.into()),
         }
     }
-    if !missing.is_empty() && collected.logs.is_empty() {
-        return from_archive(client, run, collected, &missing, repair).await;
+    if !missing.is_empty() {
+        from_archive(client, run, &mut collected, &mut missing, repair).await?;
+    }
+    if let (true, Some((_, error))) = (collected.logs.is_empty(), missing.first()) {
+        return skipped(format!("there is no log to read: {error}"));
     }
     repair.learned.notes.extend(missing.iter().map(|(job, error)| format!("{}: {error}", job.name)));
     if collected.logs.is_empty() {
@@ -119,19 +122,28 @@ pub(super) async fn collect(client: &Client, wish: &Wish, run: &Run, repair: &mu
     Ok(Ok(collected))
 }
 
-/// The run's archive, where no job has a log of its own; then the annotations.
+/// Takes the jobs that have no log of their own from the run's archive; of those that are missing there too, the
+/// annotations.
 async fn from_archive(
     client: &Client,
     run: &Run,
-    mut collected: Collected,
-    missing: &[(&Job, GitHubError)],
+    collected: &mut Collected,
+    missing: &mut Vec<(&Job, GitHubError)>,
     repair: &mut Repair,
-) -> Expected<Collected> {
+) -> Result<()> {
     let archive = collected._scratch.path().join("run.zip");
     match client.run_logs(run.id, run.run_attempt, &archive, 4 * LARGEST_LOG).await {
-        Ok(done) if done.bytes > 0 && !done.cut => {
-            collected.logs.push(archive);
-            return Ok(Ok(collected));
+        Ok(done) if done.bytes > 0 && !done.cut => missing.retain(|(job, _)| {
+            let file = collected._scratch.path().join(format!("{}.log", job.id));
+            let found = unpacked(&archive, &job.name, &file).unwrap_or(false);
+            if found {
+                collected.add(file, &job.name);
+            }
+            !found
+        }),
+        Ok(done) if done.cut => {
+            let most = 4 * LARGEST_LOG >> 20;
+            repair.learned.notes.push(format!("the run's archive of logs is larger than {most} MiB, and not read"));
         }
         Ok(_) => {}
         Err(error) if error.is_absent() => {}
@@ -143,8 +155,25 @@ async fn from_archive(
             repair.learned.notes.push(format!("{}: {}:{}: {}", job.name, said.path, said.start_line, said.message));
         }
     }
-    let why = missing.first().map(|(_, error)| error.to_string()).unwrap_or_default();
-    skipped(format!("there is no log to read: {why}"))
+    Ok(())
+}
+
+/// Writes a job's log out of a run's archive, where it is in it: `N_job.txt` at the top, the name without `/` and `:`, and
+/// cut at 90 UTF-16 units (as cli/cli's `pkg/cmd/run/view/logs.go` reads it).
+fn unpacked(archive: &Path, job: &str, to: &Path) -> Result<bool> {
+    let plain = |name: &str| name.replace(['/', ':'], "");
+    let wanted: String = plain(job).encode_utf16().take(90).flat_map(|unit| char::from_u32(u32::from(unit))).collect();
+    let mut archive = zip::ZipArchive::new(BufReader::new(File::open(archive)?))?;
+    let is_wanted = |name: &str| {
+        let number_and_job = name.strip_suffix(".txt").and_then(|name| name.trim_start_matches('-').split_once('_'));
+        number_and_job.is_some_and(|(number, of)| {
+            !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) && (of == wanted || of == plain(job))
+        })
+    };
+    let name = archive.file_names().flatten().find(|name| is_wanted(name)).map(|name| name.into_owned());
+    let Some(name) = name else { return Ok(false) };
+    let mut log = archive.by_name(&name)?.take(LARGEST_LOG);
+    Ok(std::io::copy(&mut log, &mut File::create(to)?)? > 0)
 }
 
 fn shown(job: &Job) -> OriginJob {
@@ -287,6 +316,27 @@ mod tests {
         fs::write(&file, text).unwrap();
         let found = lines_of(&file, &["AssertionError: 4 != 3\nmore", "not in the log", "x"]);
         assert_eq!(found, [("AssertionError: 4 != 3\nmore".to_owned(), 4)]);
+    }
+
+    #[test]
+    fn a_jobs_log_is_found_in_an_archive_by_what_is_left_of_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let archive = directory.path().join("run.zip");
+        let mut zip = zip::ZipWriter::new(File::create(&archive).unwrap());
+        let long = "x".repeat(100);
+        for (name, text) in
+            [("0_test (3.11, ab).txt", "one"), (&format!("-1_{}.txt", &long[..90]), "two"), ("test/1_Set up.txt", "no")]
+        {
+            zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            std::io::Write::write_all(&mut zip, text.as_bytes()).unwrap();
+        }
+        zip.finish().unwrap();
+        let log = directory.path().join("log");
+        for (job, text) in [("test (3.11, a/b)", "one"), (&long, "two")] {
+            assert!(unpacked(&archive, job, &log).unwrap());
+            assert_eq!(fs::read_to_string(&log).unwrap(), text);
+        }
+        assert!(!unpacked(&archive, "Set up", &log).unwrap());
     }
 
     #[test]

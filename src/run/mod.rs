@@ -23,7 +23,7 @@ use crate::{
     outcome::{Outcome, Repair},
     pipeline::{self, Request},
     plan::Overrides,
-    progress::Progress,
+    progress::{Progress, Stage},
     propose::{self, Target},
     workspace::Checkout,
 };
@@ -104,7 +104,7 @@ pub async fn repair_run(client: &Client, wish: &Wish, progress: &Progress, repai
         Err(error) => match error.downcast::<GitHubError>() {
             // GitHub's refusals are expected endings: each says what to change.
             Ok(error) => {
-                let remedy = error.remedy(&wish.server, client.repository(), "actions: read");
+                let remedy = error.remedy(&wish.server, client.repository(), "actions: read` and `contents: read");
                 repair.outcome = Outcome::Skipped;
                 repair.reason =
                     Some(remedy.map_or_else(|| error.to_string(), |remedy| format!("{error}. To change it: {remedy}")));
@@ -124,6 +124,29 @@ async fn repaired(client: &Client, wish: &Wish, progress: &Progress, repair: &mu
     let repository = client.repository_of().await?;
     let config = trusted_config(client, wish, &repository.default_branch).await?;
     repair.origin = Some(collect::origin(wish, &run, client.repository()));
+    let Some(deadline) = config.deadline(None) else {
+        return within(client, wish, &config, run, stage, progress, repair).await;
+    };
+    let work = within(client, wish, &config, run, stage, progress, repair);
+    match tokio::time::timeout(deadline, work).await {
+        Ok(ended) => ended,
+        Err(_) => Ok(Err(Stopped {
+            outcome: Outcome::BudgetSpent,
+            reason: format!("the {} s of `deadline_seconds` are over", deadline.as_secs()),
+        })),
+    }
+}
+
+/// The rest of it, which takes as long as the configuration lets it.
+async fn within(
+    client: &Client,
+    wish: &Wish,
+    config: &Config,
+    run: Run,
+    stage: Stage,
+    progress: &Progress,
+    repair: &mut Repair,
+) -> Expected<()> {
     let eligibility = eligible::eligible(&run, wish.via, config.branch_prefix(), client.repository());
     if let Eligibility::Skip(reason) = &eligibility {
         return skipped(reason.clone());
@@ -148,10 +171,10 @@ async fn repaired(client: &Client, wish: &Wish, progress: &Progress, repair: &mu
     if let Some(reason) = diagnose_only {
         return skipped(reason);
     }
-    if let Some(stopped) = whose_fault(client, &run, &config, wish, &logs).await? {
+    if let Some(stopped) = whose_fault(client, &run, config, wish, &logs).await? {
         return Ok(Err(stopped));
     }
-    let enabled = enabled(&wish.fix, &config);
+    let enabled = enabled(&wish.fix, config);
     let types = collect::fix_types(&logs);
     if !types.is_empty() && !types.iter().any(|of| enabled.iter().any(|on| on.word() == *of)) {
         return skipped(format!("fixes of this kind ({}) are not enabled", types.join(", ")));
@@ -178,15 +201,22 @@ async fn repaired(client: &Client, wish: &Wish, progress: &Progress, repair: &mu
         let why = if proposal.1 { "was closed by a person: it is not proposed again" } else { "is open already" };
         let reason = format!("the repair of this failure is proposed as #{}, which {why}", proposal.0.number);
         repair.proposal = Some(proposal.0);
-        propose::link_base(client, repair, target.pull).await;
+        if !proposal.1 {
+            propose::link_base(client, repair, target.pull).await;
+        }
         return skipped(reason);
+    }
+    if wish.mode == Mode::Suggest
+        && let Some(number) = propose::suggested(client, &fingerprint, &target).await?
+    {
+        return skipped(format!("the repair of this commit is suggested in #{number} already"));
     }
     if wish.mode == Mode::Diagnose {
         return skipped("only the diagnosis was asked for (`mode: diagnose`)");
     }
     if writes
         && let Some(reason) =
-            attempts::spend(client, &run.head_sha, config.attempts(), &mut repair.learned.notes).await?
+            attempts::spend(client, &target.head, config.attempts(), &mut repair.learned.notes).await?
     {
         return skipped(reason);
     }
@@ -194,15 +224,14 @@ async fn repaired(client: &Client, wish: &Wish, progress: &Progress, repair: &mu
         Ok(checkout) => checkout,
         Err(stopped) => return Ok(Err(stopped)),
     };
-    let request = request(wish, &checkout, &collected, &config);
+    let request = request(wish, &checkout, &collected, config);
     fix::fix(&request, &wish.fix, progress, repair).await?;
     if repair.outcome == Outcome::Infrastructure
-        && let Some(words) = rerun(client, &run, &config, wish).await
+        && let Some(words) = rerun(client, &run, config, wish).await
     {
         repair.learned.notes.push(words);
     }
-    let setting =
-        propose::Setting { client, wish, config: &config, request: &request, progress, fingerprint: &fingerprint };
+    let setting = propose::Setting { client, wish, config, request: &request, progress, fingerprint: &fingerprint };
     if writes {
         propose::propose(&setting, &checkout, target, &branch, repair).await?;
     }

@@ -32,6 +32,20 @@ pub struct CheckResult {
     pub after: String,
     /// Wall time of the run after.
     pub seconds: f64,
+    /// The end of what that run printed, at most 2,000 bytes.
+    pub output: String,
+}
+
+/// Bytes of [`CheckResult::output`].
+const SHOWN: usize = 2000;
+
+/// The end of an output, from the beginning of a line where it is cut.
+fn end_of(output: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&output[output.len().saturating_sub(SHOWN)..]).into_owned();
+    match text.split_once('\n') {
+        Some((_, whole)) if output.len() > SHOWN => whole.to_owned(),
+        _ => text,
+    }
 }
 
 /// How many tests ran.

@@ -79,6 +79,7 @@ pub(super) async fn compare(
         before: outcome(&before),
         after: outcome(&after),
         seconds: after.seconds,
+        output: super::end_of(&after.output),
     };
     let was = was.into_iter().filter(|(id, _)| !flaky.contains(id)).collect();
     Ok(Compared::Both { result, before: was, after: is, flaky })

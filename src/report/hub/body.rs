@@ -45,9 +45,10 @@ pub fn pull_request_body(repair: &Repair, sheet: &Sheet<'_>) -> String {
         let _ =
             writeln!(text, "\nIt fails on {} already; so do {}, which this repairs too.", code(base), pulls.join(", "));
     }
-    before(&mut text, repair, origin);
+    before(&mut text, repair);
     let _ = writeln!(text, "\n### The proof");
     checks(&mut text, repair);
+    after(&mut text, repair);
     items(&mut text, "Shown besides:", &repair.validation.evidence, 20);
     items(&mut text, "**Not checked:**", &repair.validation.not_checked, 30);
     let findings: Vec<String> =
@@ -62,7 +63,7 @@ pub fn pull_request_body(repair: &Repair, sheet: &Sheet<'_>) -> String {
         let _ = writeln!(text, "\nThe model ({model}{spent}).");
     }
     reproduce(&mut text, repair, origin);
-    let _ = writeln!(text, "\n{}", ci(sheet.token));
+    let _ = writeln!(text, "\n{}", ci(sheet.token, &origin.server));
     let _ = writeln!(
         text,
         "\n<sub>By {}. Plausible is not correct: read it before you merge it. Not wanted? Close it, and it is not proposed \
@@ -82,7 +83,7 @@ pub(super) fn short(sha: &str) -> String {
 }
 
 /// The failing output.
-fn before(text: &mut String, repair: &Repair, origin: &Origin) {
+fn before(text: &mut String, repair: &Repair) {
     let _ = writeln!(text, "\n### What failed");
     super::failures(text, repair, 5);
     for target in repair.learned.targets.iter().take(4) {
@@ -100,7 +101,14 @@ fn before(text: &mut String, repair: &Repair, origin: &Origin) {
             );
         }
     }
-    let _ = origin;
+}
+
+/// The passing output.
+fn after(text: &mut String, repair: &Repair) {
+    for check in repair.validation.checks.iter().filter(|check| !check.output.trim().is_empty()).take(4) {
+        let title = format!("Output of {} with the fix", code_html(check.command.lines().last().unwrap_or_default()));
+        unfolded(text, &title, &fence(&check.output, "text", 2500));
+    }
 }
 
 /// In HTML, where backticks mean nothing.
@@ -155,8 +163,13 @@ fn reproduce(text: &mut String, repair: &Repair, origin: &Origin) {
     );
 }
 
-fn ci(token: TokenKind) -> &'static str {
+fn ci(token: TokenKind, server: &str) -> &'static str {
     match token {
+        // GitHub's own server has a button for it; others may not (GitHub Enterprise Server has none).
+        TokenKind::Workflow if server != "https://github.com" => {
+            "**CI does not run on this pull request by itself**, because the workflow's own token opened it: close it and open \
+             it again, or push to its branch. With an app's token as `github-token` it would run at once."
+        }
         TokenKind::Workflow => {
             "**CI does not run on this pull request by itself**, because the workflow's own token opened it: press \"Approve \
              workflows to run\" below. With an app's token as `github-token` it would run at once."

@@ -12,7 +12,7 @@ use crate::{
     detect::Failure,
     markup::{cell_code, code, details, fence, link, prose},
     origin::{Origin, TokenKind},
-    outcome::{Repair, TargetReport},
+    outcome::{Outcome, Repair, TargetReport},
     redact::shown_line,
 };
 pub use annotations::annotations;
@@ -104,6 +104,11 @@ pub(super) fn checks(text: &mut String, repair: &Repair) {
             validation.collected.before, validation.collected.after
         );
     }
+}
+
+/// Is there a fix that could not be brought to where it belongs?
+pub(super) fn stranded(repair: &Repair) -> bool {
+    matches!(repair.outcome, Outcome::Fixed | Outcome::Flagged) && repair.proposal.is_none() && repair.reason.is_some()
 }
 
 /// A list of foreign sentences under our words.

@@ -13,6 +13,7 @@ use crate::{
 /// Everything at a glance, then the parts; bounded far below GitHub's limit.
 pub fn summary(repair: &Repair) -> String {
     let sign = match repair.outcome {
+        _ if super::stranded(repair) => "⚠️",
         Outcome::Fixed => "✅",
         Outcome::Flagged => "⚠️",
         Outcome::Skipped => "⏭️",

@@ -94,6 +94,9 @@ fn infrastructure_is_named_and_run_again_only_where_that_is_configured() {
     let run = hub.repo.add_run(NewRun::failed("CI", &sha).job(job()));
     hub.act_on(run, &[]).ends("infrastructure").says(&["run again"]);
     assert_eq!(hub.repo.attempts(run), 2);
+    hub.repo.add_attempt(run, "failure", vec![job()]);
+    hub.act_on(run, &[]).ends("infrastructure").says(&["they are not run again"]);
+    assert_eq!(hub.repo.attempts(run), 3);
 }
 
 #[test]
@@ -104,7 +107,7 @@ fn logs_that_are_gone_are_explained_and_the_archive_is_the_fallback() {
     let run = hub.repo.add_run(NewRun::failed("CI", &sha).job(job.log_expired()));
     hub.github.permissions("actions:read checks:read contents:write pull-requests:write");
     hub.github.fault(Fault::on("GET", "/attempts/1/logs$").status(410, "Gone").always());
-    hub.act_on(run, &[]).ends("skipped").says(&["there is no log to read", "410"]);
+    hub.act_on(run, &[]).ends("skipped").says(&["there is no log to read", "410", "tiny.py:2"]);
     hub.github.change(|state| state.faults.clear());
     let run = hub.repo.add_run(NewRun::failed("CI", &sha).job(hub.job(&sha)));
     hub.github.fault(Fault::on("GET", "/jobs/[0-9]+/logs$").status(404, "Not Found").always());
@@ -116,13 +119,13 @@ fn logs_that_are_gone_are_explained_and_the_archive_is_the_fallback() {
 fn each_refusal_of_github_says_what_to_change_and_where() {
     let (hub, run) = Hub::failing();
     hub.repo.forbid_pull_requests();
-    hub.act_on(run, &[]).ends("fixed").says(&["/octo/tiny/settings/actions", "compare/main"]);
+    hub.act_on(run, &[]).ends("fixed").says(&["## ⚠️", "/octo/tiny/settings/actions", "compare/main"]);
     let (hub, run) = Hub::failing();
     hub.github.permissions("actions:read contents:write");
     hub.act_on(run, &[]).says(&["pull-requests: write"]);
     let (hub, run) = Hub::failing();
     hub.github.permissions("contents:write pull-requests:write");
-    hub.act_on(run, &[]).ends("skipped").says(&["actions: read"]);
+    hub.act_on(run, &[]).ends("skipped").says(&["actions: read", "/octo/tiny/tree/HEAD/.github/workflows"]);
     let (hub, run) = Hub::failing();
     hub.repo.forbid_branches("test-repair/");
     hub.act_on(run, &[]).says(&["settings/rules"]);

@@ -102,7 +102,7 @@ fn the_image_repairs_a_repository_of_the_corpus_as_the_runner_starts_it() {
     let (outputs, summary) = (outputs(&read("output")), read("step_summary"));
     assert_eq!((outputs["outcome"].as_str(), outputs["pull-request-number"].as_str()), ("fixed", "1"), "{summary}");
     assert!(summary.starts_with("## ✅ test-repair: fixed"), "{summary}");
-    assert!(ran.stdout.contains("::notice file=boltons/mathutils.py,line="), "{}", ran.stdout);
+    assert!(ran.stdout.contains("::notice file=tests/test_mathutils.py,line=121"), "{}", ran.stdout);
     let calls = github.conversation();
     assert!(calls.len() <= 20, "{calls:#?}");
     for (what, text) in [("standard output", hidden_masks(&ran.stdout)), ("summary", summary)] {

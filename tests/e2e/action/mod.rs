@@ -6,6 +6,7 @@ mod faults;
 mod image;
 mod races;
 mod targets;
+mod trust;
 
 use std::{collections::BTreeMap, fs, path::PathBuf, process::Command, sync::atomic::AtomicU32};
 
@@ -194,6 +195,8 @@ fn a_failed_run_becomes_a_pull_request_with_the_evidence() {
         "### The proof",
         "python -m unittest",
         "Reproduced twice",
+        "with the fix</summary>",
+        "Ran 1 test in",
         "not run on this pull request by itself",
         "fix --run",
         ".github/test-repair.yml",

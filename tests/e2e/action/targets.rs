@@ -48,7 +48,29 @@ fn suggestions_stand_on_the_lines_of_the_pull_request_that_failed() {
     assert!(review.comments[0].body.contains("```suggestion\nimport json\n"), "{:?}", review.comments);
     assert_eq!(acted.outputs["pull-request-number"], number.to_string());
     // Once is enough.
+    hub.act_on(run, &[("mode", "suggest")]).ends("skipped").says(&["suggested in `#1` already"]);
+}
+
+#[test]
+fn what_the_pull_request_does_not_show_is_suggested_as_a_patch() {
+    let hub = Hub::new();
+    let base = hub.repo.commit("main", "Begin", &[("tiny.py", MODULE), ("README", "x\n")]);
+    hub.repo.set_ref("refs/heads/feature", &base);
+    let head = hub.repo.commit("feature", "Test it", &[("tests/__init__.py", ""), (TEST, TESTS)]);
+    let number = hub.repo.add_pull("alice", "feature", "main", "Test it");
+    let merge = hub.repo.merge_ref(number);
+    let run = NewRun::failed("CI", &head).event("pull_request").branch(Some("feature")).pull_requests(&[number]);
+    let run = hub.repo.add_run(run.job(hub.job(&merge)));
     hub.act_on(run, &[("mode", "suggest")]).ends("fixed");
+    let comment = hub.github.take_comment();
+    assert!(comment.number == number && comment.body.contains("+import json"), "{}", comment.body);
+    hub.act_on(run, &[("mode", "suggest")]).ends("skipped");
+    // Where the lines have moved meanwhile a review is refused.
+    let hub = Hub::new();
+    let (_, run) = pull_request(&hub);
+    hub.github.fault(Fault::on("POST", "/reviews$").status(422, "Unprocessable Entity: line must be part of the diff"));
+    hub.act_on(run, &[("mode", "suggest")]).ends("fixed");
+    assert!(hub.github.take_comment().body.contains("+import json"));
 }
 
 #[test]
@@ -69,6 +91,10 @@ fn what_fails_on_the_base_already_is_repaired_there_and_the_pull_request_is_told
     let comment = hub.github.take_comment();
     assert_eq!(comment.number, number);
     assert!(comment.body.contains(&format!("#{}", pull.number)), "{}", comment.body);
+    // Suggested it can't be: none of its lines are the pull request's.
+    hub.act_on(run, &[("mode", "suggest")]).ends("fixed");
+    let comment = hub.github.take_comment();
+    assert!(comment.number == number && comment.body.contains("+import json"), "{}", comment.body);
 }
 
 #[test]
@@ -101,7 +127,18 @@ fn a_commit_that_is_no_longer_the_head_is_superseded_before_anything_is_spent() 
 
 #[test]
 fn a_head_that_moves_meanwhile_gets_the_repair_after_it_was_proven_there_again() {
-    let (hub, run) = Hub::failing();
+    let hub = Hub::new();
+    hub.repo.collaborator("alice");
+    for n in 0..6 {
+        hub.repo.commit("main", &format!("fix: Mend {n}"), &[("n", &n.to_string())]);
+    }
+    hub.repo.commit(
+        "main",
+        "fix: Configure",
+        &[(".github/test-repair.yml", "reviewers: codeowners\n"), ("CODEOWNERS", "* @alice\n")],
+    );
+    let sha = hub.break_it("main");
+    let run = hub.repo.add_run(NewRun::failed("CI", &sha).job(hub.job(&sha)));
     let event = hub.repo.workflow_run_event(run);
     let (running, place) = hub.start("workflow_run", &event, &[]);
     wait_for("the repair to begin", || hub.github.writes().iter().any(|call| call.path.ends_with("/git/refs")));
@@ -114,6 +151,8 @@ fn a_head_that_moves_meanwhile_gets_the_repair_after_it_was_proven_there_again()
         "{}",
         acted.summary
     );
+    assert!(pull.title.starts_with("fix: "), "{}", pull.title);
+    assert_eq!(pull.reviewers, ["alice"]);
 }
 
 #[test]
@@ -127,7 +166,7 @@ fn a_head_that_holds_the_repair_meanwhile_is_left_alone() {
         "Mend it",
         &[("tiny.py", "import json\n\n\ndef read(text):\n    return json.loads(text)  # mended\n")],
     );
-    hub.acted(running.ended(), &place).says(&["superseded"]);
+    hub.acted(running.ended(), &place).ends("skipped").says(&["superseded"]);
     assert!(hub.open_pulls().is_empty());
 }
 

@@ -1,6 +1,7 @@
 //! init: looks at a repository's CI, writes the workflow that repairs it, and says what remains to be done by hand.
 
 mod ci;
+mod pin;
 mod remains;
 mod write;
 
@@ -43,9 +44,20 @@ pub fn init(args: &InitArgs) -> Result<u8> {
         said.push_str("--reruns is left out: a run cannot be run again by a job of its own, while it is under way.\n");
     }
     let as_it_should_be = if args.same_run {
-        same_run(&chosen, opted, args.check, &mut said)
+        let commit = if args.check { None } else { newest(&mut said) };
+        same_run(&chosen, opted, args.check, commit.as_deref(), &mut said)
     } else {
-        let text = write::workflow(&names(&chosen), opted);
+        let mut text = write::workflow(&names(&chosen), opted);
+        let there = write::existing(&root, PATH)?.filter(|_| !args.force);
+        // What is there keeps the commit that it has, or none.
+        let commit = match &there {
+            Some(there) => pin::pin_of(there).map(str::to_owned),
+            None if args.check => None,
+            None => newest(&mut said),
+        };
+        if let Some(commit) = commit {
+            text = pin::pinned(&text, &commit);
+        }
         own_file(&root, &text, args, &mut said)?
     };
     let configured = configuration(&root, opted, args.check, &mut said)?;
@@ -152,8 +164,18 @@ fn own_file(root: &Path, text: &str, args: &InitArgs, said: &mut String) -> Resu
     Ok(true)
 }
 
+/// The action's newest commit; says so where it can't be had.
+fn newest(said: &mut String) -> Option<String> {
+    let commit = pin::newest();
+    if commit.is_none() {
+        let why = "github.com could not be asked for the action's commit: it is not pinned. How to do that is in the comment.";
+        let _ = writeln!(said, "{why}\n");
+    }
+    commit
+}
+
 /// Prints the job for each workflow. Has each of them one already?
-fn same_run(chosen: &[&CiFile], opted: Opted, check: bool, said: &mut String) -> bool {
+fn same_run(chosen: &[&CiFile], opted: Opted, check: bool, commit: Option<&str>, said: &mut String) -> bool {
     for file in chosen {
         if let Some(waits_for) = &file.repairs_itself {
             let missing: Vec<&str> =
@@ -166,7 +188,10 @@ fn same_run(chosen: &[&CiFile], opted: Opted, check: bool, said: &mut String) ->
         } else if check {
             let _ = writeln!(said, "{} has no job that repairs it.", file.path);
         } else {
-            let job = write::job(&file.jobs, opted);
+            let mut job = write::job(&file.jobs, opted);
+            if let Some(commit) = commit {
+                job = pin::pinned(&job, commit);
+            }
             let _ = writeln!(said, "Paste this at the end of {}, below `jobs:`\n\n{job}", file.path);
         }
     }

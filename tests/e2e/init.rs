@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 
 use serde_json::{Value, json};
 
-use crate::world::{World, project, run, skipped};
+use crate::world::{Ran, World, project, run, skipped};
 
 const CI: &str = "name: 'CI: tests'
 on: [push, pull_request]
@@ -121,6 +121,35 @@ fn what_is_opted_into_gets_its_permissions_and_its_configuration() {
         .prints("Change in .github/test-repair.yml: `reruns: 2`")
         .prints("Add to .github/test-repair.yml: `issue: true`");
     assert_eq!(written(&world, ".github/test-repair.yml"), "concurrency: 2\nreruns: 1\n");
+}
+
+#[test]
+fn the_action_is_pinned_to_the_commit_of_its_newest_release() {
+    let (world, action) = (world(), World::new());
+    let root = action.repository(&[("action.yml", "name: test-repair\n")]);
+    action.git(&root, &["tag", "-a", "v1", "-m", "v1"]);
+    let init = |more: &[&str]| {
+        let mut command = world.command();
+        command.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_VALUE_0", "https://github.com/org/test-repair");
+        command.env("GIT_CONFIG_KEY_0", format!("url.{}.insteadOf", root.display()));
+        Ran::of(&run(command.args(["init", "--repo", "tiny"]).args(more)))
+    };
+    let commit = action.git(&root, &["rev-parse", "HEAD"]);
+    let uses = format!("uses: org/test-repair@{} # v1", commit.trim());
+    init(&[]).exits_with(0);
+    assert!(written(&world, OWN).contains(&uses), "{}", written(&world, OWN));
+    lints(&world, OWN);
+    init(&["--same-run"]).exits_with(0).prints(&uses);
+    // A release later it is still as it would be written, until somebody wants the newest.
+    action.git(&root, &["commit", "--allow-empty", "-m", "Go on"]);
+    action.git(&root, &["tag", "-f", "v1"]);
+    init(&["--check"]).exits_with(0);
+    init(&[]).exits_with(0).prints("nothing changed");
+    init(&["--force"]).exits_with(0);
+    assert!(!written(&world, OWN).contains(&uses));
+    // Where nobody can be asked it says so.
+    fs::remove_file(world.path("tiny").join(OWN)).unwrap();
+    world.run(&["init", "--repo", "tiny"]).exits_with(0).prints("it is not pinned");
 }
 
 #[test]

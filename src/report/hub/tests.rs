@@ -111,15 +111,16 @@ fn judged(text: &str) {
 fn the_body_says_the_point_first_and_carries_the_marker() {
     let [body, issue, suggestion, summary] = rendered(&repair("wrong")).try_into().unwrap();
     assert!(body.starts_with("It is wrong\n\n**The fix** (test, by the model): wrong"), "{body}");
-    for part in
-        ["actions/runs/7", "not run on this pull request by itself", "--run https://github.com/o/r/actions/runs/7"]
-    {
+    for part in ["actions/runs/7", "Approve workflows to run", "--run https://github.com/o/r/actions/runs/7"] {
         assert!(body.contains(part), "{part}\n{body}");
     }
     for text in [body, issue, suggestion] {
         assert!(text.trim_end().ends_with("<!-- test-repair: fingerprint=abc -->"), "{text}");
     }
-    assert!(summary.starts_with("## ✅ test-repair: fixed"), "{summary}");
+    // A fix that went nowhere, for a reason, is not all right.
+    assert!(summary.starts_with("## ⚠️ test-repair: fixed"), "{summary}");
+    let whole = Repair { reason: None, ..repair("wrong") };
+    assert!(super::summary(&whole).starts_with("## ✅ test-repair: fixed"));
 }
 
 #[test]

@@ -53,6 +53,47 @@ fn the_image_makes_the_same_pull_request_in_a_container() {
     );
 }
 
+/// nektos/act is not the runner, but another that reads workflows: `uses:`, `with:`, secrets and outputs as a user writes
+/// them. Its paths differ from the runner's.
+#[test]
+fn act_runs_the_workflow_that_a_user_writes() {
+    if Command::new("act").arg("--version").output().is_err() {
+        return skipped("act is not installed (go install github.com/nektos/act@v0.2.87)");
+    }
+    let Some(image) = image() else { return };
+    let (hub, run) = Hub::failing();
+    let project = hub.world.path("project");
+    fs::create_dir_all(project.join(".github/workflows")).unwrap();
+    let workflow = "on: {workflow_run: {workflows: [CI], types: [completed]}}\n\
+                    permissions: {actions: read, contents: write, pull-requests: write}\njobs:\n  repair:\n    \
+                    if: github.event.workflow_run.conclusion == 'failure'\n    runs-on: ubuntu-latest\n    steps:\n      \
+                    - uses: ./\n        id: repair\n      \
+                    - run: echo \"pull request ${{ steps.repair.outputs.pull-request-number }}\"\n";
+    hub.world.file("project/.github/workflows/repair.yml", workflow);
+    hub.world.file("project/Dockerfile", format!("FROM {image}\n"));
+    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("action.yml"), project.join("action.yml")).unwrap();
+    hub.world.git(&project, &["init", "--quiet"]);
+    hub.world.file("event.json", hub.repo.workflow_run_event(run).to_string());
+    let mut act = Command::new("act");
+    act.current_dir(&project).env("DOCKER_BUILDKIT", "0").env("HOME", hub.world.path("."));
+    act.args(["workflow_run", "-e"]).arg(hub.world.path("event.json"));
+    act.args(["-P", "ubuntu-latest=debian:bookworm-slim", "--pull=false", "--no-cache-server", "--rm"]);
+    for (name, value) in [
+        ("GITHUB_API_URL", hub.github.api()),
+        ("GITHUB_SERVER_URL", hub.github.url()),
+        ("GITHUB_REPOSITORY", "octo/tiny".to_owned()),
+        ("GITHUB_RUN_ID", "4242".to_owned()),
+    ] {
+        act.args(["--env", &format!("{name}={value}")]);
+    }
+    act.args(["-s", &format!("GITHUB_TOKEN={}", hub.github.token())]);
+    let ran = Ran::of(&crate::world::run(&mut act));
+    assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
+    let pull = hub.github.take_pull_request();
+    assert!(pull.diff.contains("+import json"), "{}", pull.diff);
+    assert!(ran.stdout.contains(&format!("pull request {}", pull.number)), "{}", ran.stdout);
+}
+
 const CASE: &str = "corpus/cases/boltons-bits-off-by-one";
 
 #[test]

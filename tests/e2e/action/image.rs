@@ -73,11 +73,13 @@ fn act_runs_the_workflow_that_a_user_writes() {
     hub.world.file("project/Dockerfile", format!("FROM {image}\n"));
     fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("action.yml"), project.join("action.yml")).unwrap();
     hub.world.git(&project, &["init", "--quiet"]);
+    hub.world.git(&project, &["add", "."]);
+    hub.world.git(&project, &["commit", "--quiet", "-m", "Begin"]);
     hub.world.file("event.json", hub.repo.workflow_run_event(run).to_string());
     let mut act = Command::new("act");
     act.current_dir(&project).env("DOCKER_BUILDKIT", "0").env("HOME", hub.world.path("."));
     act.args(["workflow_run", "-e"]).arg(hub.world.path("event.json"));
-    act.args(["-P", "ubuntu-latest=debian:bookworm-slim", "--pull=false", "--no-cache-server", "--rm"]);
+    act.args(["-P", "ubuntu-latest=debian:bookworm-slim", "--pull=false", "--no-cache-server", "--rm", "--bind"]);
     for (name, value) in [
         ("GITHUB_API_URL", hub.github.api()),
         ("GITHUB_SERVER_URL", hub.github.url()),

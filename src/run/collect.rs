@@ -142,7 +142,7 @@ async fn from_archive(
             !found
         }),
         Ok(done) if done.cut => {
-            let most = 4 * LARGEST_LOG >> 20;
+            let most = (4 * LARGEST_LOG) >> 20;
             repair.learned.notes.push(format!("the run's archive of logs is larger than {most} MiB, and not read"));
         }
         Ok(_) => {}

@@ -149,9 +149,7 @@ pub(super) fn naming_tests(files: &Files<'_>, shown: &mut Shown<'_>, pointed: &P
         pointed.frames.iter().flatten().filter(|(path, _)| !is_test(path)).collect();
     for (path, line) in places {
         let Some(module) = files.module(path) else { continue };
-        let Some(def) = module.around(*line).and_then(|at| module.defs.get(at)).filter(|def| !def.class) else {
-            continue;
-        };
+        let Some(def) = module.around(*line).and_then(|at| module.defs.get(at)) else { continue };
         for test in files.paths().iter().filter(|path| is_test(path) && path.ends_with(".py")).take(600) {
             if left == 0 || !files.text(test).is_some_and(|text| has_word(&text, &def.name)) {
                 continue;

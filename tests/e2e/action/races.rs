@@ -40,7 +40,7 @@ fn races_open_one_pull_request_each() {
         let clients = [client(), client()];
         let race = async |race: usize| {
             let branch = Branch::of("test-repair/", &format!("{race:012x}"), "main");
-            let texts = [0, 1].map(|run| format!("x = {}\n", if race % 2 == 0 { 2 } else { 2 + run }));
+            let texts = [0, 1].map(|run| format!("x = {}\n", if race.is_multiple_of(2) { 2 } else { 2 + run }));
             let [text, other] = texts;
             let (first, second) =
                 tokio::join!(land(&clients[0], &branch, &head, text), land(&clients[1], &branch, &head, other));

@@ -37,8 +37,9 @@ fn races_open_one_pull_request_each() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let client = || Client::new(ClientOptions::new(&github.api(), Some(github.token()), "octo/tiny")).unwrap();
     let opened = runtime.block_on(async {
-        let clients = [client(), client()];
         let race = async |race: usize| {
+            // Each with its own pace of writing.
+            let clients = [client(), client()];
             let branch = Branch::of("test-repair/", &format!("{race:012x}"), "main");
             let texts = [0, 1].map(|run| format!("x = {}\n", if race.is_multiple_of(2) { 2 } else { 2 + run }));
             let [text, other] = texts;
@@ -46,7 +47,7 @@ fn races_open_one_pull_request_each() {
                 tokio::join!(land(&clients[0], &branch, &head, text), land(&clients[1], &branch, &head, other));
             [first, second].iter().filter(|landed| matches!(landed, Landed::Opened { .. })).count()
         };
-        stream::iter(0..races).map(race).buffer_unordered(4).collect::<Vec<usize>>().await
+        stream::iter(0..races).map(race).buffer_unordered(32).collect::<Vec<usize>>().await
     });
     assert!(opened.iter().all(|opened| *opened == 1), "{opened:?}");
     assert_eq!(repo.pulls().len(), races);

@@ -6,9 +6,17 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::LazyLock,
 };
 
 use tempfile::TempDir;
+
+/// By its path: a name that is to be looked up in a changed environment makes the standard library fork, which for a program
+/// as large as the tests takes ten times as long as all that git does.
+static GIT: LazyLock<PathBuf> = LazyLock::new(|| {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|folder| folder.join("git")).find(|git| git.is_file()).unwrap()
+});
 
 /// A bare repository, in a directory of its own.
 pub(crate) struct Bare {
@@ -93,7 +101,7 @@ impl Bare {
 
     /// Git, which knows nothing of this machine's settings.
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut git = Command::new("git");
+        let mut git = Command::new(&*GIT);
         git.env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", &self.path)

@@ -183,7 +183,8 @@ fn a_termination_ends_in_order_with_what_was_learned() {
         .repo
         .add_run(NewRun::failed("CI", &sha).job(NewJob::failed("test").log(log(&[Step(UNITTEST, &output, 1)]))));
     let (running, place) = hub.start("workflow_run", &hub.repo.workflow_run_event(run), &[]);
-    crate::world::wait_for("the check to run", || !crate::world::with_words("unittest discover").is_empty());
+    let counted = || hub.github.writes().iter().any(|call| call.path.ends_with("/git/refs"));
+    crate::world::wait_for("the repair to begin", counted);
     running.signal(nix::sys::signal::Signal::SIGTERM);
     let acted = hub.acted(running.ended(), &place).ends("interrupted");
     assert!(acted.summary.contains("4 != 3"), "{}", acted.summary);

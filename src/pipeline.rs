@@ -363,3 +363,22 @@ pub fn fix_type(category: Category) -> Option<&'static str> {
         Category::Timeout | Category::Crash | Category::Infra | Category::Aggregate => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_that_needs_localhost_is_told_where_there_is_none() {
+        let posture = |missing: &[&str]| Posture {
+            kind: "local",
+            enforced: Vec::new(),
+            missing: missing.iter().map(|one| (*one).to_owned()).collect(),
+        };
+        let none = posture(&["loopback: there is no network namespace"]);
+        let bound = "the check fails: PermissionError: [Errno 13] Permission denied";
+        assert!(explain_loopback(bound.to_owned(), &none).contains("has no loopback (loopback: there is no network"));
+        assert_eq!(explain_loopback("4 != 3".to_owned(), &none), "4 != 3");
+        assert_eq!(explain_loopback(bound.to_owned(), &posture(&[])), bound);
+    }
+}

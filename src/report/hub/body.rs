@@ -126,6 +126,10 @@ fn environment(repair: &Repair) -> String {
         let _ = writeln!(text, "{}, Python {}:\n", code(&target.job), code(&plan.python));
         let commands: Vec<&str> = plan.install.iter().chain(&plan.checks).map(String::as_str).collect();
         let _ = writeln!(text, "{}\n", fence(&commands.join("\n"), "sh", 4000));
+        let variables: Vec<String> = plan.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if !variables.is_empty() {
+            let _ = writeln!(text, "with\n\n{}\n", fence(&variables.join("\n"), "sh", 2000));
+        }
         if let Some(baseline) = &target.baseline {
             for run in &baseline.runs {
                 let [first, second] = &run.seconds;

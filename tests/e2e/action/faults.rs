@@ -84,3 +84,29 @@ fn a_kill_at_every_write_leaves_a_finished_step_and_the_next_run_goes_on() {
         hub.github.change(|state| state.unread.clear());
     }
 }
+
+#[test]
+fn a_kill_while_it_only_reads_or_works_leaves_nothing_and_the_next_run_begins_anew() {
+    for stage in ["/attempts/1$", "/contents/", "/jobs$", "/logs$", "/pulls$", "the repair"] {
+        let (hub, run) = Hub::failing();
+        let event = hub.repo.workflow_run_event(run);
+        let works = stage == "the repair";
+        if !works {
+            hub.github.fault(Fault::on("GET", stage).slow(Duration::from_secs(8)));
+        }
+        let (running, _) = hub.start("workflow_run", &event, &[]);
+        let wanted = regex::Regex::new(stage).unwrap();
+        wait_for("the stage", || match works {
+            // The attempt is counted, and nothing is proposed yet.
+            true => hub.github.writes().iter().any(|call| call.path.ends_with("/git/refs")),
+            false => hub.github.calls().iter().any(|call| call.method == "GET" && wanted.is_match(&call.path)),
+        });
+        running.signal(nix::sys::signal::Signal::SIGKILL);
+        running.ended();
+        hub.world.clear_temporary_files();
+        assert!(hub.repo.branches() == ["main"] && hub.repo.pulls().is_empty(), "{stage}");
+        hub.github.change(|state| state.faults.clear());
+        hub.act("workflow_run", &event, &[]).ends("fixed");
+        hub.github.take_pull_request();
+    }
+}

@@ -20,16 +20,17 @@ pub(super) fn read(output: &[u8]) -> Option<Tests> {
             enter(pending.take());
         }
         let Some((_, status)) = &mut pending else { continue };
-        // What a test prints, and warnings, stand between its name and how it ended: then that has a line of its own, and
-        // the last one counts.
+        // What a test prints, and warnings, stand between its name and how it ended: then that has a line of its own. Where
+        // there are several, as a test may print one, the worst counts.
         let word = line.rsplit_once(" ... ").map_or(line, |(_, word)| word).trim();
-        *status = match word {
+        let ended = match word {
             "ok" => Some(TestOutcome::Passed),
             "expected failure" => Some(TestOutcome::ExpectedFailure),
             "FAIL" | "ERROR" | "unexpected success" => Some(TestOutcome::Failed),
             skipped if skipped.starts_with("skipped ") => Some(TestOutcome::Skipped),
-            _ => *status,
+            _ => None,
         };
+        *status = (*status).max(ended);
     }
     enter(pending);
     (!tests.is_empty()).then_some(tests)
@@ -67,7 +68,7 @@ mod tests {
     fn how_a_test_ended_is_found_behind_what_was_printed_meanwhile() {
         let line = "-".repeat(70);
         let output = format!(
-            "test_a (t.C.test_a) ... /w/t.py:3: ResourceWarning: unclosed file\n  open('x')\nok\ntest_b (t.C.test_b) ... ok\nFAIL\n\
+            "test_a (t.C.test_a) ... /w/t.py:3: ResourceWarning: unclosed file\n  open('x')\nok\ntest_b (t.C.test_b) ... ok\nFAIL\nok\n\
              test_c (t.C.test_c) ... hello\n{line}\nok\n"
         );
         let tests: Vec<_> = read(output.as_bytes()).unwrap().into_iter().collect();

@@ -214,7 +214,7 @@ impl Judge {
                 (false, false) => format!("failed ({})", describe(after.ended)),
             },
             seconds: after.seconds,
-            output: super::end_of(&after.output),
+            output: tail(&after.output, super::SHOWN),
         });
     }
 

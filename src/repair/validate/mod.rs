@@ -39,15 +39,6 @@ pub struct CheckResult {
 /// Bytes of [`CheckResult::output`].
 const SHOWN: usize = 2000;
 
-/// The end of an output, from the beginning of a line where it is cut.
-fn end_of(output: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&output[output.len().saturating_sub(SHOWN)..]).into_owned();
-    match text.split_once('\n') {
-        Some((_, whole)) if output.len() > SHOWN => whole.to_owned(),
-        _ => text,
-    }
-}
-
 /// How many tests ran.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Collected {

@@ -8,7 +8,7 @@ use crate::{
     plan::{Check, Origin, shell},
     progress::Progress,
     repair::reproduce::{Baseline, run_check},
-    sandbox::{Limits, Network, Prepared, Sandbox, SandboxError, describe},
+    sandbox::{Limits, Network, Prepared, Sandbox, SandboxError, describe, tail},
     workspace::Tree,
 };
 
@@ -79,7 +79,7 @@ pub(super) async fn compare(
         before: outcome(&before),
         after: outcome(&after),
         seconds: after.seconds,
-        output: super::end_of(&after.output),
+        output: tail(&after.output, super::SHOWN),
     };
     let was = was.into_iter().filter(|(id, _)| !flaky.contains(id)).collect();
     Ok(Compared::Both { result, before: was, after: is, flaky })

@@ -3,6 +3,7 @@
 //! gives the same bytes in every run and on every machine.
 
 mod code;
+mod failing;
 mod fence;
 mod files;
 mod history;
@@ -238,7 +239,7 @@ pub fn choose(seen: &Seen<'_>, limits: &Limits) -> Context {
             // Whether a doctest or its function is wrong the function's other tests may say.
             if seen.failures.iter().any(|failure| failure.test_id.is_some()) {
                 let pointed = Pointed { failures: seen.failures, frames: &frames, text: &said };
-                code::naming_tests(&files, &mut shown, &pointed, limits);
+                failing::naming_tests(&files, &mut shown, &pointed, limits);
             }
         }
         Way::Coverage => places::coverage(&files, &mut shown, &uncovered, limits),

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Limits,
-    code::{by_id, hot},
+    code::hot,
+    failing::by_id,
     files::{Files, is_python, is_test, name},
     module::Module,
     resolve::{Target, module_file, resolve},

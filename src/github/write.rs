@@ -188,8 +188,7 @@ impl Client {
     /// # Errors
     /// [`GitHubError`]
     pub async fn holds(&self, number: u64, marker: &str) -> Result<bool, GitHubError> {
-        let reviews: Vec<Issue> = self.list(&format!("pulls/{number}/reviews"), None, "reviews").await?;
-        Ok(reviews.iter().any(|review| carries(&review.body, marker))
+        Ok(self.reviews(number).await?.iter().any(|review| carries(&review.body, marker))
             || self.comments(number).await?.iter().any(|comment| carries(&comment.body, marker)))
     }
 
@@ -199,6 +198,10 @@ impl Client {
     /// [`GitHubError`]
     pub async fn comments(&self, number: u64) -> Result<Vec<Issue>, GitHubError> {
         self.list(&format!("issues/{number}/comments"), None, "comments").await
+    }
+
+    async fn reviews(&self, number: u64) -> Result<Vec<Issue>, GitHubError> {
+        self.list(&format!("pulls/{number}/reviews"), None, "reviews").await
     }
 
     /// Writes a comment that ends with `marker`, or replaces the one that is there.
@@ -227,10 +230,7 @@ impl Client {
         comments: &Value,
     ) -> Result<(), GitHubError> {
         let path = format!("pulls/{number}/reviews");
-        let ours = async || {
-            let reviews: Vec<Issue> = self.list(&path, None, "reviews").await?;
-            Ok(reviews.into_iter().find(|review| carries(&review.body, marker)))
-        };
+        let ours = async || Ok(self.reviews(number).await?.into_iter().find(|review| carries(&review.body, marker)));
         if ours().await?.is_some() {
             return Ok(());
         }
@@ -257,6 +257,7 @@ impl Client {
         }
     }
 }
+
 /// Is the text one of ours? The marker is its last line; anywhere else it is a quotation, or a forgery within a diff.
 fn carries(body: &str, marker: &str) -> bool {
     body.trim_end().lines().next_back() == Some(marker)

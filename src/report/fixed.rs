@@ -25,7 +25,14 @@ pub fn fixed_text(repair: &Repair) -> String {
         Outcome::Flagged => outcome.yellow(),
         _ => outcome.red(),
     };
-    let _ = writeln!(text, "{outcome}\n");
+    let _ = writeln!(text, "{outcome}");
+    if let Some(proposal) = &repair.proposal {
+        let _ = writeln!(text, "{}", shown_line(&proposal.url, 400));
+    }
+    if let Some(reason) = &repair.reason {
+        let _ = writeln!(text, "{}", folded(reason, 2000));
+    }
+    text.push('\n');
     targets(&mut text, &repair.learned.targets);
     if let Some(fix) = &repair.fix {
         heading(&mut text, "The fix");

@@ -3,13 +3,19 @@
 use std::fmt::Write as _;
 
 use crate::{
-    markup::{code, fence},
+    markup::{code, fence, link, paragraphs},
     outcome::Repair,
 };
 
 /// The whole report. Foreign text stands only in code spans and fenced blocks, where it can mean nothing.
 pub fn markdown(repair: &Repair) -> String {
     let mut text = format!("# {}\n", repair.outcome.words());
+    if let Some(proposal) = &repair.proposal {
+        let _ = writeln!(text, "\n{}", link(&format!("Pull request #{}", proposal.number), &proposal.url));
+    }
+    if let Some(reason) = &repair.reason {
+        let _ = writeln!(text, "\n{}", paragraphs(reason, 2000));
+    }
     for target in &repair.learned.targets {
         let _ = writeln!(text, "\n## What failed in {}\n", code(&target.job));
         for failure in target.failures.iter().take(20) {

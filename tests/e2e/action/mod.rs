@@ -278,6 +278,11 @@ fn fix_run_does_the_same_from_a_persons_machine_and_writes_only_when_asked() {
     assert!(hub.github.writes().is_empty());
     let report = fix(&["--open-pr"]).exits_with(0).json();
     assert_eq!(report["proposal"]["number"], hub.github.take_pull_request().number);
+    // For people the page of it, and why there is no second one.
+    let mut command = hub.world.command();
+    command.args(["fix", "--run", &url, "--rules-only", "--open-pr"]).env("GITHUB_TOKEN", hub.github.token());
+    let again = Ran::of(&crate::world::run(&mut command)).exits_with(7);
+    again.prints("/octo/tiny/pull/1\n").prints("is proposed as #1, which is open already");
     hub.world.run(&["fix", "--run", &url]).exits_with(2).complains(&["GITHUB_TOKEN"]);
     hub.world.run(&["fix", "--run", "7"]).exits_with(2).complains(&["whose run"]);
     hub.world.run(&["fix", "--run", &url, "--log", "x"]).exits_with(2);

@@ -160,6 +160,7 @@ impl Action {
             config_path: self.config_path.clone(),
             fix: self.fix.clone(),
             timeout: None,
+            deadline: None,
             cache: cli::default_cache(),
             no_isolation: self.no_isolation,
             launcher: cli::launcher()?,
@@ -182,8 +183,7 @@ impl Action {
             fs::write(&patch, &repair.patch).with_context(cannot)?;
         }
         let written = self.client.get().map(|client| client.audit().written()).unwrap_or_default();
-        let audit: String = written.iter().map(report::json_line).collect();
-        fs::write(self.report.join("audit.jsonl"), audit).with_context(cannot)?;
+        fs::write(self.report.join("audit.jsonl"), report::json_lines(&written)).with_context(cannot)?;
         report::print(&actions::annotate(&report::annotations(repair)));
         let files = actions::CommandFiles::of_environment();
         let runners = "the runner's file cannot be written";

@@ -56,6 +56,7 @@ impl Hosted {
             config_path: crate::config::PATH.to_owned(),
             fix,
             timeout: args.plan.timeout,
+            deadline: args.plan.deadline,
             cache: args.sandbox.cache()?,
             no_isolation: args.sandbox.no_isolation,
             launcher: cli::launcher()?,
@@ -79,7 +80,7 @@ impl Hosted {
     pub fn write_audit(&self, directory: &Path) -> Result<()> {
         let cannot = || format!("--out {} cannot be written", directory.display());
         std::fs::create_dir_all(directory).with_context(cannot)?;
-        let lines: String = self.client.audit().written().iter().map(report::json_line).collect();
+        let lines = report::json_lines(&self.client.audit().written());
         std::fs::write(directory.join("audit.jsonl"), lines).with_context(cannot)
     }
 

@@ -155,7 +155,7 @@ async fn fix(args: &FixArgs) -> Result<u8> {
     let ended = match &args.run {
         Some(run) => {
             let hosted = hosted::Hosted::of(args, run, options)?;
-            let ended = until(args.plan.deadline.map(Duration::from_secs), hosted.repair(&progress, &mut repair)).await;
+            let ended = until(None, hosted.repair(&progress, &mut repair)).await;
             if let Some(directory) = &args.out {
                 hosted.write_audit(directory)?;
             }

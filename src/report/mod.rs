@@ -45,6 +45,11 @@ pub fn json_line(value: &impl Serialize) -> String {
     }
 }
 
+/// A line for each.
+pub fn json_lines(values: &[impl Serialize]) -> String {
+    values.iter().map(json_line).collect()
+}
+
 /// A JSON text with its strings redacted, as they are and in their order.
 fn redacted(json: &str) -> String {
     let mut clean = String::with_capacity(json.len());

@@ -66,6 +66,8 @@ pub struct Wish {
     pub fix: FixOptions,
     /// Limit on one command, in seconds.
     pub timeout: Option<u64>,
+    /// Limit on the run, in seconds, before what the configuration says.
+    pub deadline: Option<u64>,
     /// Where environments are kept.
     pub cache: PathBuf,
     /// Run without isolation: a person said so.
@@ -124,7 +126,7 @@ async fn repaired(client: &Client, wish: &Wish, progress: &Progress, repair: &mu
     let repository = client.repository_of().await?;
     let config = trusted_config(client, wish, &repository.default_branch).await?;
     repair.origin = Some(collect::origin(wish, &run, client.repository()));
-    let Some(deadline) = config.deadline(None) else {
+    let Some(deadline) = config.deadline(wish.deadline) else {
         return within(client, wish, &config, run, stage, progress, repair).await;
     };
     let work = within(client, wish, &config, run, stage, progress, repair);
@@ -132,7 +134,10 @@ async fn repaired(client: &Client, wish: &Wish, progress: &Progress, repair: &mu
         Ok(ended) => ended,
         Err(_) => Ok(Err(Stopped {
             outcome: Outcome::BudgetSpent,
-            reason: format!("the {} s of `deadline_seconds` are over", deadline.as_secs()),
+            reason: format!(
+                "the deadline of {} s is over (`deadline_seconds` in the configuration)",
+                deadline.as_secs()
+            ),
         })),
     }
 }

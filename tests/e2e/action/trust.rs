@@ -8,13 +8,13 @@ use crate::{
 };
 
 /// A repository whose sum is wrong, as [`model`] has it, and the run that shows it.
-fn wrong_sum() -> (Hub, u64) {
+pub(super) fn wrong_sum() -> (Hub, u64) {
     let hub = Hub::new();
     hub.github.secret(KEY);
     let sum = "def total(items):\n    result = 1\n    for item in items:\n        result += item\n    return result\n";
     let test = "import unittest\nimport tiny\n\n\nclass TinyTest(unittest.TestCase):\n    def test_it(self):\n        \
                 self.assertEqual(tiny.total([1, 2]), 3)\n";
-    let sha = hub.repo.commit("main", "Sum it", &[("tests/__init__.py", ""), (TEST, test), ("tiny.py", sum)]);
+    let sha = hub.repo.commit("main", "fix: Sum it", &[("tests/__init__.py", ""), (TEST, test), ("tiny.py", sum)]);
     let output = unittest_failure("test_it", TEST, "AssertionError: 4 != 3");
     let job = NewJob::failed("test").log(log(&[Step(UNITTEST, &output, 1)]));
     let run = hub.repo.add_run(NewRun::failed("CI", &sha).job(job));
@@ -96,7 +96,12 @@ fn the_configured_deadline_ends_the_run_in_order() {
         TESTS.replace("        self.assert", "        import time\n        time.sleep(300)\n        self.assert");
     let sha = hub.repo.commit("main", "Read", &[("tests/__init__.py", ""), (TEST, &hangs), ("tiny.py", MODULE)]);
     let run = hub.repo.add_run(NewRun::failed("CI", &sha).job(hub.job(&sha)));
-    hub.act_on(run, &[]).ends("budget_spent").says(&["deadline_seconds", "NameError"]);
+    hub.act_on(run, &[]).ends("budget_spent").says(&["the deadline of 3 s", "deadline_seconds", "NameError"]);
+    // What a person says goes before it.
+    let url = format!("{}/octo/tiny/actions/runs/{run}", hub.github.url());
+    let mut command = hub.world.command();
+    command.args(["fix", "--run", &url, "--rules-only", "--deadline", "1"]).env("GITHUB_TOKEN", hub.github.token());
+    Ran::of(&crate::world::run(&mut command)).exits_with(6).prints("the deadline of 1 s");
 }
 
 #[test]

@@ -171,17 +171,8 @@ fn a_head_that_holds_the_repair_meanwhile_is_left_alone() {
 }
 
 #[test]
-fn the_model_repairs_what_no_rule_can_and_a_flagged_fix_is_a_draft() {
-    let hub = Hub::new();
-    hub.github.secret(KEY);
-    let sum = "def total(items):\n    result = 1\n    for item in items:\n        result += item\n    return result\n";
-    let test = "import unittest\nimport tiny\n\n\nclass TinyTest(unittest.TestCase):\n    def test_it(self):\n        \
-                self.assertEqual(tiny.total([1, 2]), 3)\n";
-    let sha = hub.repo.commit("main", "fix: Sum it", &[("tests/__init__.py", ""), (TEST, test), ("tiny.py", sum)]);
-    let output = unittest_failure("test_it", TEST, "AssertionError: 4 != 3");
-    let run = hub
-        .repo
-        .add_run(NewRun::failed("CI", &sha).job(NewJob::failed("test").log(log(&[Step(UNITTEST, &output, 1)]))));
+fn the_model_repairs_what_no_rule_can() {
+    let (hub, run) = trust::wrong_sum();
     let edit = "root_cause: The sum begins at one @octocat.\nfix_type: test\nconfidence: high\nfault: code\nimpact: Sums are right.\n\
                 <<<<<<< tiny.py\n    result = 1\n=======\n    result = 0\n>>>>>>>\n";
     let endpoint = Endpoint::start([Say::text(edit)]);

@@ -39,19 +39,20 @@ fn what_is_proposed_or_was_closed_by_a_person_is_not_proposed_again_but_what_was
     hub.github.assert_done();
 }
 
+/// A run that no rule can repair.
+pub(super) fn unfixable(hub: &Hub) -> u64 {
+    let wrong = [("tests/__init__.py", ""), (TEST, TESTS), ("tiny.py", "def read(text):\n    return [2]\n")];
+    let sha = hub.repo.commit("main", "Break it", &wrong);
+    let output = unittest_failure("test_it", TEST, "AssertionError: Lists differ: [2] != [1]");
+    let job = NewJob::failed("test").log(log(&[Step(UNITTEST, &output, 1)]));
+    hub.repo.add_run(NewRun::failed("CI", &sha).job(job))
+}
+
 #[test]
 fn a_commit_is_tried_so_often_and_no_more() {
     let hub = Hub::new();
     hub.repo.commit("main", "Configure", &[(".github/test-repair.yml", "attempts: 2\n"), ("a", "")]);
-    let sha = hub.repo.commit(
-        "main",
-        "Break it",
-        &[("tests/__init__.py", ""), (TEST, TESTS), ("tiny.py", "def read(text):\n    return [2]\n")],
-    );
-    let output = unittest_failure("test_it", TEST, "AssertionError: Lists differ: [2] != [1]");
-    let run = hub
-        .repo
-        .add_run(NewRun::failed("CI", &sha).job(NewJob::failed("test").log(log(&[Step(UNITTEST, &output, 1)]))));
+    let run = unfixable(&hub);
     hub.act_on(run, &[]).ends("no_fix_found").says(&["no model was asked"]);
     hub.act_on(run, &[]).ends("no_fix_found");
     hub.act_on(run, &[]).ends("skipped").says(&["tried 2 times already"]);
@@ -63,15 +64,7 @@ fn without_a_fix_the_diagnosis_goes_into_one_issue_where_that_is_configured() {
     let hub = Hub::new();
     hub.github.permissions("actions:read contents:write pull-requests:write issues:write");
     hub.repo.commit("main", "Configure", &[(".github/test-repair.yml", "issue: true\n"), ("a", "")]);
-    let sha = hub.repo.commit(
-        "main",
-        "Break it",
-        &[("tests/__init__.py", ""), (TEST, TESTS), ("tiny.py", "def read(text):\n    return [2]\n")],
-    );
-    let output = unittest_failure("test_it", TEST, "AssertionError: Lists differ: [2] != [1]");
-    let run = hub
-        .repo
-        .add_run(NewRun::failed("CI", &sha).job(NewJob::failed("test").log(log(&[Step(UNITTEST, &output, 1)]))));
+    let run = unfixable(&hub);
     hub.act_on(run, &[]).ends("no_fix_found");
     let issue = hub.github.take_issue();
     assert!(issue.title.starts_with("CI fails: ") && issue.body.contains("Lists differ"), "{issue:?}");

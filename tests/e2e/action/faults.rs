@@ -110,3 +110,61 @@ fn a_kill_while_it_only_reads_or_works_leaves_nothing_and_the_next_run_begins_an
         hub.github.take_pull_request();
     }
 }
+
+#[test]
+fn a_kill_while_a_review_a_comment_or_an_issue_is_written_leaves_one() {
+    let issues = "actions:read contents:write pull-requests:write issues:write";
+    for (path, mode) in [("/reviews$", "suggest"), ("/comments$", "suggest"), ("/issues$", "pull-request")] {
+        let (hub, run) = match path {
+            "/reviews$" => {
+                let hub = Hub::new();
+                let (_, run) = targets::pull_request(&hub);
+                (hub, run)
+            }
+            "/comments$" => {
+                let hub = Hub::new();
+                let (_, run) = targets::unseen_fault(&hub);
+                (hub, run)
+            }
+            _ => {
+                let hub = Hub::new();
+                hub.github.permissions(issues);
+                hub.repo.commit("main", "Configure", &[(".github/test-repair.yml", "issue: true\n"), ("a", "")]);
+                let run = endings::unfixable(&hub);
+                (hub, run)
+            }
+        };
+        let event = hub.repo.workflow_run_event(run);
+        hub.github.fault(Fault::on("POST", path).slow(Duration::from_secs(8)));
+        let (running, _) = hub.start("workflow_run", &event, &[("mode", mode)]);
+        let wanted = regex::Regex::new(path).unwrap();
+        wait_for("the call", || hub.github.writes().iter().any(|call| wanted.is_match(&call.path)));
+        running.signal(nix::sys::signal::Signal::SIGKILL);
+        running.ended();
+        hub.world.clear_temporary_files();
+        hub.github.change(|state| state.faults.clear());
+        hub.act("workflow_run", &event, &[("mode", mode)]);
+        match path {
+            "/reviews$" => drop(hub.github.take_review()),
+            "/comments$" => drop(hub.github.take_comment()),
+            _ => drop(hub.github.take_issue()),
+        }
+        // The harness would complain of a second one.
+        hub.github.assert_done();
+    }
+}
+
+#[test]
+fn a_conflict_ends_in_order_and_a_redirection_elsewhere_never_gets_the_token() {
+    let (hub, run) = Hub::failing();
+    hub.github.fault(Fault::on("POST", "/git/commits$").status(409, "Conflict").always());
+    hub.act_on(run, &[]).ends("fixed").says(&["## ⚠️", "could not be proposed", "409"]);
+    assert_eq!(hub.repo.branches(), ["main"]);
+    let elsewhere = crate::endpoint::Endpoint::answering(|_| crate::endpoint::Say::status(404));
+    let (hub, run) = Hub::failing();
+    hub.github.fault(Fault::on("GET", "/jobs$").redirect(&elsewhere.url()).always());
+    hub.act_on(run, &[]).ends("skipped");
+    for request in elsewhere.requests() {
+        hub.github.check_for_secrets("a request elsewhere", &format!("{request:?}"));
+    }
+}

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A pull request whose merge commit was tested.
-fn pull_request(hub: &Hub) -> (u64, u64) {
+pub(super) fn pull_request(hub: &Hub) -> (u64, u64) {
     hub.repo.commit(
         "main",
         "Begin",
@@ -51,16 +51,21 @@ fn suggestions_stand_on_the_lines_of_the_pull_request_that_failed() {
     hub.act_on(run, &[("mode", "suggest")]).ends("skipped").says(&["suggested in `#1` already"]);
 }
 
-#[test]
-fn what_the_pull_request_does_not_show_is_suggested_as_a_patch() {
-    let hub = Hub::new();
+/// A pull request that fails for what it does not touch.
+pub(super) fn unseen_fault(hub: &Hub) -> (u64, u64) {
     let base = hub.repo.commit("main", "Begin", &[("tiny.py", MODULE), ("README", "x\n")]);
     hub.repo.set_ref("refs/heads/feature", &base);
     let head = hub.repo.commit("feature", "Test it", &[("tests/__init__.py", ""), (TEST, TESTS)]);
     let number = hub.repo.add_pull("alice", "feature", "main", "Test it");
     let merge = hub.repo.merge_ref(number);
     let run = NewRun::failed("CI", &head).event("pull_request").branch(Some("feature")).pull_requests(&[number]);
-    let run = hub.repo.add_run(run.job(hub.job(&merge)));
+    (number, hub.repo.add_run(run.job(hub.job(&merge))))
+}
+
+#[test]
+fn what_the_pull_request_does_not_show_is_suggested_as_a_patch() {
+    let hub = Hub::new();
+    let (number, run) = unseen_fault(&hub);
     hub.act_on(run, &[("mode", "suggest")]).ends("fixed");
     let comment = hub.github.take_comment();
     assert!(comment.number == number && comment.body.contains("+import json"), "{}", comment.body);

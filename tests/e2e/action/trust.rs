@@ -79,6 +79,48 @@ fn a_private_repository_is_fetched_with_tags_and_its_code_never_finds_the_token(
 }
 
 #[test]
+fn hooks_and_filters_of_the_machine_stay_off_in_a_checkout_and_what_is_not_fetched_is_named() {
+    let hub = Hub::new();
+    hub.repo.commit(
+        "main",
+        "Add the tests",
+        &[
+            ("tests/__init__.py", ""),
+            (TEST, TESTS),
+            (".gitattributes", "*.py filter=evil\n*.bin filter=lfs\n"),
+            (".gitmodules", "[submodule \"x\"]\n\tpath = vendor/x\n\turl = https://example.org/x.git\n"),
+        ],
+    );
+    let sha = hub.repo.commit("main", "Read it", &[("tiny.py", MODULE)]);
+    let run = hub.repo.add_run(NewRun::failed("CI", &sha).job(hub.job(&sha)));
+    let (home, mark) = (hub.world.path("home"), hub.world.path("mark"));
+    fs::create_dir_all(home.join("hooks")).unwrap();
+    let script = format!("#!/bin/sh\ntouch {}\n", mark.display());
+    for hook in ["post-checkout", "post-merge", "reference-transaction"] {
+        fs::write(home.join("hooks").join(hook), &script).unwrap();
+        let all = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(home.join("hooks").join(hook), all).unwrap();
+    }
+    let (hooks, mark_it) = (home.join("hooks").display().to_string(), format!("touch {}; cat", mark.display()));
+    let config = format!(
+        "[core]\n\thooksPath = {hooks}\n[init]\n\ttemplateDir = {}\n[filter \"evil\"]\n\tsmudge = {mark_it:?}\n\tclean = {mark_it:?}\n",
+        home.display()
+    );
+    fs::write(home.join(".gitconfig"), config).unwrap();
+    // A git that listens to it would leave the mark.
+    let told = |git: &mut Command| git.env("HOME", &home).env("GIT_TEMPLATE_DIR", &home).output().unwrap();
+    told(Command::new("git").args(["clone", "-q", &hub.repo.clone_url()]).arg(hub.world.path("told")));
+    assert!(mark.exists());
+    fs::remove_file(&mark).unwrap();
+    let (mut command, place) = hub.command("workflow_run", &hub.repo.workflow_run_event(run), &[]);
+    command.env("HOME", &home).env("GIT_TEMPLATE_DIR", &home);
+    let ran = Ran::of(&crate::world::run(&mut command));
+    hub.acted(ran, &place).ends("fixed").says(&["submodules are not fetched: vendor/x", "Git LFS"]);
+    assert!(!mark.exists());
+    hub.github.take_pull_request();
+}
+
+#[test]
 fn a_pull_request_that_a_bot_closed_may_be_proposed_again() {
     let (hub, run) = Hub::failing();
     hub.act_on(run, &[]).ends("fixed");

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 /// By its path: a name that is to be looked up in a changed environment makes the standard library fork, which for a program
 /// as large as the tests takes ten times as long as all that git does.
-static GIT: LazyLock<PathBuf> = LazyLock::new(|| {
+pub(super) static GIT: LazyLock<PathBuf> = LazyLock::new(|| {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).map(|folder| folder.join("git")).find(|git| git.is_file()).unwrap()
 });

@@ -21,6 +21,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::sync::oneshot;
 
 use super::{
+    bare,
     faults::{Kind, strike},
     router::{Body, Reply, answer, common_headers, decoded, unexpected},
     state::{Call, State},
@@ -234,7 +235,7 @@ fn git(shared: &Shared, call: Call, repository: &str, path: &str) -> Reply {
     };
     let query: Vec<String> = call.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let header = |name: &str| call.headers.get(name).cloned().unwrap_or_default();
-    let mut backend = Command::new("git");
+    let mut backend = Command::new(&*bare::GIT);
     backend
         .arg("http-backend")
         .env_clear()

@@ -14,7 +14,7 @@ patterns! {
         | We\ couldn't\ connect\ to | Connection\ refused | Failed\ to\ establish\ a\ new\ connection
         | TLS\ handshake\ timeout | (?:502\ Bad|504)\ Gateway | 503\ Service\ (?:Temporarily\ )?Unavailable | connection\ broken\ by
         | dns\ error | error\ sending\ request\ for\ url | IncompleteRead | ProtocolError\(
-        | SSL:\ UNEXPECTED_EOF | Failed\ to\ download\ from | error:\ Request\ failed\ after\ \d+\ retries";
+        | \bECONNREFUSED\b | \bECONNRESET\b | \bETIMEDOUT\b | \bEAI_AGAIN\b | \bENOTFOUND\b | SSL:\ UNEXPECTED_EOF | Failed\ to\ download\ from | error:\ Request\ failed\ after\ \d+\ retries";
 }
 
 /// Does the line tell of a network that failed?
@@ -39,7 +39,11 @@ pub(super) fn network(line: &str) -> bool {
             || line.contains("IncompleteRead")
             || line.contains("ProtocolError")
             || line.contains("UNEXPECTED_EOF")
-            || line.contains("Failed to download"))
+            || line.contains("Failed to download")
+            || line.contains("ECONN")
+            || line.contains("ETIMEDOUT")
+            || line.contains("EAI_AGAIN")
+            || line.contains("ENOTFOUND"))
         && NETWORK.is_match(line)
 }
 
@@ -70,7 +74,9 @@ pub(super) fn is_class(name: &str, with_message: bool) -> bool {
 
 /// The module that is missing, as Python reports it.
 pub(super) fn missing(class: &str, message: &str) -> Option<String> {
-    if class != "ModuleNotFoundError" && class != "ImportError" {
+    // Sphinx says what an extension died of in brackets.
+    let quoted = message.contains("(exception: No module named ");
+    if class != "ModuleNotFoundError" && class != "ImportError" && class != "ModuleNotFound" && !quoted {
         return None;
     }
     if let Some(found) = NO_MODULE.captures(message) {

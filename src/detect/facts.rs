@@ -1,6 +1,7 @@
 //! What a step's output says besides failures: what was installed, where it ran, which Python.
 
 use super::failure::Step;
+use super::paths::Paths;
 use super::text::{bounded, patterns};
 
 patterns! {
@@ -17,6 +18,27 @@ patterns! {
     WORKSPACE = r"(?:/home/runner/work|/Users/runner/work|/__w)/[\w.-]+/[\w.-]+";
 }
 
+/// Lines with one of these say what was installed, and where.
+pub(super) const WORDS: &[&str] = &[
+    "Successfully installed ",
+    "Obtaining file://",
+    "Processing ./",
+    "Processing /",
+    "rootdir: ",
+    " + @",
+    "Building editable for",
+    "Preparing editable metadata",
+    "Running setup.py develop",
+    "Building wheel",
+    ".tar.gz",
+    ".zip",
+    "- Installing ",
+    "✔ Install ",
+    "Installing the current project",
+];
+/// Lines with one of these may name the Python, or the checkout's directory.
+pub(super) const KNOWN: &[&str] = &["ython", "/work/", "/__w/"];
+
 /// The most packages that are kept of a step.
 const PACKAGES: usize = 1000;
 
@@ -29,7 +51,7 @@ pub(super) struct Facts {
 
 impl Facts {
     /// Reads one line of a step's output.
-    pub(super) fn line(&mut self, text: &str, workspace: Option<&str>, step: &mut Step) {
+    pub(super) fn line(&mut self, text: &str, workspace: Option<&str>, step: &mut Step, paths: &mut Paths) {
         if let Some(list) = text.trim_start().strip_prefix("Successfully installed ") {
             for item in list.split_whitespace() {
                 let cut = VERSION.find_iter(item).last().map(|found| found.start());
@@ -50,24 +72,26 @@ impl Facts {
             let path = path.split(", ").next().unwrap_or_default().trim();
             if workspace.is_none_or(|workspace| path.starts_with(workspace)) && path.starts_with('/') {
                 step.directory.get_or_insert_with(|| bounded(path, 1000).to_owned());
+                // Where tests run, the paths of their tracebacks begin.
+                paths.add_unless_known(path);
             }
         } else if text.starts_with(" + ") {
             if UV_URL.is_match(text)
                 && let Some(found) = UV_URL.captures(text)
             {
-                local(step, &found[1]);
+                local(step, &found[1], paths);
             }
             if let Some(found) = UV.captures(text) {
                 install(step, &found[1], &found[2]);
             }
         } else if let Some(found) = EDITABLE.captures(text) {
-            local(step, &found[1]);
+            local(step, &found[1], paths);
         } else if text.contains("Building wheel") {
             if self.local > 0
                 && let Some(found) = WHEEL.captures(text)
                 && !self.sdists.iter().any(|known| same(known, &found[1]))
             {
-                local(step, &found[1]);
+                local(step, &found[1], paths);
             }
         } else if text.contains(".tar.gz") || text.contains(".zip") {
             if self.sdists.len() < 500
@@ -79,7 +103,7 @@ impl Facts {
             if let Some(found) = POETRY.captures(text).or_else(|| PDM.captures(text)) {
                 install(step, &found[1], &found[2]);
             } else if let Some(found) = POETRY_ROOT.captures(text) {
-                local(step, &found[1]);
+                local(step, &found[1], paths);
             }
         }
     }
@@ -96,7 +120,8 @@ fn install(step: &mut Step, name: &str, version: &str) {
     }
 }
 
-fn local(step: &mut Step, name: &str) {
+fn local(step: &mut Step, name: &str, paths: &mut Paths) {
+    paths.add_own(name);
     if step.local_packages.len() < PACKAGES && !step.local_packages.iter().any(|known| known == name) {
         step.local_packages.push(bounded(name, 200).to_owned());
     }

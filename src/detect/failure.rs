@@ -133,6 +133,10 @@ pub struct JobLog {
     pub category: Option<Category>,
     /// In the log's order.
     pub failures: Vec<Failure>,
+    /// Failures that were found and, beyond a bound, not kept.
+    pub dropped: u64,
+    /// 1; more where this entry also stands for jobs that were beyond the bound of one file.
+    pub jobs: u64,
     /// In the log's order.
     pub steps: Vec<Step>,
     /// The full version where the log says it (`3.11.7`), else what was asked for (`3.11`).
@@ -183,4 +187,17 @@ pub struct Step {
     pub local_packages: Vec<String>,
     /// An absolute directory that the step's output says it ran in, or `None`.
     pub directory: Option<String>,
+}
+
+impl Step {
+    /// About how many bytes of text it holds.
+    pub(super) fn size(&self) -> usize {
+        let map =
+            |map: &BTreeMap<String, String>| map.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        let kind = match &self.kind {
+            StepKind::Run { script, .. } => script.len(),
+            StepKind::Uses { action, with } => action.len() + map(with),
+        };
+        kind + map(&self.env) + self.name.len()
+    }
 }

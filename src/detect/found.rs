@@ -1,11 +1,19 @@
 //! What the tools' parsers hand over, before a step's end says which of it counts.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use super::failure::{Category, Key};
-use super::text::{MESSAGE, Paths, bounded};
+use super::paths::Paths;
+use super::recent::Recent;
+use super::text::{MESSAGE, bounded, folded};
 
 /// How much a piece of evidence is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Weight {
+    /// The only error that an action of the job printed: it counts when nothing else is there, and the job ended with it.
+    Action,
     /// Something that often stands beside a failure: it counts when nothing better is there.
     Hint,
     /// A script that died, an installer that gave up: it counts when no tool reported a finding.
@@ -73,9 +81,9 @@ impl Found {
 }
 
 /// The most failures that are kept of one job; more are only counted.
-const FAILURES: usize = 5000;
-/// The most text that all excerpts of a job may have together.
-const EXCERPTS: usize = 2 << 20;
+pub(super) const FAILURES: usize = 5000;
+/// The most text that all excerpts, and all messages, of a step may have together.
+const TEXTS: usize = 2 << 20;
 const EXCERPT: usize = 4 << 10;
 const EXCERPT_LINES: u32 = 10;
 
@@ -86,14 +94,25 @@ pub(super) struct Sink {
     pub(super) found: Vec<Found>,
     /// Failures beyond the bound.
     pub(super) dropped: u64,
-    /// The step's script, or the command that we ran.
+    /// The step's script, or the command that we ran: white space folded, bounded.
     pub(super) command: Option<String>,
+    /// The same without comments.
+    spoken: Option<String>,
+    /// What was asked of them already.
+    asked: RefCell<HashMap<&'static str, bool>>,
+    /// The command inside it that its runner (tox, nox, npm, `set -x`) said it starts.
+    inner: Option<String>,
+    /// The latest lines, the current one the last of them.
+    pub(super) recent: Recent,
+    /// The runner marked the line as an error.
+    pub(super) error: bool,
     /// Network trouble was seen in this step.
     pub(super) network: bool,
     /// The hook of pre-commit that is running.
-    pub(super) hook: Option<String>,
+    hook: Option<String>,
+    seen: HashMap<u64, usize>,
     open: u32,
-    excerpts: usize,
+    texts: usize,
 }
 
 impl Sink {
@@ -103,15 +122,31 @@ impl Sink {
             self.dropped += 1;
             return;
         }
+        let room = TEXTS.saturating_sub(self.texts);
         if found.excerpt.is_empty() {
             self.open = EXCERPT_LINES;
         } else {
             self.open = 0;
-            let room = EXCERPT.min(EXCERPTS.saturating_sub(self.excerpts)).max(200);
-            found.excerpt.truncate(bounded(&found.excerpt, room).len());
+            found.excerpt.truncate(bounded(&found.excerpt, EXCERPT.min(room).max(200)).len());
         }
-        self.excerpts += found.excerpt.len();
+        found.message.truncate(bounded(&found.message, room.max(200)).len());
+        self.texts += found.excerpt.len() + found.message.len();
+        self.seen.insert(hash(&found.key), self.found.len());
         self.found.push(found);
+    }
+
+    /// The latest failure of this key.
+    pub(super) fn known(&mut self, key: &Key) -> Option<&mut Found> {
+        let at = *self.seen.get(&hash(key))?;
+        self.found.get_mut(at).filter(|found| found.key == *key)
+    }
+
+    /// Keeps a failure, or counts one that is known.
+    pub(super) fn push_once(&mut self, found: Found) {
+        match self.known(&found.key) {
+            Some(known) => known.count += 1,
+            None => self.push(found),
+        }
     }
 
     /// A line that is part of what the latest failure may quote.
@@ -120,7 +155,7 @@ impl Sink {
             return;
         }
         self.open -= 1;
-        if line.trim().is_empty() || self.excerpts > EXCERPTS {
+        if line.trim().is_empty() || self.texts > TEXTS {
             self.open = 0;
             return;
         }
@@ -131,28 +166,88 @@ impl Sink {
                 last.excerpt.push('\n');
             }
             last.excerpt.push_str(line);
-            self.excerpts += line.len() + 1;
+            self.texts += line.len() + 1;
         }
+    }
+
+    /// Does the latest failure quote what follows?
+    pub(super) fn quotes(&self) -> bool {
+        self.open > 0
+    }
+
+    /// The step runs this script.
+    pub(super) fn runs_script(&mut self, script: &str) {
+        let script = bounded(script, 2000);
+        let spoken: Vec<&str> = script.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
+        self.asked.get_mut().clear();
+        self.spoken = Some(folded(&spoken.join("\n")));
+        self.command = Some(folded(script));
+    }
+
+    /// What the step runs is not known yet.
+    pub(super) fn runs_nothing(&mut self) {
+        self.asked.get_mut().clear();
+        self.command = None;
+        self.spoken = None;
+    }
+
+    pub(super) fn inner(&self) -> Option<&str> {
+        self.inner.as_deref()
     }
 
     /// A new step begins.
     pub(super) fn reset(&mut self) -> Vec<Found> {
         self.open = 0;
+        self.texts = 0;
         self.network = false;
+        self.starts(None);
+        self.seen.clear();
         std::mem::take(&mut self.found)
     }
 
-    /// Does the step's script, or the hook, name this tool?
-    pub(super) fn runs(&self, tool: &str) -> bool {
-        match &self.hook {
-            Some(hook) => hook.contains(tool),
-            None => self.command.as_deref().is_some_and(|command| command.contains(tool)),
+    /// Does the step's script, the command that runs inside it, or the hook, name this tool?
+    pub(super) fn runs(&self, tool: &'static str) -> bool {
+        if let Some(known) = self.asked.borrow().get(tool) {
+            return *known;
         }
+        let runs = match &self.hook {
+            Some(hook) => names(hook, tool),
+            None => [&self.inner, &self.spoken].into_iter().flatten().any(|command| names(command, tool)),
+        };
+        self.asked.borrow_mut().insert(tool, runs);
+        runs
+    }
+
+    /// A command that the step's own starts.
+    pub(super) fn starts(&mut self, command: Option<String>) {
+        self.inner = command;
+        self.asked.get_mut().clear();
+    }
+
+    /// The hook of pre-commit that runs now.
+    pub(super) fn hooked(&mut self, hook: Option<String>) {
+        self.hook = hook;
+        self.asked.get_mut().clear();
     }
 
     pub(super) fn has(&self, weight: Weight) -> bool {
         self.found.iter().any(|found| found.weight >= weight)
     }
+}
+
+fn hash(key: &Key) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Is the tool's name a word of the command? (`docs` is none of `docker-docs.io`'s, but `sphinx` is one of
+/// `sphinx-build`.)
+fn names(command: &str, tool: &str) -> bool {
+    let inside = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    command
+        .match_indices(tool)
+        .any(|(at, _)| !inside(command[..at].chars().next_back()) && !inside(command[at + tool.len()..].chars().next()))
 }
 
 /// The first lines and the last ones of a section, bounded.
@@ -194,5 +289,16 @@ impl Window {
         }
         lines.extend(tail.into_iter().rev());
         lines.join("\n").trim_end().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_is_a_word_of_the_command() {
+        assert!(names("python -m sphinx docs", "sphinx") && names("sphinx-build -W", "sphinx"));
+        assert!(!names("docker build .", "doc") && !names("make rebuild", "build"));
     }
 }

@@ -1,32 +1,68 @@
 //! One job's log: its steps, and which of the failures that the tools' parsers found count.
 
 mod header;
+mod service;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
+use super::command;
 use super::facts::{self, Facts};
 use super::failure::{Category, Failure, JobLog, JobResult, Step, StepKind};
-use super::found::{Found, Sink, Weight};
-use super::runner::{self, Mark};
-use super::text::{bounded, folded, patterns, plain};
-use super::tools::Tools;
+use super::found::{FAILURES, Found, Sink, Weight};
+use super::runner::{self, Format, Mark};
+use super::text::{bounded, patterns, plain};
+use super::tools::{self, Mask, Tools, WORDS as ALL};
 use super::verdict;
 
 patterns! {
-    EXITED = r"^Process completed with exit code (-?\d+)\.?";
+    EXITED = r"^Process completed with exit code (-?\d+)\.?$";
     SHA = r"^'?([0-9a-f]{40})'?$";
     HEAD = r"^HEAD is now at ([0-9a-f]{7,40})\b";
     SYNCING = r"^Syncing repository: ([\w.-]+/[\w.-]+)$";
-    COMPOSE = r"^[a-z][a-z0-9.]*(?:[-_][a-z0-9.]+)*[-_]\d+ +\| ";
+    COMPOSE = r"^(?:[a-z][a-z0-9.]*(?:[-_][a-z0-9.]+)*[-_]\d+ +\| |#\d+ \d+\.\d+ )";
     PASSED = r"^(?:=* ?(?:\d+ (?:skipped|deselected|xfailed|warnings?), )*\d+ passed(?:, \d+ (?:skipped|deselected|xfailed|xpassed|warnings?|rerun))* in .*|OK(?: \(.*\))?|Success: no issues found.*|All checks passed!|\d+ files? already formatted)$";
+    ACTION = r"^(?:[\w.-]+/[\w./-]+@\S+|\./\S*|docker://\S+)$";
+    AFTERWARDS = r"(?i)upload|report|summar|notif|slack|comment|publish|save|cleanup|clean up|logout";
 }
+
+/// Lines with one of these concern the job, not (only) a tool.
+pub(super) const WORDS: &[&str] = &[
+    "##[@",
+    "[command]",
+    "::error",
+    "::warning",
+    "::notice",
+    "::group",
+    "::endgroup",
+    "::debug",
+    "Post job cleanup.",
+    "Cleaning up orphan processes",
+    "Complete job name: ",
+    "HEAD is now at ",
+    "Syncing repository: ",
+    "Current runner version: '",
+    " passed",
+    "no issues found",
+    "All checks passed",
+    "already formatted",
+    "section_start:",
+    "section_end:",
+    "Job failed",
+    "Job succeeded",
+    "Script contents:",
+    "Starting Command Output",
+    " exited with ",
+    "Exited with ",
+    "returned exit code",
+    "Finished: ",
+];
 
 /// The most steps, and the longest script, that are kept.
 const STEPS: usize = 300;
 const SCRIPT: usize = 64 << 10;
 const ENTRIES: usize = 500;
-/// The most text of scripts, inputs and environments that is kept of a job.
-const HEADERS: usize = 8 << 20;
+/// The most text of scripts, inputs and environments that is kept of all jobs of a log.
+pub(super) const HEADERS: usize = 8 << 20;
 
 /// Where in the job's log the parser stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,15 +99,26 @@ pub(super) struct Job {
     tools: Tools,
     sink: Sink,
     facts: Facts,
-    recent: VecDeque<String>,
     failures: Vec<(Option<usize>, Found)>,
     /// Findings of steps that went on, and errors of actions after which other steps ran.
     doubtful: Vec<(Option<usize>, Found)>,
+    /// Failures that were beyond a bound.
+    dropped: u64,
+    /// Lines that the runner marked as errors in this step, and the first of them.
     errors: u32,
+    error: Option<String>,
+    /// A line that says how the step ended. The next line settles whether it was the runner's own.
+    claim: Option<i32>,
+    /// A line that says that the job is being cleaned up, within what a test prints; is it the last one of a log?
+    over: Option<bool>,
+    /// Such a line was followed by more of the step's output.
+    disproved: Option<i32>,
     /// A tool said that all is well in this step.
     passed: bool,
     failed: bool,
     ended: bool,
+    /// The steps are those of GitHub's runner.
+    github: bool,
     python: Option<String>,
     asked: Option<String>,
     workspace: Option<String>,
@@ -81,6 +128,8 @@ pub(super) struct Job {
     sha_next: bool,
     /// What is left of [`HEADERS`].
     room: usize,
+    most: usize,
+    service: service::Service,
 }
 
 impl Job {
@@ -97,13 +146,18 @@ impl Job {
             tools: Tools::default(),
             sink: Sink::default(),
             facts: Facts::default(),
-            recent: VecDeque::new(),
             failures: Vec::new(),
             doubtful: Vec::new(),
+            dropped: 0,
             errors: 0,
+            error: None,
+            claim: None,
+            over: None,
+            disproved: None,
             passed: false,
             failed: false,
             ended: false,
+            github: false,
             python: None,
             asked: None,
             workspace: None,
@@ -112,76 +166,217 @@ impl Job {
             head: None,
             sha_next: false,
             room: HEADERS,
+            most: FAILURES,
+            service: service::Service::default(),
         }
     }
 
     pub(super) fn for_command(command: &str, roots: &[String]) -> Self {
         let mut job = Self::new(command, None);
         job.ci = false;
-        job.sink.paths = super::text::Paths::new(roots);
+        job.sink.paths = super::paths::Paths::new(roots);
         job.begin(command, None);
         if let Some(StepKind::Run { script, .. }) = job.steps.last_mut().map(|step| &mut step.kind) {
             command.clone_into(script);
         }
-        job.sink.command = Some(folded(command));
+        job.sink.runs_script(command);
         job.zone = Zone::Output;
         job
     }
 
+    /// Keeps no more than this of the rest.
+    pub(super) fn bound(&mut self, failures: usize, headers: usize) {
+        self.most = failures;
+        self.room = self.room.min(headers);
+    }
+
+    /// Whose words make a line worth reading now.
+    pub(super) fn interest(&self) -> Mask {
+        match self.python.is_some() && (!self.ci || self.workspace.is_some()) {
+            true => !tools::KNOWN,
+            false => !0,
+        }
+    }
+
+    /// Must the next line be read, whatever it says?
+    pub(super) fn attentive(&self) -> bool {
+        self.pending.is_some()
+            || self.claim.is_some()
+            || self.over.is_some()
+            || self.sha_next
+            || matches!(self.zone, Zone::Header(_))
+            || self.service.attentive()
+            || self.sink.quotes()
+            || self.tools.open()
+    }
+
+    /// Did the job's log come to its end?
+    pub(super) fn is_over(&self) -> bool {
+        self.zone == Zone::After || self.ended
+    }
+
+    /// A line that means nothing to anybody.
+    pub(super) fn pass(&mut self, line: &[u8], format: Format) {
+        if self.zone != Zone::After {
+            self.sink.recent.raw(line, format);
+        }
+    }
+
     /// Reads one line without its envelope. `step` is gh's column.
-    pub(super) fn line(&mut self, raw: &str, step: Option<&str>) {
+    pub(super) fn line(&mut self, raw: &str, mask: Mask, step: Option<&str>) {
         let text = plain(raw);
+        let mask = if matches!(text, std::borrow::Cow::Owned(_)) { ALL.mask(text.as_bytes()) } else { mask };
         if !self.ci {
             match runner::workflow(&text) {
-                Some((Mark::Error, text)) => self.output(text, true),
-                Some((Mark::Warning, text)) => self.output(text, false),
+                Some((Mark::Error, text)) => self.output(text, ALL.mask(text.as_bytes()), true),
+                Some((Mark::Warning | Mark::Group, text)) => self.output(text, ALL.mask(text.as_bytes()), false),
                 Some(_) => {}
-                None => self.output(&text, false),
+                None => self.output(&text, mask, false),
             }
             return;
         }
         if let Some(step) = step {
             self.column(step);
         }
-        self.around(&text);
-        let (mark, rest) = runner::mark(&text);
-        if let Some(title) = self.pending.take() {
-            let script = ["\u{1b}[36;1m", "^[[36;1m", "[36;1m", "\u{fffd}[36;1m"];
-            let header = script.iter().any(|start| raw.starts_with(start))
-                || mark == Mark::EndGroup
-                || ["with:", "env:"].contains(&text.as_ref())
-                || text.starts_with("shell: ");
-            if header {
-                self.end_step(None);
-                self.begin(&title, step);
-                self.zone = Zone::Header(Part::Script);
-            }
+        self.around(&text, mask);
+        let (mark, rest) = match mask & tools::JOB == 0 {
+            true => (Mark::None, text.as_ref()),
+            // Within a line only where nobody can have quoted it.
+            false if self.tools.captures() && !text.starts_with("##[") => (Mark::None, text.as_ref()),
+            false => runner::mark(&text),
+        };
+        if let Some(title) = self.pending.take()
+            && self.is_header(&title, raw, &text, mark)
+        {
+            self.settle();
+            self.end_step(None);
+            self.begin(&title, step);
+            self.github = true;
+            self.zone = Zone::Header(Part::Script);
+        }
+        if self.claim.is_some() || self.over.is_some() {
+            self.doubt(&text, mark);
         }
         match mark {
             Mark::Group if rest.starts_with("Run ") => self.pending = Some(bounded(&rest[4..], 1000).to_owned()),
             Mark::EndGroup if matches!(self.zone, Zone::Header(_)) => self.close_header(),
+            Mark::Section => self.section(rest),
+            // Some tools name in a group's title the file that its lines are about.
+            Mark::Group if self.zone == Zone::Output => self.output(rest, ALL.mask(rest.as_bytes()), false),
             Mark::Group | Mark::EndGroup | Mark::Command | Mark::Debug => {}
-            Mark::Error => self.error(rest),
+            Mark::Error => self.error(&text, rest),
             Mark::Warning | Mark::None => {
-                if text == "Post job cleanup." || text == "Cleaning up orphan processes" {
-                    self.end_step(None);
-                    self.zone = Zone::After;
-                    self.ended |= text.starts_with("Cleaning");
+                if is_cleanup(&text) {
+                    self.over = Some(text.starts_with("Cleaning"));
+                    if !self.tools.captures() {
+                        self.settle();
+                    }
                 } else if let Zone::Header(part) = self.zone {
                     self.header(part, &text);
-                } else if let Some((Mark::Error, said)) = runner::workflow(&text) {
-                    self.output(said, true);
-                } else {
-                    self.output(rest, false);
+                } else if let Some((mark @ (Mark::Error | Mark::Group), said)) = runner::workflow(&text) {
+                    self.output(said, ALL.mask(said.as_bytes()), mark == Mark::Error);
+                } else if !(mask & tools::JOB != 0 && !self.github && self.serviced(&text, raw)) {
+                    let mask = if rest.len() == text.len() { mask } else { ALL.mask(rest.as_bytes()) };
+                    self.output(rest, mask, false);
                 }
             }
         }
+    }
+
+    /// Is the group that was announced a step's? Any script can print a group.
+    fn is_header(&self, title: &str, raw: &str, text: &str, mark: Mark) -> bool {
+        const SCRIPT: [&str; 4] = ["\u{1b}[36;1m", "^[[36;1m", "[36;1m", "\u{fffd}[36;1m"];
+        if self.tools.captures() {
+            return false;
+        }
+        let action = ACTION.is_match(title.trim());
+        SCRIPT.iter().any(|start| raw.starts_with(start))
+            || (mark == Mark::EndGroup && action)
+            || ["with:", "env:"].contains(&text) && (action || text == "env:")
+            || text.starts_with("shell: ")
+            || (mark == Mark::None && !title.trim().is_empty() && text.trim() == title.trim())
+    }
+
+    /// A line after one that says how the step ended: only the runner's own goes with a step that is over.
+    fn doubt(&mut self, text: &str, mark: Mark) {
+        match mark {
+            Mark::Group | Mark::Section | Mark::EndGroup | Mark::Command => self.settle(),
+            Mark::Error | Mark::Warning | Mark::Debug => {}
+            Mark::None => {
+                const OWN: [&str; 12] = [
+                    "Prepare all required actions",
+                    "Getting action download info",
+                    "Download action repository",
+                    "Node ",
+                    "Post job cleanup.",
+                    "Cleaning up orphan processes",
+                    "Evaluate and set job outputs",
+                    "Set output '",
+                    "Print service container logs",
+                    "Stop and remove container",
+                    "Remove container network",
+                    "Terminate orphan process",
+                ];
+                if OWN.iter().any(|own| text.starts_with(own)) {
+                    self.settle();
+                } else if !text.trim().is_empty() {
+                    let claim = self.claim.take();
+                    self.disproved = claim.filter(|_| !self.tools.captures()).or(self.disproved);
+                    self.over = None;
+                }
+            }
+        }
+    }
+
+    /// The claim that the step ended so stands.
+    fn settle(&mut self) {
+        if let Some(exit) = self.claim.take() {
+            self.settled(exit);
+        }
+        if let Some(ended) = self.over.take() {
+            // Nothing ran after the step that a doubtful line says failed.
+            let exit = self.disproved.take();
+            self.end_step(exit);
+            self.zone = Zone::After;
+            self.ended |= ended;
+        }
+    }
+
+    fn settled(&mut self, exit: i32) {
+        if self.open || self.zone == Zone::Before {
+            self.end_step(Some(exit));
+        } else if let Some(index) = self.steps.len().checked_sub(1)
+            && self.steps.get(index).is_some_and(|step| !step.failed)
+        {
+            // What looked like the job's end was printed by the step.
+            self.fail_after_all(index, exit);
+        }
+        self.zone = Zone::After;
+    }
+
+    fn fail_after_all(&mut self, index: usize, exit: i32) {
+        let doubtful = std::mem::take(&mut self.doubtful).into_iter();
+        let (own, others): (Vec<_>, Vec<_>) = doubtful.partition(|(at, _)| *at == Some(index));
+        self.doubtful = others;
+        if let Some(step) = self.steps.get_mut(index) {
+            step.exit = Some(exit);
+            step.failed = true;
+        }
+        self.failed = true;
+        let mut found = verdict::choose(own.into_iter().map(|(_, found)| found).collect());
+        if found.is_empty() {
+            found.push(self.last_word(exit, Some(index)));
+        }
+        self.keep(Some(index), found);
     }
 
     /// gh's step column: a new one ends the step before.
     fn column(&mut self, step: &str) {
         let same = self.steps.last().is_some_and(|known| known.name == step);
         let unknown = step == "UNKNOWN STEP";
+        if !unknown && !same {
+            self.settle();
+        }
         if !unknown && !same && self.open {
             self.end_step(None);
             self.zone = Zone::Before;
@@ -195,27 +390,37 @@ impl Job {
     }
 
     /// What the lines around the steps say of the job.
-    fn around(&mut self, text: &str) {
+    fn around(&mut self, text: &str, mask: Mask) {
         if std::mem::take(&mut self.sha_next)
             && self.sha.is_none()
             && let Some(found) = SHA.captures(text.trim())
         {
             self.sha = Some(found[1].to_owned());
         }
-        if text.starts_with("[command]") && text.contains("git log -1 --format=") {
-            self.sha_next = true;
-        } else if let Some(found) = text.strip_prefix("Complete job name: ") {
-            self.name.get_or_insert_with(|| bounded(found, 300).to_owned());
-        } else if self.head.is_none() && text.starts_with("HEAD is now at ") {
-            self.head = HEAD.captures(text).map(|found| found[1].to_owned());
-        } else if self.repository.is_none() && text.starts_with("Syncing repository: ") {
-            self.repository = SYNCING.captures(text).map(|found| found[1].to_owned());
+        if mask & tools::JOB != 0 {
+            if text.starts_with("[command]") && text.contains("git log -1 --format=") {
+                self.sha_next = true;
+            } else if let Some(found) = text.strip_prefix("Complete job name: ") {
+                self.name.get_or_insert_with(|| bounded(found, 300).to_owned());
+            } else if self.head.is_none() && text.starts_with("HEAD is now at ") {
+                self.head = HEAD.captures(text).map(|found| found[1].to_owned());
+            } else if self.repository.is_none()
+                && text.starts_with("Syncing repository: ")
+                && let Some(found) = SYNCING.captures(text)
+            {
+                self.sink.paths.add_own(found[1].split('/').next_back().unwrap_or_default());
+                self.repository = Some(found[1].to_owned());
+            }
+        }
+        if mask & tools::KNOWN == 0 {
+            return;
         }
         if self.workspace.is_none()
             && let Some(found) = facts::workspace(text)
         {
             self.workspace = Some(found.to_owned());
             self.sink.paths.add(found);
+            self.sink.paths.add_own(found.rsplit('/').next().unwrap_or_default());
         }
         if let Some(found) = facts::python(text) {
             if found.matches('.').count() >= 2 {
@@ -248,60 +453,76 @@ impl Job {
         }
         self.open = true;
         self.errors = 0;
+        self.error = None;
+        self.disproved = None;
         self.passed = false;
         self.key = None;
         self.facts = Facts::default();
-        self.recent.clear();
-        self.sink.command = None;
+        self.sink.recent.clear();
+        self.sink.runs_nothing();
     }
 
-    fn error(&mut self, text: &str) {
-        if let Some(found) = EXITED.captures(text) {
-            if self.zone != Zone::After {
-                let exit = found[1].parse().unwrap_or(1);
-                self.end_step(Some(exit));
-                self.zone = Zone::After;
-            }
+    /// A line that the runner marked as an error, whole and from the mark on.
+    fn error(&mut self, whole: &str, text: &str) {
+        // The runner writes its own marks at a line's beginning, and never that something ended with 0.
+        if whole.starts_with("##[error]")
+            && let Some(exit) = EXITED.captures(text).and_then(|found| found[1].parse().ok())
+            && exit != 0
+        {
+            self.claim = Some(exit);
+            return;
+        }
+        if let Some(exit) = service::exited(text).filter(|_| !self.github) {
+            self.claim = Some(exit);
             return;
         }
         if self.zone == Zone::After && self.failed {
             return;
         }
         self.errors += 1;
+        if self.error.is_none() && !text.trim().is_empty() {
+            self.error = Some(bounded(text.trim(), 1000).to_owned());
+        }
         if matches!(self.zone, Zone::Header(_)) {
             self.close_header();
         }
-        self.output(text, true);
+        self.output(text, ALL.mask(text.as_bytes()), true);
     }
 
-    fn output(&mut self, text: &str, error: bool) {
+    fn output(&mut self, text: &str, mask: Mask, error: bool) {
         if self.zone == Zone::After && !error {
             return;
         }
-        // What docker compose puts before each line of a service.
-        let text = match text.contains("| ") {
+        // What docker compose puts before each line of a service, and docker build before each of a step.
+        let text = match text.starts_with('#') || text.contains("| ") {
             true => COMPOSE.find(text).map_or(text, |found| &text[found.end()..]),
             false => text,
         };
-        self.passed |= text.len() < 200 && PASSED.is_match(text);
-        if !text.trim().is_empty() {
-            if self.recent.len() >= 30 {
-                self.recent.pop_front();
-            }
-            self.recent.push_back(bounded(text, 300).to_owned());
-        }
-        if !self.tools.line(text, error, &mut self.sink) {
+        self.passed |= mask & tools::JOB != 0 && text.len() < 200 && PASSED.is_match(text);
+        self.sink.recent.text(text);
+        self.sink.error = error;
+        if !self.tools.line(text, mask, &mut self.sink) {
             return;
         }
-        if !self.ci
+        if mask & tools::KNOWN != 0
+            && !self.ci
             && self.python.is_none()
             && let Some(found) = facts::python(text)
         {
             self.python = Some(found);
         }
-        if let Some(step) = self.steps.last_mut().filter(|_| self.open) {
-            self.facts.line(text, self.workspace.as_deref(), step);
+        if mask & tools::FACTS != 0
+            && let Some(step) = self.steps.last_mut().filter(|_| self.open)
+        {
+            self.facts.line(text, self.workspace.as_deref(), step, &mut self.sink.paths);
         }
+    }
+
+    /// Keeps failures of a step, as many as there is room for.
+    fn keep(&mut self, index: Option<usize>, found: Vec<Found>) {
+        let room = FAILURES.saturating_sub(self.failures.len());
+        self.dropped += found.len().saturating_sub(room) as u64;
+        self.failures.extend(found.into_iter().take(room).map(|found| (index, found)));
     }
 
     /// The step is over. `None`: nothing says how.
@@ -309,6 +530,7 @@ impl Job {
         let index = self.open.then(|| self.steps.len().saturating_sub(1));
         self.tools.close(&mut self.sink);
         let found = self.sink.reset();
+        let dropped = std::mem::take(&mut self.sink.dropped);
         let step = index.and_then(|index| self.steps.get_mut(index));
         let failed = exit.is_some_and(|exit| exit != 0);
         let errors = std::mem::take(&mut self.errors);
@@ -319,27 +541,46 @@ impl Job {
         }
         if failed {
             self.failed = true;
+            self.dropped += dropped;
             let mut found = verdict::choose(found);
             if found.is_empty() {
                 found.push(self.last_word(exit.unwrap_or(1), index));
             }
-            self.failures.extend(found.into_iter().map(|found| (index, found)));
-        } else if errors > 0 {
-            let found = verdict::choose(found);
-            self.doubtful.extend(found.into_iter().map(|found| (index, found)));
+            self.keep(index, found);
         } else {
-            let known = self.doubtful.len();
-            let found = found.into_iter().filter(|found| found.weight == Weight::Finding);
-            self.doubtful.extend(found.take(5000usize.saturating_sub(known)).map(|found| (index, found)));
+            let mut found = match errors > 0 {
+                true => verdict::choose(found),
+                false => found.into_iter().filter(|found| found.weight == Weight::Finding).collect(),
+            };
+            if uses
+                && found.is_empty()
+                && let Some(said) = self.error.take()
+            {
+                found.push(self.action_failed(&said, index));
+            }
+            let room = FAILURES.saturating_sub(self.doubtful.len());
+            self.doubtful.extend(found.into_iter().take(room).map(|found| (index, found)));
         }
         self.open = false;
     }
 
     /// A command that failed and of which no tool's word is known.
     fn last_word(&self, exit: i32, index: Option<usize>) -> Found {
-        let command = self.sink.command.clone().unwrap_or_default();
-        let name = index.and_then(|index| self.steps.get(index)).map_or("", |step| step.name.as_str());
-        verdict::exited(&command, name, self.name.as_deref().unwrap_or_default(), exit, &self.recent)
+        let script = self.sink.command.clone().unwrap_or_default();
+        let step = index.and_then(|index| self.steps.get(index));
+        let name = step.map_or("", |step| step.name.as_str());
+        let gate = step.is_some_and(|step| command::is_gate(step, &script));
+        verdict::exited(&script, name, self.name.as_deref().unwrap_or_default(), exit, gate, &self.sink.recent.lines())
+    }
+
+    /// An action that ended with an error which no list knows.
+    fn action_failed(&self, said: &str, index: Option<usize>) -> Found {
+        let step = index.and_then(|index| self.steps.get(index));
+        let action = step.map_or("", |step| match &step.kind {
+            StepKind::Uses { action, .. } => action.as_str(),
+            StepKind::Run { .. } => step.name.as_str(),
+        });
+        verdict::action(action, said, &self.sink.recent.lines())
     }
 
     /// The exit status of the command that we ran.
@@ -355,33 +596,28 @@ impl Job {
 
     /// The log is over.
     pub(super) fn finish(mut self) -> Option<JobLog> {
+        self.settle();
         let ended = self.ended;
         if self.open || self.zone == Zone::Before {
-            let index = self.open.then(|| self.steps.len().saturating_sub(1));
-            self.tools.close(&mut self.sink);
-            let found = self.sink.reset();
-            let errors = self.errors;
-            if !ended || errors > 0 {
-                let found = verdict::choose(found);
-                let passed = self.passed;
-                let found = found.into_iter().filter(|found| {
-                    let code = matches!(
-                        found.category,
-                        Category::RuntimeError | Category::ImportDependency | Category::SyntaxError
-                    );
-                    errors > 0 || found.weight == Weight::Finding || !((passed && code) || found.tool == "network")
-                });
-                self.failures.extend(found.map(|found| (index, found)));
-            }
-            if let Some(step) = index.and_then(|index| self.steps.get_mut(index)) {
-                step.exit = None;
-                step.failed = !self.failures.is_empty();
-            }
+            self.finish_open(ended);
         }
         if self.failures.is_empty() {
+            let last = self.steps.len().checked_sub(1);
+            let later = |index: usize| self.steps.iter().skip(index + 1).all(|step| AFTERWARDS.is_match(&step.name));
             let doubtful = std::mem::take(&mut self.doubtful);
-            let certain = |found: &Found| !ended || matches!(found.weight, Weight::Runner);
-            self.failures = doubtful.into_iter().filter(|(_, found)| certain(found)).collect();
+            let (mut sure, mut rest) = (Vec::new(), Vec::new());
+            for (index, found) in doubtful {
+                let action = found.weight == Weight::Action && (index == last || index.is_none_or(later) || !ended);
+                match !ended || found.weight == Weight::Runner || action {
+                    true => sure.push((index, found)),
+                    false => rest.push((index, found)),
+                }
+            }
+            // What an action says of itself counts when nobody says more.
+            if sure.iter().any(|(_, found)| found.weight != Weight::Action) {
+                sure.retain(|(_, found)| found.weight != Weight::Action);
+            }
+            self.failures = sure;
         }
         let result = match (self.failures.is_empty() && !self.failed, ended) {
             (false, _) => JobResult::Failure,
@@ -391,7 +627,9 @@ impl Job {
         let job = self.name.clone();
         let python = self.python.clone().or(self.asked.clone());
         let category = verdict::primary(&self.failures, job.as_deref());
-        let failures = verdict::merged(std::mem::take(&mut self.failures));
+        let mut failures = verdict::merged(std::mem::take(&mut self.failures));
+        self.dropped += failures.len().saturating_sub(self.most) as u64;
+        failures.truncate(self.most);
         let failures = failures.into_iter().map(|(index, found)| self.failure(index, found, &job, &python)).collect();
         Some(JobLog {
             log: self.log,
@@ -399,12 +637,50 @@ impl Job {
             result,
             category,
             failures,
+            dropped: self.dropped,
+            jobs: 1,
             steps: self.steps,
             python,
             workspace: self.workspace,
             repository: self.repository,
             sha: self.sha.or(self.head),
         })
+    }
+
+    /// The log ends within a step, or shows none.
+    fn finish_open(&mut self, ended: bool) {
+        let index = self.open.then(|| self.steps.len().saturating_sub(1));
+        if let Some(exit) = self.disproved.take().filter(|_| !ended) {
+            self.end_step(Some(exit));
+            return;
+        }
+        self.tools.close(&mut self.sink);
+        let found = self.sink.reset();
+        let errors = self.errors;
+        if !ended || errors > 0 {
+            self.dropped += std::mem::take(&mut self.sink.dropped);
+            let passed = self.passed;
+            let mut found: Vec<Found> = verdict::choose(found)
+                .into_iter()
+                .filter(|found| {
+                    let code = matches!(
+                        found.category,
+                        Category::RuntimeError | Category::ImportDependency | Category::SyntaxError
+                    );
+                    errors > 0 || found.weight == Weight::Finding || !((passed && code) || found.tool == "network")
+                })
+                .collect();
+            if found.is_empty()
+                && let Some(said) = self.error.take()
+            {
+                found.push(self.action_failed(&said, index));
+            }
+            self.keep(index, found);
+        }
+        if let Some(step) = index.and_then(|index| self.steps.get_mut(index)) {
+            step.exit = None;
+            step.failed = !self.failures.is_empty();
+        }
     }
 
     fn failure(&self, index: Option<usize>, found: Found, job: &Option<String>, python: &Option<String>) -> Failure {
@@ -430,4 +706,8 @@ impl Job {
             key: found.key,
         }
     }
+}
+
+fn is_cleanup(text: &str) -> bool {
+    text == "Post job cleanup." || text == "Cleaning up orphan processes"
 }

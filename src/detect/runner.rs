@@ -1,9 +1,8 @@
-//! The runner's format: what stands around a line of a job's log.
+//! What stands around a line of a job's log: timestamps, `gh run view`'s columns, the runner's marks.
 
 use super::text::patterns;
 
 patterns! {
-    TIMESTAMP = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z";
     COMMAND = r"##\[(group|endgroup|error|warning|command|debug|section|notice)\]";
     WORKFLOW = r"^::(error|warning|notice|group|endgroup|debug)(?: [^:]*(?:::?[^:=]+=[^:]*)*?)?::(.*)$";
 }
@@ -17,7 +16,36 @@ pub(super) enum Mark {
     Error,
     Warning,
     Command,
+    /// Azure Pipelines: a step starts or finishes.
+    Section,
     Debug,
+}
+
+/// How the lines of a log begin. The first lines settle it: a tool's own output may look like any of these later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Format {
+    #[default]
+    Unknown,
+    /// Job, step, timestamp: `gh run view --log`.
+    Columns,
+    /// The runner's own, or GitLab's timestamps; plain output has the same without any.
+    Lines,
+    /// Timestamps of another kind before every line (`2026-01-01 00:00:00.000`, `…+00:00`).
+    Stamped,
+}
+
+/// The format that a line shows by itself.
+pub(super) fn format(line: &str) -> Format {
+    let line = line.trim_start_matches('\u{feff}');
+    if columns(line).is_some() {
+        return Format::Columns;
+    }
+    match stamp(line, false) {
+        Some((_, Stamp::Zulu)) => Format::Lines,
+        Some(_) => Format::Stamped,
+        None if line.starts_with("##[") => Format::Lines,
+        None => Format::Unknown,
+    }
 }
 
 /// A line without its envelope.
@@ -25,32 +53,108 @@ pub(super) enum Mark {
 pub(super) struct Envelope<'a> {
     /// Job and step, in the format of `gh run view --log`.
     pub(super) columns: Option<(&'a str, &'a str)>,
-    pub(super) stamped: bool,
     pub(super) text: &'a str,
 }
 
-/// Takes timestamp, byte order marks and gh's columns off.
-pub(super) fn envelope<'a>(line: &'a str, columns: Option<(&str, &str)>) -> Envelope<'a> {
+/// Takes timestamp, byte order marks and gh's columns off. `known` are the columns of the line before.
+pub(super) fn envelope<'a>(line: &'a str, format: Format, known: Option<(&str, &str)>) -> Envelope<'a> {
     let line = line.trim_start_matches('\u{feff}');
-    if let Some((job, rest)) = line.split_once('\t')
-        && let Some((step, rest)) = rest.split_once('\t')
-    {
-        let rest = rest.trim_start_matches('\u{feff}');
-        let found = TIMESTAMP.find(rest);
-        if found.is_some() || columns == Some((job, step)) {
-            let text = found.map_or(rest, |found| unstamped(rest, found.end()));
-            return Envelope { columns: Some((job, step)), stamped: found.is_some(), text };
+    if format == Format::Columns {
+        if let Some((job, step, rest)) = columns(line) {
+            return Envelope { columns: Some((job, step)), text: unstamped(rest, false) };
         }
+        // A continuation line: it has the columns and no timestamp.
+        if let Some((job, rest)) = line.split_once('\t')
+            && let Some((step, rest)) = rest.split_once('\t')
+            && known == Some((job, step))
+        {
+            return Envelope { columns: known.map(|_| (job, step)), text: rest };
+        }
+        return Envelope { columns: None, text: line };
     }
-    match TIMESTAMP.find(line) {
-        Some(found) => Envelope { columns: None, stamped: true, text: unstamped(line, found.end()) },
-        None => Envelope { columns: None, stamped: false, text: line },
+    Envelope { columns: None, text: unstamped(line, format == Format::Stamped) }
+}
+
+/// Job, step, and what begins with a timestamp.
+fn columns(line: &str) -> Option<(&str, &str, &str)> {
+    let (job, rest) = line.split_once('\t')?;
+    let (step, rest) = rest.split_once('\t')?;
+    let rest = rest.trim_start_matches('\u{feff}');
+    stamp(rest, false).filter(|(_, kind)| *kind == Stamp::Zulu)?;
+    Some((job, step, rest))
+}
+
+fn unstamped(line: &str, any: bool) -> &str {
+    let Some((end, kind)) = stamp(line, true).filter(|(_, kind)| any || *kind == Stamp::Zulu) else { return line };
+    let text = &line[end..];
+    let text = text.strip_prefix(' ').unwrap_or(text).trim_start_matches('\u{feff}');
+    if kind == Stamp::Zulu { gitlab(text) } else { text }
+}
+
+/// GitLab writes the stream's number, its kind, and `+` for a line that goes on: `01O `, `00E+`.
+fn gitlab(text: &str) -> &str {
+    match text.as_bytes() {
+        [a, b, b'O' | b'E', b' ' | b'+', ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => &text[4..],
+        [a, b, b'O' | b'E'] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => "",
+        _ => text,
     }
 }
 
-fn unstamped(line: &str, end: usize) -> &str {
-    let text = &line[end..];
-    text.strip_prefix(' ').unwrap_or(text).trim_start_matches('\u{feff}')
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stamp {
+    /// `2026-01-01T00:00:00.1234567Z`.
+    Zulu,
+    Other,
+}
+
+/// Where a line's timestamp ends: `2026-01-01T00:00:00`, with a fraction or none, and `Z`, an offset or (after a space
+/// for `T`) nothing; in brackets, as Jenkins has it. `in_doubt`: a stamp without a zone needs no fraction.
+fn stamp(line: &str, in_doubt: bool) -> Option<(usize, Stamp)> {
+    let bytes = line.as_bytes();
+    let open = usize::from(bytes.first() == Some(&b'['));
+    let body = bytes.get(open..)?;
+    let shape = b"dddd-dd-ddTdd:dd:dd";
+    let fits = body.len() >= shape.len()
+        && shape.iter().zip(body).all(|(want, byte)| match want {
+            b'd' => byte.is_ascii_digit(),
+            b'T' => matches!(byte, b'T' | b' '),
+            want => want == byte,
+        });
+    if !fits {
+        return None;
+    }
+    let mut end = shape.len();
+    if matches!(body.get(end), Some(b'.' | b',')) {
+        let digits = body[end + 1..].iter().take(9).take_while(|byte| byte.is_ascii_digit()).count();
+        end += if digits > 0 { digits + 1 } else { 0 };
+    }
+    let fraction = end > shape.len();
+    let mut kind = Stamp::Other;
+    match body.get(end) {
+        Some(b'Z') => {
+            end += 1;
+            if body[10] == b'T' && open == 0 {
+                kind = Stamp::Zulu;
+            }
+        }
+        Some(b'+' | b'-') if body.get(end + 1).is_some_and(u8::is_ascii_digit) => {
+            end +=
+                1 + body[end + 1..].iter().take(5).take_while(|byte| byte.is_ascii_digit() || **byte == b':').count();
+        }
+        _ if !(fraction || in_doubt) => return None,
+        _ => {}
+    }
+    if open == 1 {
+        if body.get(end) != Some(&b']') {
+            return None;
+        }
+        end += 1;
+    }
+    match body.get(end) {
+        None | Some(b' ') => Some((open + end, kind)),
+        Some(_) if kind == Stamp::Zulu => Some((open + end, kind)),
+        Some(_) => None,
+    }
 }
 
 /// The runner's mark of a line, and the text after it. A `##[…]` inside a line counts as well, as the runner has it.
@@ -69,6 +173,7 @@ pub(super) fn mark(text: &str) -> (Mark, &str) {
         "error" => Mark::Error,
         "warning" => Mark::Warning,
         "command" => Mark::Command,
+        "section" => Mark::Section,
         _ => Mark::Debug,
     };
     (mark, &text[whole.end()..])
@@ -97,19 +202,36 @@ mod tests {
 
     #[test]
     fn a_timestamp_and_marks_of_byte_order_go() {
-        let line = "\u{feff}2026-01-01T00:00:00.1234567Z \u{feff}hello";
-        assert_eq!(envelope(line, None).text, "hello");
-        assert_eq!(envelope("2026-01-01T00:00:00.1234567Z", None).text, "");
-        assert_eq!(envelope("2026-01-01T00:00:00.1234567Z     x", None).text, "    x");
+        let text = |line| envelope(line, Format::Lines, None).text;
+        assert_eq!(text("\u{feff}2026-01-01T00:00:00.1234567Z \u{feff}hello"), "hello");
+        assert_eq!(text("2026-01-01T00:00:00.1234567Z"), "");
+        assert_eq!(text("2026-01-01T00:00:00.1234567Z     x"), "    x");
+        assert_eq!(text("2026-01-01T00:00:00.123456Z 01O+FAILED"), "FAILED");
+        assert_eq!(text("2026-01-01 00:00:00 a program's own"), "2026-01-01 00:00:00 a program's own");
+    }
+
+    #[test]
+    fn timestamps_of_other_services_go_where_the_log_begins_with_them() {
+        for line in
+            ["2026-01-01 00:00:00.000 hello", "2026-01-01T00:00:00.123+00:00 hello", "[2026-01-01T00:00:00.123Z] hello"]
+        {
+            assert_eq!(format(line), Format::Stamped, "{line}");
+            assert_eq!(envelope(line, Format::Stamped, None).text, "hello");
+        }
+        assert_eq!(format("2026-01-01 00:00:00 INFO a program's own"), Format::Unknown);
     }
 
     #[test]
     fn the_columns_of_gh_are_read() {
-        let found = envelope("test (3.11)\tRun tests\t\u{feff}2026-01-01T00:00:00.1234567Z a\tb", None);
+        let line = "test (3.11)\tRun tests\t\u{feff}2026-01-01T00:00:00.1234567Z a\tb";
+        assert_eq!(format(line), Format::Columns);
+        let found = envelope(line, Format::Columns, None);
         assert_eq!(found.columns, Some(("test (3.11)", "Run tests")));
         assert_eq!(found.text, "a\tb");
-        assert_eq!(envelope("a\tb\tc", None).columns, None);
-        assert_eq!(envelope("a\tb\tc", Some(("a", "b"))).text, "c");
+        assert_eq!(envelope("a\tb\tc", Format::Columns, None).columns, None);
+        assert_eq!(envelope("a\tb\tc", Format::Columns, Some(("a", "b"))).text, "c");
+        let tool = "a\tb\t2026-01-01T00:00:00.1234567Z c";
+        assert_eq!(envelope(tool, Format::Lines, None), Envelope { columns: None, text: tool });
     }
 
     #[test]

@@ -1,17 +1,18 @@
 //! Which of a step's evidence counts, what the job's primary cause is, and the name of a cause.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
+use super::command;
 use super::failure::{Category, Key};
 use super::found::{Found, Weight};
 use super::text::{bounded, patterns};
 
 patterns! {
+    MAKE = r"^\S*make(?:\[\d+\])?: \*\*\* \[";
     SPOKEN = r"(?i)\b(?:error|failed|failure|fatal|missing|exceeded|cannot|refusing|invalid)\b";
-    GATE = r"(?i)needs\.[\w*-]+\.result|alls-green|(?:some|all|required|one or more) (?:required )?(?:jobs|checks) (?:did not|failed|have failed|must)";
 }
 
 /// A tool's own findings, else the runner's word, else what a script died of, else the last hint.
@@ -20,7 +21,7 @@ pub(super) fn choose(found: Vec<Found>) -> Vec<Found> {
     let mut found: Vec<Found> = found.into_iter().filter(|found| found.weight == best).collect();
     match best {
         Weight::Finding => found,
-        Weight::Runner => {
+        Weight::Runner | Weight::Action => {
             found.truncate(1);
             found
         }
@@ -49,11 +50,11 @@ pub(super) fn choose(found: Vec<Found>) -> Vec<Found> {
 
 /// The very same finding said twice is one with a count.
 pub(super) fn merged(found: Vec<(Option<usize>, Found)>) -> Vec<(Option<usize>, Found)> {
-    let mut seen: HashMap<(Key, Option<String>, Option<u32>, String), usize> = HashMap::new();
+    let mut seen: HashMap<(Key, Option<String>, Option<u32>), usize> = HashMap::new();
     let mut result: Vec<(Option<usize>, Found)> = Vec::with_capacity(found.len());
     for (index, found) in found {
         let line = if matches!(found.key, Key::Finding { .. }) { found.line } else { None };
-        let id = (found.key.clone(), found.test_id.clone(), line, String::new());
+        let id = (found.key.clone(), found.test_id.clone(), line);
         match seen.get(&id) {
             Some(at) => {
                 if let Some((_, known)) = result.get_mut(*at) {
@@ -82,6 +83,12 @@ pub(super) fn primary(failures: &[(Option<usize>, Found)], job: Option<&str>) ->
     });
     if let Some(found) = collection {
         return Some(found.category);
+    }
+    // A file that does not parse comes before what a tool says of others.
+    if own.iter().any(|found| {
+        found.category == Category::SyntaxError && found.test_id.is_none() && found.weight == Weight::Finding
+    }) {
+        return Some(Category::SyntaxError);
     }
     let mut counts: BTreeMap<Category, (usize, usize)> = BTreeMap::new();
     for (at, found) in own.iter().enumerate() {
@@ -114,83 +121,36 @@ pub(super) fn fingerprint(cause: Option<&str>, key: &Key) -> String {
     name
 }
 
-/// A failure of which only the exit code is known.
-pub(super) fn exited(command: &str, step: &str, job: &str, exit: i32, recent: &VecDeque<String>) -> Found {
-    let said = recent.iter().rev().find(|line| SPOKEN.is_match(line)).or(recent.back());
+/// A failure of which only the exit code is known. `gate`: the step looks at other jobs' results.
+pub(super) fn exited(command: &str, step: &str, job: &str, exit: i32, gate: bool, recent: &[String]) -> Found {
+    // make only repeats that a recipe failed.
+    let own: Vec<&String> = recent.iter().filter(|line| !MAKE.is_match(line)).collect();
+    let said = own.iter().rev().find(|line| SPOKEN.is_match(line)).or(own.last()).copied().or(recent.last());
     let message = match said {
         Some(said) => bounded(said.trim(), 500).to_owned(),
         None => format!("exit code {exit}"),
     };
-    let gate = GATE.is_match(command) || recent.iter().any(|line| GATE.is_match(line));
     let category = match exit {
-        _ if gate => Category::Aggregate,
+        _ if gate || recent.iter().any(|line| command::GATE.is_match(line)) => Category::Aggregate,
         124 => Category::Timeout,
         134 | 136 | 137 | 139 => Category::Crash,
-        _ => of_command(command).or(of_command(step)).or(of_command(job)).unwrap_or(Category::RuntimeError),
+        _ => [command, step, job].iter().find_map(|words| command::category(words)).unwrap_or(Category::RuntimeError),
     };
     let key = Key::Command { command: bounded(command, 1000).to_owned(), error: format!("exit {exit}") };
-    let mut excerpt: Vec<&str> = recent.iter().map(String::as_str).collect();
-    let cut = excerpt.len().saturating_sub(20);
-    excerpt.drain(..cut);
-    Found::new(category, "command", key, &message).excerpt(excerpt.join("\n")).weigh(Weight::Cause)
+    Found::new(category, "command", key, &message).excerpt(last(recent)).weigh(Weight::Cause)
 }
 
-/// What kind of thing a command is, by its words.
-fn of_command(command: &str) -> Option<Category> {
-    const WORDS: [(&[&str], Category); 9] = [
-        (&["bandit", "safety", "pip-audit", "audit", "trivy", "semgrep", "gitleaks", "zizmor"], Category::Security),
-        (&["sphinx", "sphinx-build", "mkdocs", "docs", "doc", "documentation", "pydocstyle", "report"], Category::Docs),
-        (
-            &[
-                "ruff",
-                "flake8",
-                "pylint",
-                "black",
-                "isort",
-                "mypy",
-                "pyright",
-                "codespell",
-                "pre-commit",
-                "lint",
-                "lints",
-                "format",
-                "fmt",
-                "eslint",
-                "prettier",
-                "style",
-                "typecheck",
-                "quality",
-                "clippy",
-                "inventory",
-                "policy",
-                "ty",
-                "deptry",
-                "vulture",
-                "yamllint",
-                "actionlint",
-                "check-manifest",
-                "checkout-dirty",
-            ],
-            Category::Quality,
-        ),
-        (&["benchmark", "benchmarks", "asv", "bench"], Category::Benchmark),
-        (&["coverage", "diff-cover", "interrogate"], Category::Coverage),
-        (&["integration", "e2e", "end-to-end"], Category::IntegrationTest),
-        (
-            &["pytest", "unittest", "nose2", "trial", "stestr", "test", "tests", "jest", "vitest", "tox", "nox"],
-            Category::UnitTest,
-        ),
-        (&["pip", "pip3", "pipenv", "conda", "mamba", "poetry", "pdm"], Category::ImportDependency),
-        (&["build", "compile", "cargo", "cmake", "make", "gcc", "gradle", "mvn", "webpack", "tsc"], Category::Build),
-    ];
-    let command = command.to_ascii_lowercase();
-    let words: Vec<&str> =
-        command.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).map(|word| word.trim_matches('-')).collect();
-    if command.contains("git push") || command.contains("git rebase") || command.contains("git merge") {
-        return Some(Category::Infra);
-    }
-    if command.contains("codecov upload") || command.contains("aws s3") {
-        return Some(Category::Infra);
-    }
-    WORDS.iter().find(|(names, _)| words.iter().any(|word| names.contains(word))).map(|(_, category)| *category)
+/// An action that failed, of which only its error is known.
+pub(super) fn action(action: &str, said: &str, recent: &[String]) -> Found {
+    let name = action.split('@').next().unwrap_or_default();
+    let category = match () {
+        () if command::GATE.is_match(name) || command::GATE.is_match(said) => Category::Aggregate,
+        () => command::category(said).or(command::category(name)).unwrap_or(Category::Infra),
+    };
+    let key = Key::Command { command: bounded(name, 1000).to_owned(), error: bounded(said, 300).to_owned() };
+    Found::new(category, "action", key, said).excerpt(last(recent)).weigh(Weight::Action)
+}
+
+fn last(recent: &[String]) -> String {
+    recent[recent.len().saturating_sub(20)..].join("\n")
 }

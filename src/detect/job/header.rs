@@ -2,11 +2,7 @@
 
 use super::{ENTRIES, Job, Part, SCRIPT, Zone};
 use crate::detect::failure::StepKind;
-use crate::detect::text::{bounded, folded, patterns};
-
-patterns! {
-    ENTRY = r"^  ([A-Za-z_][\w.-]*): ?(.*)$";
-}
+use crate::detect::text::bounded;
 
 impl Job {
     /// Reads one line of the group that shows a step.
@@ -53,11 +49,10 @@ impl Job {
                     (StepKind::Uses { with, .. }, Part::With) => with,
                     _ => &mut step.env,
                 };
-                if let Some(found) = ENTRY.captures(text) {
+                if let Some((name, value)) = entry(text) {
                     if map.len() < ENTRIES {
-                        let name = found[1].to_owned();
-                        map.insert(name.clone(), bounded(&found[2], 4096).to_owned());
-                        self.key = Some(name);
+                        map.insert(name.to_owned(), bounded(value, 4096).to_owned());
+                        self.key = Some(name.to_owned());
                     }
                 } else if let Some(value) = self.key.as_ref().and_then(|key| map.get_mut(key))
                     && value.len() + text.len() < 16 << 10
@@ -78,9 +73,18 @@ impl Job {
         if let (StepKind::Uses { .. }, Some(script)) = (&step.kind, waiting) {
             step.kind = StepKind::Run { script, shell: None };
         }
-        self.sink.command = Some(match &step.kind {
-            StepKind::Run { script, .. } => folded(bounded(script, 2000)),
-            StepKind::Uses { action, .. } => action.clone(),
-        });
+        match &step.kind {
+            StepKind::Run { script, .. } => self.sink.runs_script(script),
+            StepKind::Uses { action, .. } => self.sink.runs_script(action),
+        }
     }
+}
+
+/// `  name: value`.
+fn entry(text: &str) -> Option<(&str, &str)> {
+    let (name, value) = text.strip_prefix("  ")?.split_once(':')?;
+    let fits = |at: usize, c: char| c.is_alphanumeric() || c == '_' || (at > 0 && matches!(c, '.' | '-'));
+    let named =
+        !name.is_empty() && !name.starts_with(char::is_numeric) && name.char_indices().all(|(at, c)| fits(at, c));
+    named.then(|| (name, value.strip_prefix(' ').unwrap_or(value)))
 }

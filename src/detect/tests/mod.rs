@@ -5,6 +5,7 @@ mod lint;
 mod packages;
 mod properties;
 mod pytest;
+mod recorded;
 mod runner;
 mod steps;
 mod types;
@@ -51,6 +52,15 @@ fn log(command: &str, output: &str, exit: i32) -> String {
         text.push_str(&format!("2026-01-02T03:04:{:02}.{:07}Z {line}\n", at % 60, at));
     }
     text
+}
+
+/// The log with one more step before its end.
+fn followed(first: &str, command: &str, output: &str, exit: i32) -> String {
+    let second = log(command, output, exit);
+    let begins = second.find(&format!("##[group]Run {}", command.lines().next().unwrap_or_default()));
+    let begins = begins.and_then(|at| second[..at].rfind('\n')).map_or(0, |at| at + 1);
+    let ends = first.find("Post job cleanup.").and_then(|at| first[..at].rfind('\n')).map_or(0, |at| at + 1);
+    format!("{}{}", &first[..ends], &second[begins..])
 }
 
 fn read(log: &str) -> JobLog {

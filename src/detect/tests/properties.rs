@@ -129,7 +129,7 @@ fn a_line_of_any_length_is_bounded() {
     for _ in 0..2000 {
         detector.feed(&[b'a'; 4096]);
     }
-    assert!(detector.line.len() <= 16 << 10);
+    assert!(detector.lines.held() <= 16 << 10);
     assert!(detector.finish()[0].failures.is_empty());
 }
 

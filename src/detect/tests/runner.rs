@@ -79,8 +79,8 @@ fn a_gate_job_only_repeats_others() {
 
 #[test]
 fn the_first_failed_step_is_the_primary_cause() {
-    let mut text = log("pytest", "tests/a.py::t FAILED [ 1%]\n", 1);
-    text.push_str(&log("ruff check", "a.py:1:1: F401 `os` imported but unused\n", 1));
+    let one = log("pytest", "tests/a.py::t FAILED [ 1%]\n", 1);
+    let text = followed(&one, "ruff check", "a.py:1:1: F401 `os` imported but unused\n", 1);
     assert_eq!(read(&text).category, Some(Category::UnitTest));
 }
 
@@ -106,7 +106,6 @@ fn a_step_that_ran_out_of_time_failed() {
 
 #[test]
 fn a_step_that_may_fail_is_not_the_jobs_failure_when_a_tool_explains_another() {
-    let mut text = log("./optional.sh", "no luck\n", 3);
-    text.push_str(&log("pytest", "tests/a.py::t FAILED [ 1%]\n", 1));
+    let text = followed(&log("./optional.sh", "no luck\n", 3), "pytest", "tests/a.py::t FAILED [ 1%]\n", 1);
     assert_eq!(read(&text).category, Some(Category::UnitTest));
 }

@@ -1,5 +1,6 @@
 //! Thresholds that were not reached.
 
+use super::{Kind, Read, Tool};
 use crate::detect::failure::{Category, Key};
 use crate::detect::found::{Found, Sink, Weight};
 use crate::detect::text::patterns;
@@ -12,11 +13,21 @@ patterns! {
     NO_DATA = r"^(?:Couldn't combine from non-existent path .*|No data to (?:report|combine)\.?|No source for code: .*|Couldn't parse .* as Python source.*|.*CoverageException: .*)$";
 }
 
-/// Reads one line; `true` if it tells of a threshold.
-pub(super) fn line(line: &str, sink: &mut Sink) -> bool {
-    if !line.contains("overage") && !line.contains("No ") && !line.contains("Couldn't") && !line.contains("RESULT: ") {
-        return false;
+pub(super) const TOOL: Kind =
+    Kind::new(&["overage", "No data to ", "No source for code", "Couldn't ", "RESULT: "], || Box::new(Coverage))
+        .in_session();
+
+#[derive(Debug)]
+struct Coverage;
+
+impl Tool for Coverage {
+    fn line(&mut self, line: &str, sink: &mut Sink) -> Read {
+        if threshold(line, sink) { Read::Taken } else { Read::Pass }
     }
+}
+
+/// Reads one line; `true` if it tells of a threshold.
+fn threshold(line: &str, sink: &mut Sink) -> bool {
     let (metric, required, tool) = if let Some(found) = PYTEST_COV.captures(line) {
         ("coverage", number(&found[1]), "pytest-cov")
     } else if let Some(found) = COVERAGE.captures(line) {

@@ -1,13 +1,18 @@
 //! Linters that name a place and a rule: ruff, flake8, pycodestyle, pylint, codespell.
 
+use super::{Kind, Read, Tool};
 use crate::detect::failure::{Category, Key};
 use crate::detect::found::{Found, Sink};
 use crate::detect::text::{bounded, patterns};
 
 patterns! {
     PLACED = r"^((?:[A-Za-z]:)?[^:\s][^:]*?\.(?:pyi?|ipynb|toml|md)(?::cell \d+)?):(\d+):(\d+): ([A-Z]+[0-9]+|SyntaxError|invalid-syntax|[a-z][a-z-]+[a-z])(?::)?(?: \[\*\])? (.*)$";
-    PYLINT = r"^([^:\s][^:]*?\.py):(\d+):(\d+): ([CRWEF]\d{4}): (.*) \(([\w-]+)\)$";
-    HEADED = r"^([A-Z]{1,6}[0-9]{2,4}|invalid-syntax|error\[[\w-]+\]):?(?: \[\*\]| \[-\])? (.+)$";
+    PYLINT_OTHER = r"^([^:\s(][^:(]*?\.py)(?::(\d+)|\((\d+)\)): \[([CRWEF]\d{4})\(([\w-]+)\),? ?([^\]]*)\] (.*)$";
+    UNPLACED = r"^([^:\s][^:]*\.toml): (DEP\d{3}) (.*)$";
+    PYREFLY = r"^\s*(?:ERROR|error) (.*) \[([\w-]+)\]$";
+    CONFIG = r"^\s+Cause: Failed to parse (\S+\.toml)$";
+    PYLINT = r"^([^:\s][^:]*?):(\d+):(\d+): ([CRWEF]\d{4}): (.*) \(([\w-]+)\)$";
+    HEADED = r"^([A-Z]{1,6}[0-9]{2,4}|invalid-syntax|unformatted|error\[[\w-]+\]):?(?: \[\*\]| \[-\])? (.+)$";
     ARROW = r"^\s*--> ((?:[A-Za-z]:)?[^:]+\.(?:pyi?|ipynb|toml)(?::cell \d+)?):(\d+):(\d+)$";
     GROUPED_FILE = r"^(\S.*\.(?:pyi?|ipynb)):$";
     GROUPED = r"^\s+(\d+):(\d+)\s+([A-Z]+[0-9]+|SyntaxError|invalid-syntax)(?:: )?(?: \[\*\])? (.*)$";
@@ -16,31 +21,55 @@ patterns! {
     SPELLING = r"^([^:\s][^:]*):(\d+): (\S.*?) ==> (\S.*)$";
 }
 
+pub(super) const TOOL: Kind = Kind::new(
+    &[
+        ": DEP",
+        ".py:\n",
+        ".pyi:\n",
+        ".ipynb:\n",
+        ".py:#",
+        ".pyi:#",
+        ".ipynb:#",
+        ".toml:#",
+        ".md:#",
+        " ==> ",
+        "--> ",
+        ".py(",
+        ": F0",
+        ": E0",
+        "Cause: Failed to parse",
+    ],
+    || Box::<Lint>::default(),
+);
+
 /// The state between lines.
 #[derive(Debug, Default)]
-pub(super) struct Lint {
-    headed: Option<(String, String)>,
+struct Lint {
     file: Option<String>,
-    at: Option<usize>,
+}
+
+impl Tool for Lint {
+    fn line(&mut self, line: &str, sink: &mut Sink) -> Read {
+        if self.read(line, sink) { Read::Taken } else { Read::Pass }
+    }
+
+    fn open(&self) -> bool {
+        self.file.is_some()
+    }
 }
 
 impl Lint {
-    /// Reads one line; `true` if it is a linter's.
-    pub(super) fn line(&mut self, line: &str, sink: &mut Sink) -> bool {
-        if let Some((rule, message)) = self.headed.take()
+    fn read(&mut self, line: &str, sink: &mut Sink) -> bool {
+        if line.contains("--> ")
             && let Some(place) = ARROW.captures(line)
         {
-            let ty = rule.strip_prefix("error[").map(|rule| rule.trim_end_matches(']').to_owned());
-            let tool = if ty.is_some() && !sink.runs("ruff") { "ty" } else { "ruff" };
-            self.push(sink, tool, &place[1], &place[2], &ty.unwrap_or(rule), &message);
-            return true;
+            return self.headed(&place, sink);
         }
-        if line.starts_with(|c: char| c.is_ascii_uppercase() || c == 'i' || c == 'e')
-            && line.len() < 600
-            && let Some(found) = HEADED.captures(line)
+        if sink.runs("ruff")
+            && let Some(found) = CONFIG.captures(line)
         {
-            self.headed = Some((found[1].to_owned(), bounded(&found[2], 500).to_owned()));
-            return false;
+            self.push(sink, "ruff", &found[1], "", "configuration", line.trim());
+            return true;
         }
         if line.starts_with(' ') {
             if let Some(file) = &self.file
@@ -61,6 +90,15 @@ impl Lint {
             return false;
         }
         self.file = None;
+        if let Some(found) = UNPLACED.captures(line) {
+            self.push(sink, "deptry", &found[1], "", &found[2], &found[3]);
+            return true;
+        }
+        if let Some(found) = PYLINT_OTHER.captures(line) {
+            let number = found.get(2).or(found.get(3)).map_or("", |number| number.as_str()).to_owned();
+            self.push(sink, "pylint", &found[1], &number, &found[5], &found[7]);
+            return true;
+        }
         if let Some(found) = PYLINT.captures(line) {
             self.push(sink, "pylint", &found[1], &found[2], &found[6], &found[5]);
             return true;
@@ -99,15 +137,39 @@ impl Lint {
         false
     }
 
+    /// A place whose rule stands on the line before it.
+    fn headed(&mut self, place: &regex::Captures<'_>, sink: &mut Sink) -> bool {
+        let Some(before) = sink.recent.before(1) else { return false };
+        if let Some(head) = PYREFLY.captures(&before) {
+            self.push(sink, "pyrefly", &place[1], &place[2], &head[2], &head[1]);
+            return true;
+        }
+        let Some(head) = HEADED.captures(&before) else { return false };
+        if &head[1] == "unformatted" {
+            super::format::push(sink, "ruff-format", &place[1], "format", &head[2], place[2].parse().ok());
+            return true;
+        }
+        let ty = head[1].strip_prefix("error[").map(|rule| rule.trim_end_matches(']').to_owned());
+        let tool = if ty.is_some() && !sink.runs("ruff") { "ty" } else { "ruff" };
+        let rule = ty.unwrap_or_else(|| head[1].to_owned());
+        self.push(sink, tool, &place[1], &place[2], &rule, &head[2]);
+        if let Some(found) = sink.found.last_mut() {
+            found.excerpt = bounded(&before, 300).to_owned();
+        }
+        true
+    }
+
     fn push(&mut self, sink: &mut Sink, tool: &'static str, file: &str, line: &str, rule: &str, message: &str) {
         let file = sink.paths.file(file.split(":cell ").next().unwrap_or(file));
         let symbol = NAME.captures(message).map(|found| found[1].to_owned());
         let text = format!("{rule} {message}");
+        let dependency = rule.len() == 6 && rule.starts_with("DEP");
         let security = rule.len() == 4 && rule.starts_with('S') && rule[1..].bytes().all(|b| b.is_ascii_digit());
-        let syntax = matches!(rule, "SyntaxError" | "invalid-syntax" | "E999" | "E9" | "syntax-error");
+        let syntax = matches!(rule, "SyntaxError" | "invalid-syntax" | "E999" | "E901" | "E902" | "syntax-error");
         let category = match () {
             () if syntax => Category::SyntaxError,
             () if security => Category::Security,
+            () if dependency => Category::ImportDependency,
             () => Category::Quality,
         };
         let key = Key::Finding { file: file.clone(), rule: rule.to_owned(), symbol };
@@ -118,12 +180,11 @@ impl Lint {
             found = found.because(format!("rule|{file}|{rule}"));
         }
         sink.push(found);
-        self.at = Some(sink.found.len());
     }
 }
 
 fn tool(sink: &Sink, rule: &str, message: &str, line: &str) -> &'static str {
-    for tool in ["ruff", "flake8", "pycodestyle", "pydocstyle", "pylint"] {
+    for tool in ["ruff", "flake8", "pycodestyle", "pydocstyle", "pylint", "deptry"] {
         if sink.runs(tool) {
             return tool;
         }

@@ -4,9 +4,11 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::section::{Section, head_of};
 use super::summary::{ENTRIES, Listed, emit, listed, push};
+use super::{Kind, Read, Tool};
 use crate::detect::exception;
 use crate::detect::failure::{Category, Key};
 use crate::detect::found::{Found, Sink, Weight};
+use crate::detect::paths::is_project;
 use crate::detect::text::{bounded, patterns};
 
 patterns! {
@@ -18,7 +20,12 @@ patterns! {
     VERBOSE = r"^([^\s\[].*?::.*?)(?: <- \S+)? (FAILED|ERROR)(?: +\([^)]*\))?(?: +\[[^\]]*\]){0,2}\s*$";
     XDIST = r"^\[gw\d+\] (?:\[ *\d+%\] )?(FAILED|ERROR) (\S.*?::.*?)(?: <- \S+)?\s*$";
     CONFTEST = r"^(?:ImportError while loading conftest|ConftestImportFailure: .*\(from) '?([^')]+?\.py)'?\)?\.?$";
-    USAGE = r"^ERROR: (?:usage: .*|file or directory not found: (.*)|not found: (.*)|(.*: error: .*)|(found no collectors for .*))$";
+    USAGE = r"^ERROR: (?:usage: .*|(file or directory not found: .*|not found: .*|.*: error: .*|found no collectors for .*))$";
+    CONFIG = r"^ERROR: (\S+\.(?:toml|ini|cfg)): (.*?(?:at line|line) (\d+).*)$";
+    BRIEF = r"^((?:[A-Za-z]:)?[^:\s][^:]*\.\w+):(\d+): (\S.*)$";
+    STACK = r#"^\s*File "([^"]+)", line (\d+),? in (\S+)$"#;
+    RUNNING = r"^(\S+\.py::\S.*?) *$";
+    DUMP = r"^(?:(\S+\.py(?:::\S+)?) )?[.FEsxX]*(Timeout \(\d+:\d\d:\d\d\)!)";
 }
 
 /// Where in a session's output the parser stands.
@@ -31,34 +38,78 @@ enum Place {
     Other,
 }
 
-/// What may still read the line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Open {
-    /// Every parser.
-    All,
-    /// Only what looks for a crash, a threshold or the runner's word.
-    Crash,
-    /// Nobody: it is what a test printed.
-    Nobody,
+pub(super) const TOOL: Kind = Kind::new(
+    &[
+        "====",
+        "____",
+        "----",
+        "!!!!",
+        "FAILED",
+        "FAIL ",
+        "SUBFAIL",
+        "ERROR",
+        "ImportError while loading",
+        "no tests ran",
+        " passed",
+        " failed",
+        " error",
+        " skipped",
+        " deselected",
+        " xfailed",
+        " xpassed",
+        " rerun",
+        "+ Timeout +",
+        "Timeout (",
+        "File \"",
+        "collected ",
+        "pytest: ",
+    ],
+    || Box::new(Pytest::default()),
+);
+
+/// What an INTERNALERROR says.
+#[derive(Debug, Default)]
+struct Internal {
+    text: String,
+    exception: Option<(String, String)>,
+    place: Option<(String, u32)>,
+}
+
+/// A session that a timeout ended: what was running.
+#[derive(Debug, Default)]
+struct Hung {
+    message: String,
+    place: Option<(String, u32)>,
+    /// The innermost frame comes first (faulthandler), or last (pytest-timeout).
+    first: bool,
 }
 
 #[derive(Debug)]
-pub(super) struct Pytest {
+struct Pytest {
     place: Place,
     captured: bool,
     depth: u32,
+    /// The sections are of tests that did not fail.
+    fine: bool,
     current: Option<Section>,
     sections: Vec<Section>,
     listed: Vec<Listed>,
     verbose: Vec<Listed>,
     shadow: Vec<Listed>,
     shadowing: bool,
-    internal: Option<(String, String)>,
+    internal: Option<Internal>,
     usage: Option<String>,
-    empty: bool,
-    interrupted: bool,
+    /// The last line of a session in which no test ran.
+    empty: Option<String>,
+    /// Where a person, or a signal, stopped it.
+    interrupted: Option<Option<(String, u32)>>,
     started: Option<String>,
-    hung: bool,
+    hung: Option<Hung>,
+    /// `--tb=line`: places and messages without heads.
+    brief: Vec<(String, u32, String)>,
+    /// A session began, and did not end; its tests were collected.
+    unfinished: bool,
+    collected: bool,
     /// Ids that were printed, and heads of sections: they settle where an id of the summary ends.
     known: HashSet<String>,
 }
@@ -69,6 +120,7 @@ impl Default for Pytest {
             place: Place::Outside,
             captured: false,
             depth: 0,
+            fine: false,
             current: None,
             sections: Vec::new(),
             listed: Vec::new(),
@@ -77,21 +129,23 @@ impl Default for Pytest {
             shadowing: false,
             internal: None,
             usage: None,
-            empty: false,
-            interrupted: false,
+            empty: None,
+            interrupted: None,
             started: None,
-            hung: false,
+            hung: None,
+            brief: Vec::new(),
+            unfinished: false,
+            collected: false,
             known: HashSet::new(),
         }
     }
 }
 
-impl Pytest {
-    /// Reads one line and says who else may.
-    pub(super) fn line(&mut self, line: &str, sink: &mut Sink) -> Open {
+impl Tool for Pytest {
+    fn line(&mut self, line: &str, sink: &mut Sink) -> Read {
         if line.starts_with('=') || line.starts_with(|c: char| c.is_ascii_digit()) || line.starts_with("no tests ran") {
             if COUNTS.is_match(line) {
-                return self.counts(line);
+                return self.counts(line, sink);
             }
             if let Some(banner) = BANNER.captures(line)
                 && let Some(open) = self.banner(&banner[1], sink)
@@ -105,84 +159,116 @@ impl Pytest {
             {
                 push(&mut self.shadow, listed);
             }
-            return Open::Nobody;
+            return Read::Hidden;
         }
         match self.place {
-            Place::Outside => self.outside(line),
-            Place::Progress => self.progress(line),
-            Place::Sections { errors } => self.section(line, errors),
+            Place::Outside => self.outside(line, sink),
+            Place::Progress => self.progress(line, sink),
+            Place::Sections { errors } => self.section(line, errors, sink),
             Place::Summary => self.summary(line),
             Place::Other => {
                 if line.starts_with("INTERNALERROR>") {
-                    self.internal(line)
+                    self.internal(line, sink)
                 } else {
-                    Open::Crash
+                    Read::Session
                 }
             }
         }
     }
 
-    fn counts(&mut self, line: &str) -> Open {
+    fn open(&self) -> bool {
+        self.current.is_some() && !self.captured
+    }
+
+    fn guards(&self) -> bool {
+        self.place != Place::Outside || self.current.is_some()
+    }
+
+    fn captures(&self) -> bool {
+        self.captured || self.place != Place::Outside
+    }
+
+    fn close(&mut self, sink: &mut Sink) {
+        self.flush(sink);
+    }
+}
+
+impl Pytest {
+    fn counts(&mut self, line: &str, _sink: &mut Sink) -> Read {
         if self.captured && self.depth > 0 {
             self.depth -= 1;
             self.shadowing = false;
-            return Open::Nobody;
+            self.captured &= self.depth > 0 || self.place != Place::Progress;
+            return Read::Hidden;
         }
         if self.captured && !line.starts_with('=') {
-            return Open::Nobody;
+            return Read::Hidden;
         }
-        self.empty |=
-            !["passed", "failed", "error", "skipped", "xfailed", "xpassed"].iter().any(|word| line.contains(word));
-        self.close();
+        if !["passed", "failed", "error", "skipped", "xfailed", "xpassed"].iter().any(|word| line.contains(word)) {
+            let said = line.trim_matches(['=', ' ']).split(" in ").next().unwrap_or_default();
+            self.empty = Some(said.to_owned());
+        }
+        self.unfinished = false;
+        self.end_section();
         self.place = Place::Outside;
-        Open::Nobody
+        Read::Hidden
     }
 
     /// A line between `=`; `None` if it means nothing to pytest.
-    fn banner(&mut self, title: &str, sink: &mut Sink) -> Option<Open> {
+    fn banner(&mut self, title: &str, sink: &mut Sink) -> Option<Read> {
         if self.captured {
             if title == "test session starts" {
                 self.depth += 1;
-                return Some(Open::Nobody);
+                return Some(Read::Hidden);
             }
             if self.depth > 0 {
                 if title == "short test summary info" {
                     self.shadowing = true;
                     self.shadow.clear();
                 }
-                return Some(Open::Nobody);
+                return Some(Read::Hidden);
             }
         }
         let place = match title {
+            // A session within one that runs: a test prints it.
+            "test session starts" if self.place == Place::Progress && !self.captured && self.collected => {
+                self.captured = true;
+                self.depth = 1;
+                return Some(Read::Hidden);
+            }
             "test session starts" => {
                 self.flush(sink);
+                self.unfinished = true;
                 Place::Progress
             }
             "FAILURES" => Place::Sections { errors: false },
             "ERRORS" => Place::Sections { errors: true },
             "short test summary info" => Place::Summary,
-            "PASSES" | "RERUNS" | "XFAILURES" | "XPASSES" | "warnings summary" | "tests coverage" => Place::Other,
+            // Sections as well, of tests that did not fail.
+            "PASSES" | "RERUNS" | "XFAILURES" | "XPASSES" => Place::Sections { errors: false },
+            "warnings summary" | "tests coverage" => Place::Other,
             _ if title.starts_with("slowest") || title.starts_with("warnings summary") => Place::Other,
             _ if self.place != Place::Outside && !self.captured => Place::Other,
             _ => return None,
         };
-        self.close();
+        self.end_section();
         self.place = place;
+        self.fine = matches!(title, "PASSES" | "RERUNS" | "XFAILURES" | "XPASSES");
         if place == Place::Summary {
             self.known = self.verbose.iter().map(|listed| listed.id.clone()).collect();
             self.known.extend(self.sections.iter().map(|section| section.head.clone()));
         }
-        Some(Open::Nobody)
+        Some(Read::Hidden)
     }
 
-    fn outside(&mut self, line: &str) -> Open {
+    fn outside(&mut self, line: &str, sink: &mut Sink) -> Read {
         if let Some(section) = &mut self.current {
             // A conftest that could not be loaded: its traceback follows until something else begins.
             if line.trim().is_empty() {
-                self.close();
+                self.end_section();
             } else {
                 section.line(line);
-                return Open::Nobody;
+                return Read::Hidden;
             }
         }
         if line.contains("onftest")
@@ -190,23 +276,30 @@ impl Pytest {
             && line.starts_with("ImportError")
         {
             self.current = Some(Section::conftest(&found[1], line));
-            return Open::Nobody;
+            return Read::Hidden;
         }
         if line.starts_with("INTERNALERROR>") {
-            return self.internal(line);
+            return self.internal(line, sink);
         }
-        if line.starts_with("ERROR: ")
-            && self.usage.is_none()
-            && let Some(found) = USAGE.captures(line)
-        {
-            let said = found.iter().skip(1).flatten().next().map_or(&line[7..], |said| said.as_str());
-            self.usage = Some(bounded(said, 500).to_owned());
-            return Open::Crash;
+        if line.starts_with("ERROR: ") && self.usage.is_none() {
+            if let Some(found) = CONFIG.captures(line) {
+                let file = sink.paths.file(&found[1]);
+                let key = Key::Finding { file: file.clone(), rule: "syntax".to_owned(), symbol: None };
+                let failure =
+                    Found::new(Category::SyntaxError, "pytest", key, &found[2]).because(format!("syntax|{file}"));
+                sink.push(failure.at(file, found[3].parse().ok()));
+                return Read::Hidden;
+            }
+            if let Some(found) = USAGE.captures(line) {
+                let said = found.get(1).map_or(&line[7..], |said| said.as_str());
+                self.usage = Some(bounded(said, 500).to_owned());
+                return Read::Session;
+            }
         }
         if self.usage.is_some() && line.contains(": error: ") && line.contains("pytest") {
             self.usage = Some(bounded(line, 500).to_owned());
         }
-        if self.result(line) { Open::Nobody } else { Open::All }
+        if self.result(line) { Read::Hidden } else { Read::Pass }
     }
 
     /// A verbose result.
@@ -225,16 +318,16 @@ impl Pytest {
         if path.contains(' ') || !path.contains('.') {
             return false;
         }
-        push(&mut self.verbose, Listed { error, id, message: None });
+        push(&mut self.verbose, Listed { error, sub: false, id, message: None });
         true
     }
 
-    fn progress(&mut self, line: &str) -> Open {
+    fn progress(&mut self, line: &str, sink: &mut Sink) -> Read {
         if self.result(line) {
-            return Open::Nobody;
+            return Read::Hidden;
         }
         if line.starts_with("INTERNALERROR>") {
-            return self.internal(line);
+            return self.internal(line, sink);
         }
         if line.starts_with('_')
             && HEAD.captures(line).is_some_and(|head| !head[1].starts_with("_ "))
@@ -242,46 +335,75 @@ impl Pytest {
         {
             // pytest-instafail and the like print a section as soon as it happens.
             self.place = Place::Sections { errors: line.contains(" ERROR ") };
-            return self.section(line, line.contains(" ERROR "));
+            return self.section(line, line.contains(" ERROR "), sink);
         }
+        self.collected |= line.starts_with("collected ") || line.contains(" collected ");
         if line.contains("+ Timeout +") {
-            self.hung = true;
+            self.hung.get_or_insert(Hung { message: "Timeout".to_owned(), ..Hung::default() });
             if let Some((id, _)) = line.split_once(" +++").filter(|(id, _)| id.contains("::") && !id.contains(' ')) {
                 self.started = Some(bounded(id, 500).to_owned());
             }
+        } else if let Some(found) = DUMP.captures(line) {
+            self.hung = Some(Hung { message: found[2].to_owned(), place: None, first: true });
+            self.started = found.get(1).map(|id| id.as_str().to_owned()).filter(|id| id.contains("::"));
+        } else if let Some(hung) = &mut self.hung
+            && let Some(found) = STACK.captures(line)
+            && (hung.place.is_none() || !hung.first)
+        {
+            let file = sink.paths.file(&found[1]);
+            if is_project(&file) {
+                hung.place = found[2].parse().ok().map(|line| (file, line));
+            }
+        } else if line.starts_with("!!!!") && line.contains("KeyboardInterrupt") {
+            self.interrupted = Some(None);
+        } else if let Some(place @ None) = &mut self.interrupted
+            && let Some(found) = BRIEF.captures(line)
+        {
+            *place = found[2].parse().ok().map(|number| (sink.paths.file(&found[1]), number));
         }
-        if line.contains("::") && !line.contains(' ') {
-            self.started = Some(bounded(line, 500).to_owned());
-        }
-        Open::Crash
+        Read::Session
     }
 
-    fn section(&mut self, line: &str, errors: bool) -> Open {
+    fn section(&mut self, line: &str, errors: bool, sink: &Sink) -> Read {
         if line.starts_with('_')
             && let Some(head) = HEAD.captures(line)
             && !head[1].starts_with("_ ")
         {
-            self.close();
+            self.end_section();
             self.current = Some(Section::new(&head[1], errors, self.sections.len() > 300));
-            return Open::Nobody;
+            return Read::Hidden;
         }
         if line.starts_with('-') {
             if CAPTURED.is_match(line) {
                 self.captured = true;
-                return Open::Nobody;
+                return Read::Hidden;
             }
             if !self.captured && TABLE.is_match(line) {
-                self.close();
+                self.end_section();
                 self.place = Place::Other;
-                return Open::Crash;
+                return Read::Session;
             }
         }
         if line.starts_with("!!!!") && line.ends_with("!!!!") {
-            self.interrupted |= line.contains("KeyboardInterrupt");
-            return Open::Nobody;
+            if line.contains("KeyboardInterrupt") {
+                self.interrupted = Some(None);
+            }
+            return Read::Hidden;
+        }
+        if self.current.is_none()
+            && !self.fine
+            && let Some(found) = BRIEF.captures(line)
+            && found[1].contains('.')
+        {
+            self.captured = false;
+            if self.brief.len() < ENTRIES {
+                let number = found[2].parse().unwrap_or_default();
+                self.brief.push((sink.paths.file(&found[1]), number, bounded(&found[3], 500).to_owned()));
+            }
+            return Read::Hidden;
         }
         if self.captured {
-            return Open::Nobody;
+            return Read::Hidden;
         }
         match &mut self.current {
             Some(section) => section.line(line),
@@ -290,52 +412,59 @@ impl Pytest {
                 self.result(line);
             }
         }
-        Open::Nobody
+        Read::Hidden
     }
 
-    fn summary(&mut self, line: &str) -> Open {
-        if (line.starts_with("FAILED ") || line.starts_with("ERROR "))
+    fn summary(&mut self, line: &str) -> Read {
+        if (line.starts_with("FAILED ") || line.starts_with("ERROR ") || line.contains("SUBFAIL"))
             && let Some(listed) = listed(line, &self.known)
         {
             push(&mut self.listed, listed);
-            return Open::Nobody;
+            return Read::Hidden;
         }
         if line.starts_with("!!!!") {
-            self.interrupted |= line.contains("KeyboardInterrupt");
+            if line.contains("KeyboardInterrupt") {
+                self.interrupted = Some(None);
+            }
         }
-        Open::Crash
+        Read::Session
     }
 
-    fn internal(&mut self, line: &str) -> Open {
+    fn internal(&mut self, line: &str, sink: &Sink) -> Read {
         let text = line.trim_start_matches("INTERNALERROR>").trim_start();
-        if let Some((class, message)) = exception::parse(text)
+        let internal = self.internal.get_or_insert_default();
+        if let Some(found) = STACK.captures(text) {
+            let file = sink.paths.file(&found[1]);
+            if is_project(&file) {
+                internal.place = found[2].parse().ok().map(|line| (file, line));
+            }
+        } else if let Some(exception) = exception::parse(text)
             && text.starts_with(|c: char| c.is_alphabetic())
         {
-            self.internal = Some((class, message));
-        } else if self.internal.is_none() {
-            self.internal = Some(("INTERNALERROR".to_owned(), String::new()));
+            internal.exception = Some(exception);
+            internal.text = sink.paths.relative(bounded(text, 1000));
         }
-        Open::Nobody
+        Read::Hidden
     }
 
-    fn close(&mut self) {
+    fn end_section(&mut self) {
         self.captured = false;
         self.depth = 0;
         self.shadowing = false;
         if let Some(mut section) = self.current.take() {
             section.finish();
-            if self.sections.len() < ENTRIES {
+            if self.sections.len() < ENTRIES && !self.fine {
                 self.sections.push(section);
             }
         }
     }
 
     /// The session is over: what is known becomes failures.
-    pub(super) fn flush(&mut self, sink: &mut Sink) {
+    fn flush(&mut self, sink: &mut Sink) {
         if self.depth > 0 && self.listed.is_empty() {
             self.listed = std::mem::take(&mut self.shadow);
         }
-        self.close();
+        self.end_section();
         let state = std::mem::take(self);
         let before = sink.found.len();
         state.report(sink);
@@ -350,13 +479,14 @@ impl Pytest {
         let mut used = vec![false; self.sections.len()];
         let mut seen: HashMap<(String, Option<String>), usize> = HashMap::new();
         let mut ids: HashSet<&str> = HashSet::new();
+        let mut briefs: VecDeque<&(String, u32, String)> = self.brief.iter().collect();
         let listed = self.listed.iter().chain(&self.verbose);
         for (index, listed) in listed.enumerate() {
             let verbose = index >= self.listed.len();
             if verbose && ids.contains(listed.id.as_str()) {
                 continue;
             }
-            ids.insert(&listed.id);
+            let again = !ids.insert(&listed.id);
             let path = sink.paths.file(listed.id.split("::").next().unwrap_or_default());
             // Tests of one name in several files: the section whose traceback begins in the test's file.
             let candidates = heads.get_mut(&(head_of(&listed.id), listed.error));
@@ -370,11 +500,27 @@ impl Pytest {
                 used[best] = true;
             }
             let section = best.map(|best| &self.sections[best]);
+            // The test of a subtest that is known, or one more of its subtests.
+            let contains = listed.message.as_deref().is_some_and(|said| said.starts_with("contains "));
+            if again && (listed.sub || contains || section.is_some_and(|section| section.sub)) {
+                continue;
+            }
+            let before = sink.found.len();
             emit(sink, &mut seen, &listed.id, listed.message.as_deref(), section);
+            if section.is_none()
+                && let Some(said) = &listed.message
+                && let Some(found) = sink.found.get_mut(before)
+            {
+                self.place_briefly(&mut briefs, &path, said, found);
+            }
         }
         for (index, section) in self.sections.iter().enumerate() {
             if !used[index] {
                 let id = section.id(&sink.paths);
+                // One more subtest of a test that is known.
+                if section.sub && ids.contains(id.as_str()) {
+                    continue;
+                }
                 // xdist heads the section of a worker that died with the test's file.
                 if section.class().is_none() && ids.iter().any(|known| known.starts_with(&section.head)) {
                     continue;
@@ -387,35 +533,72 @@ impl Pytest {
         }
     }
 
+    /// Where `--tb=line` says that a listed failure happened.
+    fn place_briefly(&self, briefs: &mut VecDeque<&(String, u32, String)>, path: &str, said: &str, found: &mut Found) {
+        let said = said.lines().next().unwrap_or_default();
+        let same = |brief: &&(String, u32, String)| brief.2.starts_with(said) || said.starts_with(brief.2.as_str());
+        let Some(at) = briefs.iter().take(64).position(|brief| same(brief) || brief.0 == path) else { return };
+        if let Some((file, line, _)) = briefs.remove(at) {
+            found.file = Some(file.clone());
+            found.line = Some(*line);
+        }
+    }
+
     fn trouble(&self, sink: &mut Sink, before: usize) {
         if sink.found.len() > before {
             return;
         }
         let command = sink.command.clone().unwrap_or_else(|| "pytest".to_owned());
         let key = |error: &str| Key::Command { command: command.clone(), error: error.to_owned() };
-        if let Some((class, message)) = &self.internal {
-            let text = format!("INTERNALERROR {class}: {message}");
-            let mut found = Found::new(Category::Crash, "pytest", key(class), &text).weigh(Weight::Cause);
-            exception::apply(&mut found, class, message);
-            sink.push(found);
+        let found = if let Some(internal) = &self.internal {
+            let class = internal.exception.as_ref().map_or("INTERNALERROR", |(class, _)| class.as_str());
+            let text = if internal.text.is_empty() { "INTERNALERROR" } else { internal.text.as_str() };
+            let mut found = Found::new(Category::RuntimeError, "pytest", key(class), text).weigh(Weight::Cause);
+            if let Some((class, message)) = &internal.exception {
+                exception::apply(&mut found, class, message);
+            }
+            at(found, internal.place.clone())
         } else if let Some(usage) = &self.usage {
             let said = usage.split_once(": error: ").map_or(usage.as_str(), |(_, said)| said);
             let key = Key::Message { file: None, message: sink.paths.stable(said) };
-            sink.push(Found::new(Category::RuntimeError, "pytest", key, usage).weigh(Weight::Cause));
-        } else if self.hung {
-            let message = "a test ran into its timeout";
-            let mut found = Found::new(Category::Timeout, "pytest", key("Timeout"), message);
+            // An option that nobody knows is one of a plugin that is not installed.
+            let category = if said.starts_with("unrecognized arguments") {
+                Category::ImportDependency
+            } else {
+                Category::UnitTest
+            };
+            Found::new(category, "pytest", key, &sink.paths.relative(usage)).weigh(Weight::Cause)
+        } else if let Some(hung) = &self.hung {
+            let mut found = Found::new(Category::Timeout, "pytest", key("Timeout"), &hung.message);
             if let Some(id) = &self.started {
                 found.test_id = Some(id.clone());
                 found.key = Key::Test { id: id.clone(), exception: Some("Timeout".to_owned()) };
             }
-            sink.push(found);
-        } else if self.interrupted {
-            let found = Found::new(Category::Timeout, "pytest", key("KeyboardInterrupt"), "KeyboardInterrupt");
-            sink.push(found.weigh(Weight::Hint));
-        } else if self.empty {
-            let found = Found::new(Category::UnitTest, "pytest", key("no tests ran"), "no tests ran");
-            sink.push(found.weigh(Weight::Cause));
-        }
+            at(found, hung.place.clone())
+        } else if let Some(place) = &self.interrupted {
+            at(Found::new(Category::Timeout, "pytest", key("KeyboardInterrupt"), "KeyboardInterrupt"), place.clone())
+                .weigh(Weight::Cause)
+        } else if let Some(empty) = &self.empty {
+            let found = Found::new(Category::UnitTest, "pytest", key("no tests ran"), empty);
+            found.weigh(Weight::Cause)
+        } else if self.unfinished
+            && let Some(found) = sink.recent.lines().last().and_then(|line| RUNNING.captures(line))
+        {
+            // The log ends in the middle of a test: it took the interpreter with it.
+            let id = sink.paths.file(&found[1]);
+            let mut failure = super::test("pytest", &id, Some("crash"), "the session ended in this test");
+            failure.category = Category::Crash;
+            failure.weigh(Weight::Cause)
+        } else {
+            return;
+        };
+        sink.push(found);
+    }
+}
+
+fn at(found: Found, place: Option<(String, u32)>) -> Found {
+    match place {
+        Some((file, line)) => found.at(file, Some(line)),
+        None => found,
     }
 }

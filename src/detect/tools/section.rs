@@ -2,7 +2,8 @@
 
 use crate::detect::exception;
 use crate::detect::found::Window;
-use crate::detect::text::{Paths, bounded, is_project, patterns};
+use crate::detect::paths::{Paths, is_project};
+use crate::detect::text::{bounded, patterns};
 
 patterns! {
     PLACE = r"^((?:[A-Za-z]:)?[^:\s][^:]*):(\d+):(?:\s+(.*))?$";
@@ -23,6 +24,8 @@ pub(super) struct Section {
     /// `TestA.test_b[c]`, or a file where a collection failed.
     pub(super) head: String,
     pub(super) errors: bool,
+    /// It is one of a test's subtests.
+    pub(super) sub: bool,
     /// The first file of its traceback.
     pub(super) first: Option<String>,
     collecting: bool,
@@ -36,6 +39,8 @@ pub(super) struct Section {
     places: Vec<Place>,
     syntax: Option<(String, u32)>,
     function: Option<String>,
+    /// The exception of a group was read: what follows are its parts.
+    group: bool,
     indent: usize,
     in_block: bool,
     native: bool,
@@ -60,8 +65,14 @@ impl Section {
                 head = rest;
             }
         }
+        let head = head.strip_prefix("[doctest] ").unwrap_or(head);
+        // `test_prices [message] (text='2')`: what is in a parameter's brackets has no space before them.
+        let cut = [" [", " ("].iter().filter_map(|start| head.find(start)).min();
+        let cut = cut.filter(|at| !head[..*at].contains(['[', ' ']) && head.ends_with([')', ']']));
         let mut section = Self {
-            head: bounded(head.strip_prefix("[doctest] ").unwrap_or(head), 1000).to_owned(),
+            head: bounded(&head[..cut.unwrap_or(head.len())], 1000).to_owned(),
+            sub: cut.is_some(),
+            group: false,
             errors,
             first: None,
             collecting,
@@ -105,6 +116,10 @@ impl Section {
         }
         self.in_block = false;
         self.more = 0;
+        if line.starts_with("  + ") || line.starts_with("  | ") || line.starts_with("  +-") {
+            self.grouped(&line[3..]);
+            return;
+        }
         if line.starts_with("Traceback (most recent call last)") || line.trim_start().starts_with("File \"") {
             self.native = true;
             if let Some(found) = NATIVE.captures(line) {
@@ -141,13 +156,39 @@ impl Section {
             }
             return;
         }
+        if self.errors
+            && let Some((file, number)) = line.rsplit_once(':')
+            && number.bytes().all(|b| b.is_ascii_digit())
+            && file.ends_with(".py")
+            && !file.contains(' ')
+        {
+            self.place_at(file, number, None);
+            return;
+        }
         if self.native
+            && !self.group
             && let Some((class, message)) = exception::parse(line)
         {
             self.message = Some(if message.is_empty() { class.clone() } else { format!("{class}: {message}") });
             self.class = Some(class);
         } else if self.message.is_none() && line.starts_with("UNEXPECTED EXCEPTION: ") {
             self.message = Some(line.to_owned());
+        }
+    }
+
+    /// A line of an exception group: its own frames and its own exception, not its parts'.
+    fn grouped(&mut self, line: &str) {
+        self.native = true;
+        if self.group {
+            return;
+        }
+        if let Some(found) = NATIVE.captures(line) {
+            let function = found.get(3).map(|name| name.as_str().to_owned());
+            self.place_at(&found[1], &found[2], function);
+        } else if let Some((class, message)) = exception::parse(line.trim_start()) {
+            self.message = Some(format!("{class}: {message}"));
+            self.class = Some(class);
+            self.group = true;
         }
     }
 

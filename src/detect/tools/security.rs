@@ -1,5 +1,6 @@
-//! Security tools: bandit (text and JSON), pip-audit.
+//! Security findings in code: bandit (text and JSON), semgrep.
 
+use super::{Kind, Read, Tool};
 use crate::detect::failure::{Category, Key};
 use crate::detect::found::{Found, Sink};
 use crate::detect::text::{bounded, patterns};
@@ -7,15 +8,41 @@ use crate::detect::text::{bounded, patterns};
 patterns! {
     ISSUE = r"^>> Issue: \[(B\d{3})(?::([\w-]+))?\] (.*)$";
     LOCATION = r"^\s+Location: (.+?):(\d+)(?::\d+)?$";
+    FILE = r"^ {2,6}(\S+\.\w+)$";
+    RULE = r"^ +❯{1,3}❱ (\S+)$";
+    CODE = r"^ +(\d+)┆ ";
+    BROKEN = r"^\[ERROR\] (Rule parse error in rule .*?):?$";
     JSON = r#"^\s+"(filename|issue_text|line_number|test_id)": "?(.*?)"?,?$"#;
-    AUDIT = r"^(\S+)\s+(\S+)\s+((?:PYSEC|GHSA|CVE|OSV)-[\w-]+)(?:\s+(\S.*?))?\s*$";
 }
+
+pub(super) const TOOL: Kind = Kind::new(
+    &[
+        "❯❱ ",
+        "┆",
+        "Rule parse error",
+        ">> Issue: ",
+        "\"filename\": ",
+        "\"issue_text\": ",
+        "\"line_number\": ",
+        "\"test_id\": ",
+    ],
+    || Box::<Security>::default(),
+);
 
 /// The state between lines.
 #[derive(Debug, Default)]
-pub(super) struct Security {
+struct Security {
     issue: Option<Issue>,
     json: Option<(String, String, Option<u32>)>,
+    semgrep: Semgrep,
+}
+
+/// A finding of semgrep's as it is read.
+#[derive(Debug, Default)]
+struct Semgrep {
+    file: Option<String>,
+    rule: Option<String>,
+    message: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -26,13 +53,26 @@ struct Issue {
     lines: Vec<String>,
 }
 
+impl Tool for Security {
+    fn line(&mut self, line: &str, sink: &mut Sink) -> Read {
+        if self.read(line, sink) { Read::Taken } else { Read::Pass }
+    }
+
+    fn open(&self) -> bool {
+        self.issue.is_some() || self.semgrep.rule.is_some()
+    }
+
+    fn close(&mut self, sink: &mut Sink) {
+        self.hand_over(sink);
+    }
+}
+
 impl Security {
-    /// Reads one line; `true` if it is a security tool's.
-    pub(super) fn line(&mut self, line: &str, sink: &mut Sink) -> bool {
+    fn read(&mut self, line: &str, sink: &mut Sink) -> bool {
         if line.starts_with(">> Issue: ")
             && let Some(found) = ISSUE.captures(line)
         {
-            self.close(sink);
+            self.hand_over(sink);
             let rule = found[1].to_owned();
             let message = match found.get(2) {
                 Some(name) => format!("{rule}:{} {}", name.as_str(), &found[3]),
@@ -48,10 +88,13 @@ impl Security {
                 issue.place = Some((found[1].to_owned(), found[2].parse().ok()));
             }
             if line.starts_with("-----") || line.starts_with("Code scanned:") || issue.lines.len() > 16 {
-                self.close(sink);
+                self.hand_over(sink);
             } else if !line.trim().is_empty() {
                 issue.lines.push(bounded(line, 300).to_owned());
             }
+            return true;
+        }
+        if self.semgrep(line, sink) {
             return true;
         }
         if line.contains("\": ")
@@ -59,20 +102,40 @@ impl Security {
         {
             return self.json(&found[1], &found[2], sink);
         }
-        if line.contains('-')
-            && let Some(found) = AUDIT.captures(line)
-        {
-            let fixed = found.get(4).map_or("", |fixed| fixed.as_str());
-            let message = format!("{} {} {} fixed in {fixed}", &found[1], &found[2], &found[3]);
-            let key = Key::Finding {
-                file: found[1].to_owned(),
-                rule: found[3].to_owned(),
-                symbol: Some(found[1].to_owned()),
-            };
-            sink.push(Found::new(Category::Security, "pip-audit", key, message.trim_end_matches(" fixed in ")));
-            return true;
-        }
         false
+    }
+
+    fn semgrep(&mut self, line: &str, sink: &mut Sink) -> bool {
+        let open = &mut self.semgrep;
+        if let Some(found) = RULE.captures(line) {
+            // The file stands above its first finding.
+            if let Some(before) = sink.recent.before(1)
+                && let Some(file) = FILE.captures(&before)
+            {
+                open.file = Some(file[1].to_owned());
+            }
+            open.rule = Some(found[1].to_owned());
+            open.message.clear();
+        } else if let Some(found) = BROKEN.captures(line) {
+            let key = Key::Message { file: None, message: sink.paths.stable(&found[1]) };
+            sink.push(Found::new(Category::Security, "semgrep", key, &found[1]));
+        } else if let (Some(rule), Some(file), Some(found)) = (&open.rule, &open.file, CODE.captures(line)) {
+            let file = sink.paths.file(file);
+            let said = open.message.join(" ");
+            let key = Key::Finding { file: file.clone(), rule: rule.clone(), symbol: None };
+            let cause = format!("rule|{file}|{rule}");
+            let failure = Found::new(Category::Security, "semgrep", key, &said).because(cause);
+            sink.push(failure.at(file, found[1].parse().ok()).excerpt(bounded(line.trim(), 300)));
+            open.rule = None;
+        } else if open.rule.is_some() {
+            let text = line.trim();
+            if !text.is_empty() && !text.starts_with('❰') && !text.starts_with("Details:") && open.message.len() < 8 {
+                open.message.push(bounded(text, 300).to_owned());
+            }
+        } else {
+            return false;
+        }
+        true
     }
 
     fn json(&mut self, name: &str, value: &str, sink: &mut Sink) -> bool {
@@ -97,7 +160,7 @@ impl Security {
     }
 
     /// Hands over what is open.
-    pub(super) fn close(&mut self, sink: &mut Sink) {
+    fn hand_over(&mut self, sink: &mut Sink) {
         if let Some(issue) = self.issue.take() {
             let (file, line) = issue.place.unwrap_or_default();
             push(sink, &issue.rule, &issue.message, &file, line, issue.lines.join("\n"));

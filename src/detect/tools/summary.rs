@@ -6,10 +6,11 @@ use super::section::{Section, head_of};
 use crate::detect::exception;
 use crate::detect::failure::{Category, Key};
 use crate::detect::found::{Found, Sink};
-use crate::detect::text::{bounded, is_project, patterns};
+use crate::detect::paths::{is_project, module};
+use crate::detect::text::{bounded, patterns};
 
 patterns! {
-    SUMMARY = r"^(FAILED|ERROR) (?:\[[\d.]+s\] )?(\S.*)$";
+    SUMMARY = r"^(?:(?:\[.*?\] )?(?:\(.*?\) )?SUBFAIL(?:ED)?(?:\[.*?\])?(?: ?\(.*?\))?|(FAILED|ERROR)) (?:\[[\d.]+s\] )?(\S.*)$";
     FILE_ID = r"^[^\s:]+\.(?:py|pyx|txt|rst|md|ipynb|yml|yaml|toml)$";
 }
 
@@ -20,6 +21,8 @@ pub(super) const ENTRIES: usize = 5000;
 #[derive(Debug)]
 pub(super) struct Listed {
     pub(super) error: bool,
+    /// One of a test's subtests.
+    pub(super) sub: bool,
     pub(super) id: String,
     pub(super) message: Option<String>,
 }
@@ -34,7 +37,7 @@ pub(super) fn push(list: &mut Vec<Listed>, listed: Listed) {
 /// A line of the short summary. `known` are ids that were printed before, which settles where an id ends.
 pub(super) fn listed(line: &str, known: &HashSet<String>) -> Option<Listed> {
     let found = SUMMARY.captures(line)?;
-    let error = &found[1] == "ERROR";
+    let error = found.get(1).is_some_and(|kind| kind.as_str() == "ERROR");
     let text = found.get(2)?.as_str();
     let (id, message) = split(text, known);
     let path = id.split("::").next().unwrap_or_default();
@@ -43,6 +46,7 @@ pub(super) fn listed(line: &str, known: &HashSet<String>) -> Option<Listed> {
     }
     Some(Listed {
         error,
+        sub: found.get(1).is_none(),
         id: bounded(id, 1000).trim_end().to_owned(),
         message: message.map(|said| bounded(said, 2000).to_owned()),
     })
@@ -142,7 +146,7 @@ pub(super) fn emit(
     let short = class.clone().unwrap_or_default();
     found.cause = Some(match cause {
         Some((file, function)) if !(base.contains(&file) && base.ends_with(&format!("::{function}"))) => {
-            format!("function|{file}|{function}|{short}")
+            format!("function|{}|{function}|{short}", module(&file))
         }
         _ => format!("test|{base}|{short}"),
     });

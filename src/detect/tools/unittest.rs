@@ -1,9 +1,11 @@
 //! unittest and doctest, as `python -m unittest`, Django's runner and `python -m doctest` print them.
 
+use super::{Kind, Read, Tool};
 use crate::detect::exception;
 use crate::detect::failure::{Category, Key};
 use crate::detect::found::{Found, Sink, Window};
-use crate::detect::text::{bounded, is_project, patterns};
+use crate::detect::paths::{is_project, module};
+use crate::detect::text::{bounded, patterns};
 
 patterns! {
     HEAD = r"^(FAIL|ERROR|UNEXPECTED SUCCESS): (\S+)(?: \(([^()\s]+)\))?(?: (.*))?$";
@@ -26,18 +28,40 @@ struct Block {
     header: bool,
 }
 
+pub(super) const TOOL: Kind =
+    Kind::new(&["=====", "*****", "Ran ", "***Test Failed***"], || Box::<Unittest>::default());
+
 /// The state between lines.
 #[derive(Debug, Default)]
-pub(super) struct Unittest {
+struct Unittest {
     armed: bool,
     stars: bool,
     block: Option<Block>,
     example: Option<Block>,
 }
 
+impl Tool for Unittest {
+    fn line(&mut self, line: &str, sink: &mut Sink) -> Read {
+        if self.report(line, sink) { Read::Hidden } else { Read::Pass }
+    }
+
+    fn open(&self) -> bool {
+        self.armed || self.stars || self.block.is_some() || self.example.is_some()
+    }
+
+    /// Hands over what is open.
+    fn close(&mut self, sink: &mut Sink) {
+        self.armed = false;
+        self.stars = false;
+        if let Some(block) = self.block.take().or_else(|| self.example.take()) {
+            block.emit(sink);
+        }
+    }
+}
+
 impl Unittest {
-    /// Reads one line; `true` if it belongs to a test's report.
-    pub(super) fn line(&mut self, line: &str, sink: &mut Sink) -> bool {
+    /// `true` if the line belongs to a test's report.
+    fn report(&mut self, line: &str, sink: &mut Sink) -> bool {
         if line.len() >= 60 && line.bytes().all(|b| b == b'=') {
             self.close(sink);
             self.armed = true;
@@ -97,20 +121,17 @@ impl Unittest {
         }
         false
     }
-
-    /// Hands over what is open.
-    pub(super) fn close(&mut self, sink: &mut Sink) {
-        self.armed = false;
-        self.stars = false;
-        if let Some(block) = self.block.take().or_else(|| self.example.take()) {
-            block.emit(sink);
-        }
-    }
 }
 
 impl Block {
     fn new(name: &str, owner: Option<&str>, suffix: &str, line: &str) -> Self {
-        let loader = owner.is_some_and(|owner| owner.starts_with("unittest.loader._FailedTest"));
+        const LOADERS: [&str; 4] = [
+            "unittest.loader._FailedTest",
+            "nose2.loader.ModuleImportFailure",
+            "nose2.loader.LoadTestsFailure",
+            "nose.failure.Failure",
+        ];
+        let loader = owner.is_some_and(|owner| LOADERS.iter().any(|loader| owner.starts_with(loader)));
         let mut id = match owner {
             _ if loader => name.to_owned(),
             Some(owner) if owner.ends_with(&format!(".{name}")) || owner == name => owner.to_owned(),
@@ -199,7 +220,7 @@ impl Block {
                     if !self.docs
                         && !self.id.split(' ').next().unwrap_or_default().ends_with(&format!(".{function}")) =>
                 {
-                    format!("function|{file}|{function}|{short}")
+                    format!("function|{}|{function}|{short}", module(file))
                 }
                 _ => format!("test|{}|{short}", self.id.split(' ').next().unwrap_or_default()),
             });

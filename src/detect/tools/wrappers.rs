@@ -1,0 +1,51 @@
+//! Runners of other commands: tox, nox, npm, hatch, `set -x`. What they say they start is what the step runs.
+
+use super::{Kind, Read, Tool};
+use crate::detect::found::Sink;
+use crate::detect::text::{bounded, patterns};
+
+patterns! {
+    STARTS = r"(?x)^(?: \S+:\ commands(?:_pre|_post)?\[\d+\](?:\ \w+)?>\ (.+)
+        | \S+\ run-test(?:-pre|-post)?:\ commands\[\d+\]\ \|\ (.+)
+        | nox\ >\ (?:Running\ session\ )?(.+)
+        | >\ ([\w./@-]+\ .+|\w[\w-]*)
+        | \+{1,3}\ (\S.+)
+        | \$\ (\S.+)
+        | cmd\ \[\d+\]\ \|\ (.+))$";
+    PACKAGE = r"^\S+@\d\S* ";
+}
+
+pub(super) const TOOL: Kind =
+    Kind::new(&["commands", "nox > ", "cmd ["], || Box::<Wrappers>::default()).starting(b">+$");
+
+#[derive(Debug, Default)]
+struct Wrappers;
+
+impl Tool for Wrappers {
+    fn line(&mut self, line: &str, sink: &mut Sink) -> Read {
+        if line.starts_with(' ') || line.len() > 2000 {
+            return Read::Pass;
+        }
+        if let Some(found) = STARTS.captures(line)
+            && let Some(command) = found.iter().skip(1).flatten().next()
+            && !PACKAGE.is_match(command.as_str())
+        {
+            started(command.as_str(), sink);
+        }
+        Read::Pass
+    }
+}
+
+/// The latest commands are kept, the last of them first.
+fn started(command: &str, sink: &mut Sink) {
+    const TRIVIAL: [&str; 6] = ["echo ", "return ", "exit ", "set ", "export ", "cd "];
+    if TRIVIAL.iter().any(|start| command.starts_with(start)) {
+        return;
+    }
+    let mut inner = bounded(command, 500).to_owned();
+    for known in sink.inner().unwrap_or_default().lines().take(7) {
+        inner.push('\n');
+        inner.push_str(known);
+    }
+    sink.starts(Some(inner));
+}

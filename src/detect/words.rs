@@ -1,0 +1,146 @@
+//! Which lines mean something to somebody: a filter over all words of all parsers.
+//!
+//! Most of a log's lines hold none of them, and are passed over at about the speed of reading them. For every word one of
+//! its four-byte pieces, a rare one, is hashed into a bit set; a position of the text whose four bytes are in the set is
+//! compared with the words that have them.
+
+use std::collections::HashMap;
+
+use super::tools::Mask;
+
+/// As many bits as the hash has values.
+const BITS: u32 = 16;
+const SET: usize = 1 << (BITS - 6);
+
+/// A word, where in it the piece is, and whose it is.
+#[derive(Debug)]
+struct Word {
+    text: Vec<u8>,
+    offset: usize,
+    mask: Mask,
+}
+
+/// All words, and whose they are.
+#[derive(Debug)]
+pub(super) struct Words {
+    set: Box<[u64; SET]>,
+    /// By hash: one more than where in `words` those of the piece are.
+    heads: Box<[u16]>,
+    words: Vec<Vec<Word>>,
+    /// Whom a line concerns by its first byte.
+    first: [Mask; 256],
+}
+
+impl Words {
+    /// A word has at least four bytes, of which the last may be a line's end; a shorter one is never found.
+    pub(super) fn new(list: impl Iterator<Item = (String, Mask)>, first: [Mask; 256]) -> Self {
+        let mut set = Box::new([0u64; SET]);
+        let mut words: HashMap<u32, Vec<Word>> = HashMap::new();
+        let mut put = |piece: [u8; 4], word: Word| {
+            let piece = u32::from_be_bytes(piece);
+            let at = hash(piece);
+            set[at >> 6] |= 1 << (at & 63);
+            words.entry(piece).or_default().push(word);
+        };
+        for (text, mask) in list {
+            let text = text.into_bytes();
+            let weight = |piece: &[u8]| piece.iter().map(|byte| common(*byte)).sum::<u32>();
+            if let Some((offset, piece)) = text.windows(4).enumerate().min_by_key(|(_, piece)| weight(piece)) {
+                put([piece[0], piece[1], piece[2], piece[3]], Word { text: text.clone(), offset, mask });
+            }
+        }
+        let mut heads = vec![0; 1 << BITS].into_boxed_slice();
+        let mut lists: Vec<Vec<Word>> = Vec::new();
+        for (piece, list) in words {
+            // Pieces of one hash share a list.
+            let at = hash(piece);
+            match heads.get_mut(at) {
+                Some(0) => {
+                    lists.push(list);
+                    heads[at] = u16::try_from(lists.len()).unwrap_or(u16::MAX);
+                }
+                Some(head) => lists[usize::from(*head) - 1].extend(list),
+                None => {}
+            }
+        }
+        Self { set, heads, words: lists, first }
+    }
+
+    /// Whom a line concerns.
+    pub(super) fn mask(&self, text: &[u8]) -> Mask {
+        let Some(first) = text.first() else { return 0 };
+        let mut mask = self.first[usize::from(*first)];
+        let mut piece = 0;
+        for (at, byte) in text.iter().enumerate() {
+            piece = piece << 8 | u32::from(*byte);
+            let hash = hash(piece);
+            if self.set[hash >> 6] >> (hash & 63) & 1 != 0 {
+                mask |= self.at(text, at, hash);
+            }
+        }
+        // The line's end is part of a word that is to stand there.
+        let hash = hash(piece << 8 | u32::from(b'\n'));
+        if self.set[hash >> 6] >> (hash & 63) & 1 != 0 {
+            mask |= self.at(text, text.len(), hash);
+        }
+        mask
+    }
+
+    fn at(&self, text: &[u8], at: usize, hash: usize) -> Mask {
+        let Some(words) = usize::from(self.heads[hash]).checked_sub(1).and_then(|head| self.words.get(head)) else {
+            return 0;
+        };
+        // `at` is where the piece ends.
+        let found = |word: &&Word| {
+            (at + 1).checked_sub(word.offset + 4).is_some_and(|start| match word.text.strip_suffix(b"\n") {
+                Some(last) => text[start..] == *last,
+                None => text[start..].starts_with(&word.text),
+            })
+        };
+        words.iter().filter(found).fold(0, |mask, word| mask | word.mask)
+    }
+}
+
+fn hash(value: u32) -> usize {
+    (value.wrapping_mul(0x9E37_79B1) >> (32 - BITS)) as usize
+}
+
+/// How common a byte is in logs, roughly.
+fn common(byte: u8) -> u32 {
+    match byte {
+        b' ' | b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' => 10,
+        b'.' | b'/' | b'-' | b'_' => 8,
+        b'a'..=b'z' | b':' => 7,
+        b'0'..=b'9' | b'=' => 5,
+        b'A'..=b'Z' => 3,
+        _ => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_found_wherever_it_stands_and_nothing_else() {
+        let list = ["error", ": error", "FAILED", "=====", "⎯⎯⎯", "a.py:1"];
+        let words = Words::new(list.iter().enumerate().map(|(at, word)| ((*word).to_owned(), 1 << at)), [0; 256]);
+        for (at, word) in list.iter().enumerate() {
+            for text in
+                [(*word).to_owned(), format!("x{word}"), format!("{word}x"), format!("a long line with {word} in it")]
+            {
+                let wanted = list
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, word)| text.contains(**word))
+                    .fold(0, |mask, (at, _)| mask | 1 << at);
+                assert_eq!(words.mask(text.as_bytes()), wanted, "{text}");
+                assert!(wanted >> at & 1 == 1);
+            }
+        }
+        assert_eq!(words.mask(b"nothing of the kind, or erro"), 0);
+        assert_eq!(words.mask(b""), 0);
+        let words = Words::new([(".go\n".to_owned(), 1)].into_iter(), [0; 256]);
+        assert_eq!((words.mask(b"a.go"), words.mask(b"a.go b"), words.mask(b".go")), (1, 0, 1));
+    }
+}

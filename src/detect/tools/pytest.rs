@@ -41,6 +41,8 @@ enum Place {
 pub(super) const TOOL: Kind = Kind::new(
     &[
         "====",
+        "=== ",
+        "___ ",
         "____",
         "----",
         "!!!!",

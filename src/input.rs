@@ -119,8 +119,9 @@ fn read_stream(name: &str, mut stream: impl Read) -> Result<Vec<JobLog>, BadInpu
                 )));
             }
             let sample = &chunk[..read.min(8192)];
-            // UTF-16 and archives are full of NULs; a stray one in a log is not.
-            if sample.iter().filter(|b| **b == 0).count() * 20 > sample.len() {
+            let utf16 = sample.starts_with(&[0xFF, 0xFE]) || sample.starts_with(&[0xFE, 0xFF]);
+            // Binaries are full of NULs; a stray one in a log is not.
+            if !utf16 && sample.iter().filter(|b| **b == 0).count() * 20 > sample.len() {
                 return Err(BadInput(format!("{name} is not a text log: give the failing job's log file")));
             }
         }

@@ -20,7 +20,7 @@ mod tools;
 mod verdict;
 mod words;
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr2, memrchr2_iter};
 
 pub use failure::{Category, Failure, JobLog, JobResult, Key, Step, StepKind};
 
@@ -120,6 +120,8 @@ impl Reader {
     fn block(&mut self, block: &[u8]) {
         let words = &*WORDS;
         let mut start = 0;
+        // Where a run of lines that mean nothing to anybody begins.
+        let mut passed = None;
         while start < block.len() {
             let end = memchr2(b'\n', b'\r', &block[start..]).map_or(block.len(), |at| start + at);
             let line = &block[start..end.min(start + LINE)];
@@ -127,11 +129,38 @@ impl Reader {
             if memchr(0x1b, line).is_some() {
                 mask |= tools::ESCAPES;
             }
-            self.line(line, mask);
+            if self.means_nothing(line, mask) {
+                passed.get_or_insert(start);
+            } else {
+                if let Some(from) = passed.take() {
+                    self.pass(&block[from..start]);
+                }
+                self.line(line, mask);
+            }
             start = end + 1;
             if block.get(end) == Some(&b'\r') && block.get(start) == Some(&b'\n') {
                 start += 1;
             }
+        }
+        if let Some(from) = passed {
+            self.pass(&block[from..]);
+        }
+    }
+
+    /// Most lines mean nothing to anybody: they are not even decoded.
+    fn means_nothing(&self, line: &[u8], mask: Mask) -> bool {
+        let same = self.format != Format::Columns || line.starts_with(&self.prefix);
+        same && self.undecided == 0 && mask & self.job.interest() == 0 && !self.job.attentive()
+    }
+
+    /// Passes over lines. The last of them are kept for a while: they may be all that is known of a failure.
+    fn pass(&mut self, lines: &[u8]) {
+        let ends = memrchr2_iter(b'\n', b'\r', lines);
+        let from = ends.skip(1).nth(recent::LINES * 2).map_or(0, |at| at + 1);
+        for line in lines[from..].split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.is_empty()) {
+            let line = &line[..line.len().min(LINE)];
+            let text = if self.format == Format::Columns { line.strip_prefix(self.prefix.as_slice()).unwrap_or(line) } else { line };
+            self.job.pass(text, self.format);
         }
     }
 
@@ -151,13 +180,6 @@ impl Reader {
     }
 
     fn line(&mut self, bytes: &[u8], mask: Mask) {
-        // Most lines mean nothing to anybody: they are not even decoded.
-        let same = self.format != Format::Columns || bytes.starts_with(&self.prefix);
-        if same && self.undecided == 0 && mask & self.job.interest() == 0 && !self.job.attentive() {
-            let text = if self.format == Format::Columns { &bytes[self.prefix.len()..] } else { bytes };
-            self.job.pass(text, self.format);
-            return;
-        }
         let line = String::from_utf8_lossy(bytes);
         if !self.ci {
             self.job.line(&line, mask, None);

@@ -6,7 +6,7 @@ use super::runner::{self, Format};
 use super::text::{bounded, plain};
 
 /// So many lines are kept, and of each so many bytes.
-const LINES: usize = 40;
+pub(super) const LINES: usize = 40;
 const BYTES: usize = 340;
 
 /// A ring of lines. Writing one is cheap; they are decoded when somebody asks.

@@ -1,16 +1,22 @@
 //! Which lines mean something to somebody: a filter over all words of all parsers.
 //!
 //! Most of a log's lines hold none of them, and are passed over at about the speed of reading them. For every word one of
-//! its four-byte pieces, a rare one, is hashed into a bit set; a position of the text whose four bytes are in the set is
+//! its four-byte pieces, a rare one, is hashed into a set; a position of the text whose four bytes are in the set is
 //! compared with the words that have them.
 
 use std::collections::HashMap;
 
 use super::tools::Mask;
 
-/// As many bits as the hash has values.
-const BITS: u32 = 16;
-const SET: usize = 1 << (BITS - 6);
+/// The hash has so many bits: the set is to stay in a core's nearest cache.
+const BITS: u32 = 15;
+const SET: usize = 1 << BITS;
+
+/// Pieces that stand in every other line of a log.
+const COMMON: [&[u8; 4]; 16] = [
+    b"test", b"Test", b"PASS", b"pack", b"Buil", b"buil", b"work", b"CMak", b"requ", b"ding", b"remo", b"Comp",
+    b"solv", b"xecu", b"ytho", b"Proc",
+];
 
 /// A word, where in it the piece is, and whose it is.
 #[derive(Debug)]
@@ -23,7 +29,7 @@ struct Word {
 /// All words, and whose they are.
 #[derive(Debug)]
 pub(super) struct Words {
-    set: Box<[u64; SET]>,
+    set: Box<[bool; SET]>,
     /// By hash: one more than where in `words` those of the piece are.
     heads: Box<[u16]>,
     words: Vec<Vec<Word>>,
@@ -34,17 +40,19 @@ pub(super) struct Words {
 impl Words {
     /// A word has at least four bytes, of which the last may be a line's end; a shorter one is never found.
     pub(super) fn new(list: impl Iterator<Item = (String, Mask)>, first: [Mask; 256]) -> Self {
-        let mut set = Box::new([0u64; SET]);
+        let mut set = Box::new([false; SET]);
         let mut words: HashMap<u32, Vec<Word>> = HashMap::new();
         let mut put = |piece: [u8; 4], word: Word| {
-            let piece = u32::from_be_bytes(piece);
-            let at = hash(piece);
-            set[at >> 6] |= 1 << (at & 63);
+            let piece = u32::from_le_bytes(piece);
+            set[hash(piece)] = true;
             words.entry(piece).or_default().push(word);
         };
         for (text, mask) in list {
             let text = text.into_bytes();
-            let weight = |piece: &[u8]| piece.iter().map(|byte| common(*byte)).sum::<u32>();
+            let weight = |piece: &[u8]| match COMMON.iter().any(|known| known.as_slice() == piece) {
+                true => u32::MAX,
+                false => piece.iter().map(|byte| common(*byte)).sum(),
+            };
             if let Some((offset, piece)) = text.windows(4).enumerate().min_by_key(|(_, piece)| weight(piece)) {
                 put([piece[0], piece[1], piece[2], piece[3]], Word { text: text.clone(), offset, mask });
             }
@@ -70,29 +78,29 @@ impl Words {
     pub(super) fn mask(&self, text: &[u8]) -> Mask {
         let Some(first) = text.first() else { return 0 };
         let mut mask = self.first[usize::from(*first)];
-        let mut piece = 0;
-        for (at, byte) in text.iter().enumerate() {
-            piece = piece << 8 | u32::from(*byte);
-            let hash = hash(piece);
-            if self.set[hash >> 6] >> (hash & 63) & 1 != 0 {
-                mask |= self.at(text, at, hash);
+        for (start, piece) in text.windows(4).enumerate() {
+            let hash = hash(u32::from_le_bytes([piece[0], piece[1], piece[2], piece[3]]));
+            if self.set[hash] {
+                mask |= self.at(text, start, hash);
             }
         }
         // The line's end is part of a word that is to stand there.
-        let hash = hash(piece << 8 | u32::from(b'\n'));
-        if self.set[hash >> 6] >> (hash & 63) & 1 != 0 {
-            mask |= self.at(text, text.len(), hash);
+        if let [.., a, b, c] = text {
+            let hash = hash(u32::from_le_bytes([*a, *b, *c, b'\n']));
+            if self.set[hash] {
+                mask |= self.at(text, text.len() - 3, hash);
+            }
         }
         mask
     }
 
+    /// Whose words stand around a piece that begins at `at`.
     fn at(&self, text: &[u8], at: usize, hash: usize) -> Mask {
         let Some(words) = usize::from(self.heads[hash]).checked_sub(1).and_then(|head| self.words.get(head)) else {
             return 0;
         };
-        // `at` is where the piece ends.
         let found = |word: &&Word| {
-            (at + 1).checked_sub(word.offset + 4).is_some_and(|start| match word.text.strip_suffix(b"\n") {
+            at.checked_sub(word.offset).is_some_and(|start| match word.text.strip_suffix(b"\n") {
                 Some(last) => text[start..] == *last,
                 None => text[start..].starts_with(&word.text),
             })

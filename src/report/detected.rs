@@ -1,6 +1,6 @@
 //! What `detect` found: for people grouped by cause, for scripts one object a log.
 
-use std::fmt::Write as _;
+use std::{collections::HashMap, fmt::Write as _};
 
 use console::style;
 use serde_json::json;
@@ -11,8 +11,9 @@ use crate::{
     redact::{redact, shown_line},
 };
 
-/// At most so many failures of one cause are listed for people.
+/// At most so many failures of one cause, and so many causes, are listed for people.
 const LISTED: usize = 5;
+const GROUPS: usize = 50;
 
 /// The outside's word for a category.
 pub(super) fn word(category: Category) -> String {
@@ -25,7 +26,7 @@ pub fn detected_json(logs: &[JobLog]) -> String {
         let failures: Vec<Failure> = log.failures.iter().map(clean).collect();
         json_line(&json!({
             "schema": 1, "log": log.log, "job": log.job, "result": log.result, "category": log.category,
-            "failures": failures,
+            "failures": failures, "dropped": log.dropped,
         }))
     };
     logs.iter().map(line).collect()
@@ -48,10 +49,18 @@ pub fn detected_text(logs: &[JobLog]) -> String {
         let category = log.category.map(|c| format!(", {}", word(c))).unwrap_or_default();
         let file =
             if logs.len() > 1 && log.log != job { format!(" ({})", shown_line(&log.log, 120)) } else { String::new() };
-        let _ = writeln!(text, "{}{file}: {result}{category}", style(shown_line(&job, 120)).bold());
+        let step = log.failures.first().and_then(|failure| failure.step.as_deref());
+        let step = step.map(|step| format!(", in {}", shown_line(step, 100))).unwrap_or_default();
+        let _ = writeln!(text, "{}{file}: {result}{category}{step}", style(shown_line(&job, 120)).bold());
         text.push_str(&causes(&log.failures));
         if log.failures.is_empty() {
             let _ = writeln!(text, "  no failure found");
+        }
+        if log.dropped > 0 {
+            let _ = writeln!(text, "  … and {} more, which were only counted", log.dropped);
+        }
+        if log.jobs > 1 {
+            let _ = writeln!(text, "  … and {} more jobs, of which only the result was kept", log.jobs - 1);
         }
     }
     text
@@ -60,13 +69,18 @@ pub fn detected_text(logs: &[JobLog]) -> String {
 /// Failures grouped by cause, in the log's order.
 pub(super) fn causes(failures: &[Failure]) -> String {
     let mut text = String::new();
-    let mut seen: Vec<&str> = Vec::new();
-    for first in failures {
-        if seen.contains(&first.fingerprint.as_str()) {
-            continue;
+    let mut groups: Vec<Vec<&Failure>> = Vec::new();
+    let mut at: HashMap<&str, usize> = HashMap::new();
+    for failure in failures {
+        let next = groups.len();
+        match *at.entry(&failure.fingerprint).or_insert(next) {
+            known if known < next => groups[known].push(failure),
+            _ => groups.push(vec![failure]),
         }
-        seen.push(&first.fingerprint);
-        let group: Vec<&Failure> = failures.iter().filter(|f| f.fingerprint == first.fingerprint).collect();
+    }
+    let more = groups.len().saturating_sub(GROUPS);
+    for group in groups.into_iter().take(GROUPS) {
+        let first = group[0];
         let total: u32 = group.iter().map(|f| f.count).sum();
         let times = if total > 1 { format!(" ({total} of one cause)") } else { String::new() };
         let _ = writeln!(
@@ -89,6 +103,9 @@ pub(super) fn causes(failures: &[Failure]) -> String {
         if group.len() > LISTED {
             let _ = writeln!(text, "      … and {} more", group.len() - LISTED);
         }
+    }
+    if more > 0 {
+        let _ = writeln!(text, "  … and {more} more causes (--format json has them all)");
     }
     text
 }

@@ -14,10 +14,18 @@ patterns! {
 }
 
 pub(super) const TOOL: Kind =
-    Kind::new(&[") broken ", "[ERROR] ", "[TIMEOUT] ", "[404] ", "[403] ", "FILE: ", "dead link", "[✖] "], || {
+    Kind::new(&[") broken ", "[ERROR] ", "[TIMEOUT] ", ".md]:\n",
+        ".rst]:\n",
+        ".html]:\n",
+        ".txt]:\n",
+        "[404] ",
+        "[410] ",
+        "[429] ",
+        "[500] ",
+        "[502] ",
+        "[503] ", "[403] ", "FILE: ", "dead link", "[✖] "], || {
         Box::<Links>::default()
-    })
-    .starting(b"[");
+    });
 
 /// The page that the links which follow are on.
 #[derive(Debug, Default)]

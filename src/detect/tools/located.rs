@@ -45,6 +45,7 @@ pub(super) const TOOL: Kind = Kind::new(
         " SC3",
         "        D",
         "(syntax)",
+        " line #",
         "--> ",
         " ━━",
         "Secret Type: ",
@@ -56,7 +57,6 @@ pub(super) const TOOL: Kind = Kind::new(
     ],
     || Box::<Located>::default(),
 )
-.starting(b"I")
 .on_errors();
 
 /// The tools, what a finding of theirs is, and what they say of a file that does not parse.

@@ -5,14 +5,8 @@ use crate::detect::found::Sink;
 use crate::detect::text::{bounded, patterns};
 
 patterns! {
-    STARTS = r"(?x)^(?: \S+:\ commands(?:_pre|_post)?\[\d+\](?:\ \w+)?>\ (.+)
-        | \S+\ run-test(?:-pre|-post)?:\ commands\[\d+\]\ \|\ (.+)
-        | nox\ >\ (?:Running\ session\ )?(.+)
-        | >\ ([\w./@-]+\ .+|\w[\w-]*)
-        | \+{1,3}\ (\S.+)
-        | \$\ (\S.+)
-        | cmd\ \[\d+\]\ \|\ (.+))$";
-    PACKAGE = r"^\S+@\d\S* ";
+    NAMED = r"^(?:\S+: commands(?:_pre|_post)?\[\d+\](?: \w+)?>|\S+ run-test(?:-pre|-post)?: commands\[\d+\] \||nox >(?: Running session)?|cmd \[\d+\] \|) (.+)$";
+    PACKAGE = r"^\S+@\d\S* |^Task |^Configure ";
 }
 
 pub(super) const TOOL: Kind =
@@ -26,11 +20,16 @@ impl Tool for Wrappers {
         if line.starts_with(' ') || line.len() > 2000 {
             return Read::Pass;
         }
-        if let Some(found) = STARTS.captures(line)
-            && let Some(command) = found.iter().skip(1).flatten().next()
-            && !PACKAGE.is_match(command.as_str())
-        {
-            started(command.as_str(), sink);
+        let command = match line.as_bytes() {
+            [b'+' | b'$' | b'>', ..] => {
+                let rest = line.trim_start_matches('+');
+                let rest = if rest.len() == line.len() { &line[1..] } else { rest };
+                rest.strip_prefix(' ').filter(|rest| !rest.starts_with(' ') && !PACKAGE.is_match(rest))
+            }
+            _ => NAMED.captures(line).and_then(|found| found.get(1)).map(|found| found.as_str()),
+        };
+        if let Some(command) = command.filter(|command| !command.is_empty()) {
+            started(command, sink);
         }
         Read::Pass
     }

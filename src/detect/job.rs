@@ -111,6 +111,9 @@ pub(super) struct Job {
     claim: Option<i32>,
     /// A line that says that the job is being cleaned up, within what a test prints; is it the last one of a log?
     over: Option<bool>,
+    /// The step seems to be over, but a line of the runner's may still say that it is not: how many failures it had,
+    /// and how many lines that were marked as errors.
+    tail: Option<(usize, u32)>,
     /// Such a line was followed by more of the step's output.
     disproved: Option<i32>,
     /// A tool said that all is well in this step.
@@ -153,6 +156,7 @@ impl Job {
             error: None,
             claim: None,
             over: None,
+            tail: None,
             disproved: None,
             passed: false,
             failed: false,
@@ -217,7 +221,7 @@ impl Job {
 
     /// A line that means nothing to anybody.
     pub(super) fn pass(&mut self, line: &[u8], format: Format) {
-        if self.zone != Zone::After {
+        if self.zone != Zone::After || self.tail.is_some() {
             self.sink.recent.raw(line, format);
         }
     }
@@ -249,6 +253,7 @@ impl Job {
             && self.is_header(&title, raw, &text, mark)
         {
             self.settle();
+            self.seal();
             self.end_step(None);
             self.begin(&title, step);
             self.github = true;
@@ -334,21 +339,38 @@ impl Job {
             self.settled(exit);
         }
         if let Some(ended) = self.over.take() {
+            self.seal();
             // Nothing ran after the step that a doubtful line says failed.
-            let exit = self.disproved.take();
-            self.end_step(exit);
+            match self.disproved.take() {
+                None if self.open => {
+                    self.tools.close(&mut self.sink);
+                    self.tail = Some((self.sink.found.len(), self.errors));
+                }
+                exit => self.end_step(exit),
+            }
             self.zone = Zone::After;
             self.ended |= ended;
         }
     }
 
+    /// The step that seemed to be over is.
+    fn seal(&mut self) {
+        if let Some((found, errors)) = self.tail.take() {
+            self.tools.close(&mut self.sink);
+            self.sink.found.truncate(found);
+            self.errors = errors;
+            self.end_step(None);
+        }
+    }
+
     fn settled(&mut self, exit: i32) {
+        // What looked like the job's end was printed by the step.
+        self.tail = None;
         if self.open || self.zone == Zone::Before {
             self.end_step(Some(exit));
         } else if let Some(index) = self.steps.len().checked_sub(1)
             && self.steps.get(index).is_some_and(|step| !step.failed)
         {
-            // What looked like the job's end was printed by the step.
             self.fail_after_all(index, exit);
         }
         self.zone = Zone::After;
@@ -376,6 +398,7 @@ impl Job {
         let unknown = step == "UNKNOWN STEP";
         if !unknown && !same {
             self.settle();
+            self.seal();
         }
         if !unknown && !same && self.open {
             self.end_step(None);
@@ -490,7 +513,7 @@ impl Job {
     }
 
     fn output(&mut self, text: &str, mask: Mask, error: bool) {
-        if self.zone == Zone::After && !error {
+        if self.zone == Zone::After && !error && self.tail.is_none() {
             return;
         }
         // What docker compose puts before each line of a service, and docker build before each of a step.
@@ -597,6 +620,7 @@ impl Job {
     /// The log is over.
     pub(super) fn finish(mut self) -> Option<JobLog> {
         self.settle();
+        self.seal();
         let ended = self.ended;
         if self.open || self.zone == Zone::Before {
             self.finish_open(ended);

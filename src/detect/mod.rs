@@ -159,7 +159,11 @@ impl Reader {
         let from = ends.skip(1).nth(recent::LINES * 2).map_or(0, |at| at + 1);
         for line in lines[from..].split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.is_empty()) {
             let line = &line[..line.len().min(LINE)];
-            let text = if self.format == Format::Columns { line.strip_prefix(self.prefix.as_slice()).unwrap_or(line) } else { line };
+            let text = if self.format == Format::Columns {
+                line.strip_prefix(self.prefix.as_slice()).unwrap_or(line)
+            } else {
+                line
+            };
             self.job.pass(text, self.format);
         }
     }

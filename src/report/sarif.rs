@@ -67,7 +67,8 @@ fn document(results: impl Iterator<Item = (String, Value)>) -> String {
     let (mut listed, mut placeless) = (Vec::new(), Vec::new());
     for (rule, result) in results.take(MOST_RESULTS) {
         if result.get("locations").is_none() {
-            placeless.push(json!({ "level": result["level"], "message": result["message"], "descriptor": { "id": rule } }));
+            placeless
+                .push(json!({ "level": result["level"], "message": result["message"], "descriptor": { "id": rule } }));
             continue;
         }
         rules.entry(rule.clone()).or_insert_with(|| json!({ "id": rule, "shortDescription": { "text": rule } }));
@@ -134,7 +135,11 @@ mod tests {
     /// (https://docs.github.com/en/code-security/code-scanning/integrating-with-code-scanning/sarif-support-for-code-scanning).
     fn accepted(text: &str) -> Value {
         let schema = include_str!("../../tests/fixtures/sarif-2.1.0.json");
-        let schema: Value = serde_json::from_str(schema).unwrap();
+        let mut schema: Value = serde_json::from_str(schema).unwrap();
+        // The one pattern in it that is no regular expression.
+        for place in ["run", "toolComponent"] {
+            schema["definitions"][place]["properties"]["language"].as_object_mut().unwrap().remove("pattern");
+        }
         let document: Value = serde_json::from_str(text).unwrap();
         let validator = jsonschema::validator_for(&schema).unwrap();
         let wrong: Vec<String> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
@@ -173,7 +178,9 @@ mod tests {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/detect");
         let mut detector = Detector::new("all");
         let (mut logs, mut read) = (Vec::new(), 0);
-        for entry in std::fs::read_dir(folder).unwrap().flatten().filter(|e| e.path().extension().is_some_and(|x| x == "log")) {
+        for entry in
+            std::fs::read_dir(folder).unwrap().flatten().filter(|e| e.path().extension().is_some_and(|x| x == "log"))
+        {
             detector.feed(&std::fs::read(entry.path()).unwrap());
             logs.extend(std::mem::replace(&mut detector, Detector::new("all")).finish());
             read += 1;

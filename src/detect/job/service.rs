@@ -38,6 +38,7 @@ impl Job {
     /// Azure: `##[section]Starting: Run tests`, `##[section]Finishing: Run tests`.
     pub(super) fn section(&mut self, text: &str) {
         self.settle();
+        self.seal();
         self.end_step(None);
         if let Some(title) = text.strip_prefix("Starting: ") {
             self.begin(title, None);

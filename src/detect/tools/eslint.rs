@@ -15,7 +15,7 @@ patterns! {
 }
 
 pub(super) const TOOL: Kind =
-    Kind::new(&["  error ", "  warning ", "✖ ", "[warn] ", "[error] ", " MD0", "× ", "ESLint co"], || {
+    Kind::new(&["  error ", "  warning ", "✖ ", "[warn] ", "[error] ", " MD0", "  ×", "ESLint co"], || {
         Box::<Eslint>::default()
     });
 

@@ -13,8 +13,12 @@ patterns! {
     MARKDOWN = r"^\s*\[✖\] (\S+)(?: → Status: (\d+))?";
 }
 
-pub(super) const TOOL: Kind =
-    Kind::new(&[") broken ", "[ERROR] ", "[TIMEOUT] ", ".md]:\n",
+pub(super) const TOOL: Kind = Kind::new(
+    &[
+        ") broken ",
+        "[ERROR] ",
+        "[TIMEOUT] ",
+        ".md]:\n",
         ".rst]:\n",
         ".html]:\n",
         ".txt]:\n",
@@ -23,9 +27,14 @@ pub(super) const TOOL: Kind =
         "[429] ",
         "[500] ",
         "[502] ",
-        "[503] ", "[403] ", "FILE: ", "dead link", "[✖] "], || {
-        Box::<Links>::default()
-    });
+        "[503] ",
+        "[403] ",
+        "FILE: ",
+        "dead link",
+        "[✖] ",
+    ],
+    || Box::<Links>::default(),
+);
 
 /// The page that the links which follow are on.
 #[derive(Debug, Default)]

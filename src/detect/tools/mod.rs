@@ -259,3 +259,70 @@ fn test(tool: &'static str, id: &str, exception: Option<&str>, message: &str) ->
     found.test_id = Some(id.to_owned());
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::detect::{Detector, JobLog};
+
+    /// Lines out of one parser's own words, with anything between them.
+    fn lines(words: &'static [&'static str]) -> impl Strategy<Value = String> {
+        let word = prop::sample::select(words.to_vec()).prop_map(str::to_owned);
+        let piece = prop_oneof![
+            3 => word,
+            2 => "[ -~]{0,12}",
+            1 => "(/sandbox/tree/)?[a-z]{1,6}\\.(py|rs|go|js|md|toml)(:[0-9]{1,4}){0,2}(: )?",
+            1 => "[^\\r\\n]{0,6}",
+        ];
+        let line = prop::collection::vec(piece, 0..5).prop_map(|pieces| pieces.concat());
+        prop::collection::vec(line, 0..40).prop_map(|lines| lines.join("\n"))
+    }
+
+    fn read(text: &str, size: usize) -> Vec<JobLog> {
+        let mut detector = Detector::for_command("run it", &["/sandbox/tree".to_owned()]);
+        text.as_bytes().chunks(size).for_each(|piece| detector.feed(piece));
+        detector.exited(1);
+        detector.finish()
+    }
+
+    /// One parser alone, with every line, whatever it says.
+    fn alone(kind: &Kind, text: &str) -> Vec<(Key, Option<u32>, String)> {
+        let mut sink = Sink::default();
+        let mut tool = (kind.new)();
+        for line in text.lines() {
+            sink.recent.text(line);
+            let _ = tool.line(line, &mut sink);
+        }
+        tool.close(&mut sink);
+        assert!(!tool.open() || text.is_empty() || sink.found.len() <= text.lines().count() + 1);
+        sink.found.into_iter().map(|found| (found.key, found.line, found.message)).collect()
+    }
+
+    #[test]
+    fn every_parser_takes_any_lines_and_says_the_same_of_them_however_they_are_cut() {
+        let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(24));
+        for kind in TOOLS {
+            let given = (lines(kind.words), 1usize..40);
+            let checked = runner.run(&given, |(text, size)| {
+                prop_assert_eq!(alone(kind, &text), alone(kind, &text));
+                prop_assert_eq!(read(&text, size), read(&text, usize::MAX));
+                for (_, _, message) in alone(kind, &text) {
+                    prop_assert!(message.len() <= crate::detect::text::MESSAGE);
+                }
+                Ok(())
+            });
+            assert!(checked.is_ok(), "{:?}: {checked:?}", kind.words);
+        }
+    }
+
+    #[test]
+    fn every_word_is_long_enough_to_be_found() {
+        for kind in TOOLS {
+            for word in kind.words {
+                assert!(word.len() >= 4, "{word:?}");
+            }
+        }
+    }
+}

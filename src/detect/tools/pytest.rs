@@ -109,6 +109,8 @@ struct Pytest {
     hung: Option<Hung>,
     /// `--tb=line`: places and messages without heads.
     brief: Vec<(String, u32, String)>,
+    /// Entries of the summary beyond the bound.
+    dropped: u64,
     /// A session began, and did not end; its tests were collected.
     unfinished: bool,
     collected: bool,
@@ -136,6 +138,7 @@ impl Default for Pytest {
             started: None,
             hung: None,
             brief: Vec::new(),
+            dropped: 0,
             unfinished: false,
             collected: false,
             known: HashSet::new(),
@@ -159,7 +162,7 @@ impl Tool for Pytest {
             if self.shadowing
                 && let Some(listed) = listed(line, &HashSet::new())
             {
-                push(&mut self.shadow, listed);
+                self.dropped += push(&mut self.shadow, listed);
             }
             return Read::Hidden;
         }
@@ -316,11 +319,13 @@ impl Pytest {
         } else {
             return false;
         };
-        let path = id.split("::").next().unwrap_or_default();
-        if path.contains(' ') || !path.contains('.') {
+        let (path, name) = id.split_once("::").unwrap_or_default();
+        // Only a parameter has spaces in it.
+        let name = name.split('[').next().unwrap_or_default();
+        if path.contains(' ') || !path.contains('.') || name.contains(' ') {
             return false;
         }
-        push(&mut self.verbose, Listed { error, sub: false, id, message: None });
+        let _ = push(&mut self.verbose, Listed { error, sub: false, id, message: None });
         true
     }
 
@@ -421,7 +426,7 @@ impl Pytest {
         if (line.starts_with("FAILED ") || line.starts_with("ERROR ") || line.contains("SUBFAIL"))
             && let Some(listed) = listed(line, &self.known)
         {
-            push(&mut self.listed, listed);
+            self.dropped += push(&mut self.listed, listed);
             return Read::Hidden;
         }
         if line.starts_with("!!!!") {
@@ -468,6 +473,7 @@ impl Pytest {
         }
         self.end_section();
         let state = std::mem::take(self);
+        sink.dropped += state.dropped;
         let before = sink.found.len();
         state.report(sink);
         state.trouble(sink, before);

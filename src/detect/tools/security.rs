@@ -18,7 +18,7 @@ patterns! {
 pub(super) const TOOL: Kind = Kind::new(
     &[
         "❯❱ ",
-        "┆",
+        "┆ ",
         "Rule parse error",
         ">> Issue: ",
         "\"filename\": ",

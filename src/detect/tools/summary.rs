@@ -27,11 +27,13 @@ pub(super) struct Listed {
     pub(super) message: Option<String>,
 }
 
-/// Keeps an entry, within bounds.
-pub(super) fn push(list: &mut Vec<Listed>, listed: Listed) {
-    if list.len() < ENTRIES {
+/// Keeps an entry, within bounds; 1 if there was no room for it.
+pub(super) fn push(list: &mut Vec<Listed>, listed: Listed) -> u64 {
+    let room = list.len() < ENTRIES;
+    if room {
         list.push(listed);
     }
+    u64::from(!room)
 }
 
 /// A line of the short summary. `known` are ids that were printed before, which settles where an id ends.

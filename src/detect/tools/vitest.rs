@@ -14,7 +14,7 @@ patterns! {
 }
 
 pub(super) const TOOL: Kind =
-    Kind::new(&["FAIL ", "❯ ", "× ", "✗ ", "⎯⎯⎯", "No test files found", "No test suite found"], || {
+    Kind::new(&["FAIL ", "❯ ", " × ", "✗ ", "⎯⎯⎯", "No test files found", "No test suite found"], || {
         Box::<Vitest>::default()
     });
 

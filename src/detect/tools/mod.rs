@@ -94,8 +94,6 @@ tools![
 ];
 
 mod js;
-mod section;
-mod summary;
 
 /// Which parsers, and which of the job's own readers, a line may concern: a bit each.
 pub(super) type Mask = u64;

@@ -105,8 +105,12 @@ pub(super) fn emit(
             class = Some("AssertionError".to_owned());
         }
     }
-    let mut found =
-        Found::new(super::test_category(&id), "pytest", Key::Message { file: None, message: String::new() }, "");
+    let mut found = Found::new(
+        crate::detect::tools::test_category(&id),
+        "pytest",
+        Key::Message { file: None, message: String::new() },
+        "",
+    );
     // No test's name has a dot in it: `a.py::pkg.a.f` is a doctest.
     let name = id.split_once("::").map_or("", |(_, name)| name.split('[').next().unwrap_or_default());
     let mut doctest = name.contains('.') && !name.contains("::") && !name.contains(' ');

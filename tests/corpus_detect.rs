@@ -73,9 +73,9 @@ struct Row {
 
 impl Row {
     /// How many of the wanted ids were found, and how many of the found were not wanted.
-    fn ids(&mut self, known: &[&str], wanted: &[String], file: &str) {
+    fn ids(&mut self, known: &[&str], wanted: &[String], file: &str) -> String {
         if wanted.is_empty() {
-            return;
+            return String::new();
         }
         let found = wanted.iter().filter(|id| known.iter().any(|known| same(known, id))).count();
         let more: Vec<&&str> = known.iter().filter(|known| !wanted.iter().any(|id| same(known, id))).collect();
@@ -83,20 +83,23 @@ impl Row {
         if !known.is_empty() {
             self.spurious.add(more.len() as f64 / known.len() as f64);
         }
-        if found < wanted.len() || !more.is_empty() {
-            eprintln!("{file}: {found} of {} ids found, {} more, such as {:?}", wanted.len(), more.len(), more.first());
+        match found < wanted.len() || !more.is_empty() {
+            true => format!("{file}: {found} of {} ids found, {} more: {:?}\n", wanted.len(), more.len(), more.first()),
+            false => String::new(),
         }
     }
 }
 
-fn table(rows: &BTreeMap<String, Row>) {
-    eprintln!(
-        "{:<28} {:>16} {:>16} {:>16} {:>16}",
-        "logs, macro-averaged", "category", "ids found", "ids spurious", "place"
-    );
+fn table(rows: &BTreeMap<String, Row>) -> String {
+    let line = |name: &str, cells: [String; 4]| {
+        let cells: Vec<String> = cells.iter().map(|cell| format!(" {cell:>16}")).collect();
+        format!("{name:<28}{}\n", cells.concat())
+    };
+    let mut text = line("logs, macro-averaged", ["category", "ids found", "ids spurious", "place"].map(str::to_owned));
     for (name, row) in rows {
-        eprintln!("{name:<28} {:>16} {:>16} {:>16} {:>16}", row.category, row.ids, row.spurious, row.place);
+        text += &line(name, [row.category, row.ids, row.spurious, row.place].map(|mean| mean.to_string()));
     }
+    text
 }
 
 #[derive(Default)]
@@ -172,7 +175,10 @@ fn the_logs_are_read_as_their_labels_say() {
                 let said = said.unwrap_or_default();
                 eprintln!("{file}: category {got}, not {right:?}: {}", said.lines().next().unwrap_or_default());
             }
-            row.ids(&ids(&jobs), &strings(&label["failing_ids"]), file);
+            let said = row.ids(&ids(&jobs), &strings(&label["failing_ids"]), file);
+            if first {
+                eprint!("{said}");
+            }
             if let Some(true_file) = label["true_file"].as_str() {
                 let line = label["true_line"].as_u64();
                 let ok = jobs.iter().flat_map(|job| &job.failures).any(|failure| {
@@ -187,7 +193,7 @@ fn the_logs_are_read_as_their_labels_say() {
             }
         }
     }
-    table(&rows);
+    eprint!("{}", table(&rows));
     assert_eq!(false_alarms, 0, "a green log yields no failure");
     for kind in ["python", "rest"] {
         let row = &rows[kind];
@@ -260,7 +266,7 @@ fn the_cases_are_read_as_their_labels_say() {
             let known = ids(&jobs);
             let row = rows.entry(folder.to_owned()).or_default();
             row.category.right(Some(category.as_str()) == case["category"].as_str());
-            row.ids(&known, &strings(&case["failing_tests"]), &title);
+            eprint!("{}", row.ids(&known, &strings(&case["failing_tests"]), &title));
             for id in strings(&case["failing_tests"]) {
                 check("ids", known.iter().any(|known| same(known, &id)), format!("{id} not in {known:?}"));
             }
@@ -313,7 +319,7 @@ fn the_cases_are_read_as_their_labels_say() {
             }
         }
     }
-    table(&rows);
+    eprint!("{}", table(&rows));
     for (what, score) in &scores {
         eprintln!("{what:<20} {score}");
     }

@@ -14,7 +14,7 @@ patterns! {
         | We\ couldn't\ connect\ to | Connection\ refused | Failed\ to\ establish\ a\ new\ connection
         | TLS\ handshake\ timeout | (?:502\ Bad|504)\ Gateway | 503\ Service\ (?:Temporarily\ )?Unavailable | connection\ broken\ by
         | dns\ error | error\ sending\ request\ for\ url | IncompleteRead | ProtocolError\(
-        | \bECONNREFUSED\b | \bECONNRESET\b | \bETIMEDOUT\b | \bEAI_AGAIN\b | \bENOTFOUND\b | SSL:\ UNEXPECTED_EOF | Failed\ to\ download\ from | error:\ Request\ failed\ after\ \d+\ retries";
+        | \bECONNREFUSED\b | \bECONNRESET\b | \bETIMEDOUT\b | \bEAI_AGAIN\b | \bENOTFOUND\b | SSL:\ UNEXPECTED_EOF | Failed\ to\ download\ from | (?:error:\ |Exception:\ )Request\ failed\ after\ (?:\d+|too\ many)\ retries";
 }
 
 /// Does the line tell of a network that failed?

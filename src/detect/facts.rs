@@ -25,7 +25,6 @@ pub(super) const WORDS: &[&str] = &[
     "Processing ./",
     "Processing /",
     "rootdir: ",
-    " + @",
     "Building editable for",
     "Preparing editable metadata",
     "Running setup.py develop",
@@ -36,6 +35,8 @@ pub(super) const WORDS: &[&str] = &[
     "✔ Install ",
     "Installing the current project",
 ];
+/// And lines that begin so: what uv installs.
+pub(super) const START: &str = " + ";
 /// Lines with one of these may name the Python, or the checkout's directory.
 pub(super) const KNOWN: &[&str] = &["ython", "/work/", "/__w/"];
 

@@ -26,7 +26,14 @@ patterns! {
 
 /// Lines with one of these concern the job, not (only) a tool.
 pub(super) const WORDS: &[&str] = &[
-    "##[@",
+    "##[error]",
+    "##[group]",
+    "##[endgroup]",
+    "##[warning]",
+    "##[command]",
+    "##[debug]",
+    "##[section]",
+    "##[notice]",
     "[command]",
     "::error",
     "::warning",
@@ -240,6 +247,13 @@ impl Job {
         }
         if let Some(step) = step {
             self.column(step);
+        }
+        if mask & self.interest() == 0 && !self.attentive() {
+            // Only its colours made it worth a look.
+            if self.zone != Zone::After || self.tail.is_some() {
+                self.sink.recent.text(&text);
+            }
+            return;
         }
         self.around(&text, mask);
         let (mark, rest) = match mask & tools::JOB == 0 {

@@ -86,12 +86,9 @@ impl Lines {
                 Some(end) => {
                     let (whole, rest) = piece.split_at(end + 1);
                     self.returned = whole.ends_with(b"\r");
-                    if self.buffer.is_empty() {
+                    let whole = if self.buffer.is_empty() { whole } else { self.complete(whole, each) };
+                    if !whole.is_empty() {
                         each(whole);
-                    } else {
-                        self.buffer.extend_from_slice(whole);
-                        each(&self.buffer);
-                        self.buffer.clear();
                     }
                     // A `\n` that follows the `\r` which ended the block belongs to it.
                     let rest = match (self.returned, rest.first()) {
@@ -113,6 +110,17 @@ impl Lines {
                 self.skipping = true;
             }
         }
+    }
+
+    /// Hands on the line that waits for its end, and gives back what comes after it.
+    fn complete<'a>(&mut self, whole: &'a [u8], each: &mut impl FnMut(&[u8])) -> &'a [u8] {
+        let end = memchr2(b'\n', b'\r', whole).map_or(whole.len(), |at| at + 1);
+        let both = whole[..end].ends_with(b"\r") && whole.get(end) == Some(&b'\n');
+        let (first, rest) = whole.split_at(end + usize::from(both));
+        self.buffer.extend_from_slice(first);
+        each(&self.buffer);
+        self.buffer.clear();
+        rest
     }
 
     fn decoded(&mut self, bytes: &[u8]) -> Vec<u8> {

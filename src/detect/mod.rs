@@ -20,7 +20,7 @@ mod tools;
 mod verdict;
 mod words;
 
-use memchr::{memchr, memchr2, memrchr2_iter};
+use memchr::{memchr, memchr2, memrchr2};
 
 pub use failure::{Category, Failure, JobLog, JobResult, Key, Step, StepKind};
 
@@ -119,6 +119,7 @@ impl Reader {
     /// Reads whole lines.
     fn block(&mut self, block: &[u8]) {
         let words = &*WORDS;
+        let escapes = memchr(0x1b, block).is_some();
         let mut start = 0;
         // Where a run of lines that mean nothing to anybody begins.
         let mut passed = None;
@@ -126,7 +127,7 @@ impl Reader {
             let end = memchr2(b'\n', b'\r', &block[start..]).map_or(block.len(), |at| start + at);
             let line = &block[start..end.min(start + LINE)];
             let mut mask = words.mask(&line[self.envelope(line)..]);
-            if memchr(0x1b, line).is_some() {
+            if escapes && memchr(0x1b, line).is_some() {
                 mask |= tools::ESCAPES;
             }
             if self.means_nothing(line, mask) {
@@ -155,14 +156,19 @@ impl Reader {
 
     /// Passes over lines. The last of them are kept for a while: they may be all that is known of a failure.
     fn pass(&mut self, lines: &[u8]) {
-        let ends = memrchr2_iter(b'\n', b'\r', lines);
-        let from = ends.skip(1).nth(recent::LINES * 2).map_or(0, |at| at + 1);
-        for line in lines[from..].split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.is_empty()) {
-            let line = &line[..line.len().min(LINE)];
-            let text = if self.format == Format::Columns {
-                line.strip_prefix(self.prefix.as_slice()).unwrap_or(line)
-            } else {
-                line
+        let mut last: Vec<&[u8]> = Vec::with_capacity(recent::LINES);
+        let mut rest = lines;
+        while last.len() < recent::LINES && !rest.is_empty() {
+            let from = memrchr2(b'\n', b'\r', rest).map_or(0, |at| at + 1);
+            if from < rest.len() {
+                last.push(&rest[from..rest.len().min(from + LINE)]);
+            }
+            rest = &rest[..from.saturating_sub(1)];
+        }
+        for line in last.into_iter().rev() {
+            let text = match self.format {
+                Format::Columns => line.strip_prefix(self.prefix.as_slice()).unwrap_or(line),
+                _ => line,
             };
             self.job.pass(text, self.format);
         }
@@ -184,7 +190,7 @@ impl Reader {
     }
 
     fn line(&mut self, bytes: &[u8], mask: Mask) {
-        let line = String::from_utf8_lossy(bytes);
+        let line = text::decoded(bytes);
         if !self.ci {
             self.job.line(&line, mask, None);
             return;

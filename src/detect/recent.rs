@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::runner::{self, Format};
-use super::text::{bounded, plain};
+use super::text::{self, bounded, plain};
 
 /// So many lines are kept, and of each so many bytes.
 pub(super) const LINES: usize = 40;
@@ -54,7 +54,7 @@ impl Recent {
 }
 
 fn decoded((bytes, format): &(Vec<u8>, Option<Format>)) -> String {
-    let line = String::from_utf8_lossy(bytes);
+    let line = text::decoded(bytes);
     match format {
         // Columns were taken off already.
         Some(Format::Columns) => plain(runner::envelope(&line, Format::Lines, None).text).into_owned(),

@@ -7,9 +7,28 @@ use regex::Regex;
 /// The longest message that is kept.
 pub(super) const MESSAGE: usize = 2000;
 
-/// A regular expression that is known to be one.
+/// A regular expression that is known to be one. `\d`, `\s` and `\b` are ASCII's, and `\w` is everything beyond ASCII, too
+/// (but where case is ignored): Unicode's own classes make automata that are many times as large and slow.
 pub(super) fn regex(pattern: &str) -> Regex {
-    match Regex::new(pattern) {
+    let any_case = ["(?i)", "(?ix)", "(?xi)"].iter().any(|flags| pattern.starts_with(flags));
+    let beyond = if any_case { "" } else { r"\x{80}-\x{10FFFF}" };
+    let mut ascii = String::with_capacity(pattern.len() * 2);
+    let mut rest = pattern.chars();
+    while let Some(c) = rest.next() {
+        let escaped = if c == '\\' { rest.next() } else { None };
+        match escaped {
+            Some('d') => ascii.push_str("[0-9]"),
+            Some('D') => ascii.push_str("[^0-9]"),
+            Some('s') => ascii.push_str(r"[\t-\r\x20]"),
+            Some('S') => ascii.push_str(r"[^\t-\r\x20]"),
+            Some('w') => ascii.extend(["[0-9A-Za-z_", beyond, "]"]),
+            Some('W') => ascii.extend(["[^0-9A-Za-z_", beyond, "]"]),
+            Some('b') => ascii.push_str(r"(?-u:\b)"),
+            Some(other) => ascii.extend(['\\', other]),
+            None => ascii.push(c),
+        }
+    }
+    match Regex::new(&ascii) {
         Ok(regex) => regex,
         Err(error) => unreachable!("{error}"),
     }
@@ -27,7 +46,9 @@ pub(super) use patterns;
 /// The line without terminal escapes and control characters.
 pub(super) fn plain(line: &str) -> Cow<'_, str> {
     let odd = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
-    if !line.bytes().any(odd) && !line.contains("^[[") && !line.contains("\u{fffd}[") {
+    // Without an early end the compiler looks at many bytes at once.
+    let any = line.bytes().fold(false, |any, byte| any | odd(byte) | (byte == b'^') | (byte == 0xBF));
+    if !any || (!line.bytes().any(odd) && !line.contains("^[[") && !line.contains("\u{fffd}[")) {
         return Cow::Borrowed(line);
     }
     let mut text = String::with_capacity(line.len());
@@ -75,6 +96,12 @@ fn escaped(text: &str) -> &str {
 fn colour(text: &str) -> Option<&str> {
     let body = text.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b';').count();
     (text.as_bytes().get(body) == Some(&b'm')).then(|| &text[body + 1..])
+}
+
+/// Bytes as text; what is no UTF-8 is shown as such.
+pub(super) fn decoded(bytes: &[u8]) -> Cow<'_, str> {
+    // This is the quicker one where all is well.
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// At most `limit` bytes, cut at a character.

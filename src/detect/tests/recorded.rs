@@ -21,23 +21,25 @@ fn cases() -> Vec<Case> {
     let mut logs: Vec<PathBuf> = std::fs::read_dir(&folder)
         .unwrap()
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.extension().is_some_and(|end| end == "log"))
+        .filter(|path| path.is_file())
+        .map(|path| path.with_extension("log"))
         .collect();
     logs.sort();
+    logs.dedup();
     let wanted = std::env::var("RECORDED").unwrap_or_default();
+    let bytes = |path: &Path| std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let read = |path: &PathBuf| {
-        let bytes = std::fs::read(path).unwrap();
-        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let text = String::from_utf8_lossy(&bytes(path)).into_owned();
         let (head, output) = text.split_once('\n').unwrap();
-        let expected = std::fs::read(path.with_extension("json")).ok()?;
-        Some(Case {
+        let expected = bytes(&path.with_extension("json"));
+        Case {
             name: path.file_stem().unwrap().to_string_lossy().into_owned(),
             head: serde_json::from_str(head).unwrap(),
             output: output.to_owned(),
             expected: serde_json::from_slice(&expected).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
-        })
+        }
     };
-    logs.iter().filter(|path| path.to_string_lossy().contains(&wanted)).filter_map(read).collect()
+    logs.iter().filter(|path| path.to_string_lossy().contains(&wanted)).map(read).collect()
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
@@ -137,6 +139,28 @@ fn every_recorded_output_gives_the_same_keys_in_a_jobs_log() {
     for case in cases() {
         assert_eq!(keys(&command_of(&case)), keys(&job_of(&case)), "{}", case.name);
     }
+}
+
+/// GitHub's runner shows `::error file=…::message` as `##[error]message`: where it was said is gone.
+#[test]
+fn recorded_annotations_are_failures_of_the_same_category_as_the_runner_shows_them() {
+    let mut seen = 0;
+    for case in cases() {
+        let output = case.output.replace(text(&case.head, "root"), WORKSPACE);
+        let shown = |line: &str| match line.strip_prefix("::").and_then(|rest| rest.split_once("::")) {
+            Some((mark, said)) if mark.starts_with("error") || mark.starts_with("warning") => {
+                format!("##[{}]{said}\n", mark.split(' ').next().unwrap_or_default())
+            }
+            _ => format!("{line}\n"),
+        };
+        let shown: String = output.lines().map(shown).collect();
+        if exit(&case) != 0 && (shown.contains("##[error]") || shown.contains("##[warning]")) {
+            let job = ci(text(&case.head, "command"), &shown, exit(&case));
+            assert_eq!(serde_json::to_value(job.category).unwrap(), case.expected["category"], "{}", case.name);
+            seen += 1;
+        }
+    }
+    assert!(std::env::var_os("RECORDED").is_some() || seen > 5, "{seen}");
 }
 
 #[test]

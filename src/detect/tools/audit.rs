@@ -17,7 +17,7 @@ patterns! {
 }
 
 pub(super) const TOOL: Kind = Kind::new(
-    &["PYSEC-", "GHSA-", "CVE-", "OSV-", "-> Vuln", "Vulnerability ID: ", " vulnerabilit", "Severity: "],
+    &["PYSEC-", "GHSA-", "CVE-#", "OSV-#", "-> Vuln", "Vulnerability ID: ", " vulnerabilit", "Severity: "],
     || Box::<Audit>::default(),
 );
 

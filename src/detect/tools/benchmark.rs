@@ -11,7 +11,7 @@ patterns! {
         | .*\bperformance\ (?:regression|degradation)s?\b.*
         | (?:error:\ |\#+\ )?REGRESSION\b.*\bbenchmark.*
         | .*\bbenchmarks?\b.*\b(?:regressed|(?:is|got|was)\ [\d.]+\ ?[%x]\ slower\ than)\b.*
-        | .*\bPERFORMANCE\ ALERT\b.*
+        | .*\bPERFORMANCE\ (?:ALERT|DECREASED)\b.*
         )$"#;
     ITEM = r"^\t(\S+ \([^)]*\)|\S+) - (Field '.*)$";
     NAMED = r#"benchmark[s:]? \(?['"`]([^'"`]+)['"`]"#;
@@ -19,7 +19,7 @@ patterns! {
 }
 
 pub(super) const TOOL: Kind =
-    Kind::new(&["egress", "EGRESS", "slower than", "degradation", "PERFORMANCE ALERT", "- Field '", "FAIL:"], || {
+    Kind::new(&["egress", "EGRESS", "slower than", "degradation", "PERFORMANCE ", "- Field '", "FAIL:"], || {
         Box::<Benchmark>::default()
     })
     .in_session();

@@ -10,12 +10,15 @@ patterns! {
     COVERAGE = r"^(?:ERROR: )?Coverage failure: total of ([\d.]+) is less than fail-under=([\d.]+)";
     DIFF_COVER = r"^Failure\. (?:Coverage|Quality) is below ([\d.]+)%";
     INTERROGATE = r"RESULT: FAILED \(minimum: ([\d.]+)%, actual: ([\d.]+)%\)";
+    CODECOV = r"^error - \S+ \S+ -- (.*[Ff]ailed\b.*)$";
     NO_DATA = r"^(?:Couldn't combine from non-existent path .*|No data to (?:report|combine)\.?|No source for code: .*|Couldn't parse .* as Python source.*|.*CoverageException: .*)$";
 }
 
 pub(super) const TOOL: Kind =
-    Kind::new(&["overage", "No data to ", "No source for code", "Couldn't ", "RESULT: "], || Box::new(Coverage))
-        .in_session();
+    Kind::new(&["error - ", "overage", "No data to ", "No source for code", "Couldn't ", "RESULT: "], || {
+        Box::new(Coverage)
+    })
+    .in_session();
 
 #[derive(Debug)]
 struct Coverage;
@@ -28,6 +31,11 @@ impl Tool for Coverage {
 
 /// Reads one line; `true` if it tells of a threshold.
 fn threshold(line: &str, sink: &mut Sink) -> bool {
+    if let Some(found) = CODECOV.captures(line) {
+        let key = Key::Message { file: None, message: sink.paths.stable(&found[1]) };
+        sink.push_once(Found::new(Category::Infra, "codecov", key, &found[1]).weigh(Weight::Cause));
+        return true;
+    }
     let (metric, required, tool) = if let Some(found) = PYTEST_COV.captures(line) {
         ("coverage", number(&found[1]), "pytest-cov")
     } else if let Some(found) = COVERAGE.captures(line) {

@@ -15,8 +15,19 @@ patterns! {
     ASSERT = r"^\S+: (\S+?):(\d+): .*(Assertion .*)$";
 }
 
-pub(super) const TOOL: Kind =
-    Kind::new(&["The following tests FAILED", "***@", "[ RUN      ]", "[  FAILED  ]"], || Box::<Ctest>::default());
+pub(super) const TOOL: Kind = Kind::new(
+    &[
+        "The following tests FAILED",
+        "***Failed",
+        "***Exception",
+        "***Timeout",
+        "***Not Run",
+        "***Skipped",
+        "[ RUN      ]",
+        "[  FAILED  ]",
+    ],
+    || Box::<Ctest>::default(),
+);
 
 /// What a test printed: its message and place.
 #[derive(Debug, Default)]

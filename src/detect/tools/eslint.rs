@@ -11,6 +11,7 @@ patterns! {
     PRETTIER = r"^\[(warn|error)\] (\S.*?)(?:: (\w*Error: .*?)(?: \((\d+):\d+\))?)?$";
     WORDS = r"^(?:Code style issues|All matched files|Forgot to run|Ignored unknown|Checking formatting|Invalid configuration|No files matching|\s*[|>\d])";
     MARKDOWN = r"^(\S.*?\.(?:md|markdown|mdx)):(\d+)(?::\d+)? (?:error )?(MD\d{3}(?:/[\w/-]+)?) (.*)$";
+    WARNING = r"^\s+\d+:\d+\s+(?:warning|⚠)\s";
     DONE = r"^✖ (\d+) problems? \((\d+) errors?";
 }
 
@@ -22,41 +23,24 @@ pub(super) const TOOL: Kind =
 #[derive(Debug, Default)]
 struct Eslint {
     file: Option<String>,
-    /// Warnings that are failures if there turns out to be no error (`--max-warnings`).
-    warnings: Vec<Found>,
+    /// Warnings that are failures if there turns out to be no error (`--max-warnings`): a file, and its lines.
+    warnings: Vec<(String, String)>,
     errors: bool,
 }
 
 impl Tool for Eslint {
     fn line(&mut self, line: &str, sink: &mut Sink) -> Read {
-        if let Some(found) = ERROR.captures(line) {
+        if line.starts_with(char::is_whitespace) && ERROR.is_match(line) {
             // The file stands alone on a line before its findings.
             if let Some(file) = sink.recent.before(1).filter(|line| FILE.is_match(line)) {
                 self.file = Some(file);
             }
-            let Some(file) = self.file.clone() else { return Read::Pass };
-            let message = found[4].trim_end();
-            let parsing = message.starts_with("Parsing error");
-            let rule = found.get(5).map_or(if parsing { "syntax" } else { "error" }, |rule| rule.as_str());
-            let rule = rule.trim_matches(['(', ')']);
-            let parsing = parsing || rule == "syntax" || rule == "CssSyntaxError";
-            let tool = match &found[3] {
-                _ if sink.runs("yamllint") => "yamllint",
-                "error" | "warning" => "eslint",
-                _ => "stylelint",
-            };
-            let category = if parsing { Category::SyntaxError } else { Category::Quality };
-            let mut failure = finding(sink, category, tool, &file, &found[1], rule, &format!("{rule}: {message}"));
-            if let Key::Finding { symbol, .. } = &mut failure.key {
-                *symbol = Some(bounded(message, 200).to_owned());
-            }
-            if matches!(&found[3], "warning" | "⚠") {
-                if self.warnings.len() < 500 {
-                    self.warnings.push(failure.excerpt(bounded(line, 300)));
-                }
-            } else {
+            let Some(file) = &self.file else { return Read::Pass };
+            if !WARNING.is_match(line) {
                 self.errors = true;
-                sink.push(failure.excerpt(bounded(line, 300)));
+                read(file, line, sink).into_iter().for_each(|failure| sink.push(failure));
+            } else if self.warnings.len() < 500 {
+                self.warnings.push((file.clone(), bounded(line, 1000).to_owned()));
             }
             return Read::Taken;
         }
@@ -65,9 +49,13 @@ impl Tool for Eslint {
             sink.push_once(Found::new(Category::Quality, "eslint", key, &sink.paths.relative(line)));
             return Read::Taken;
         }
-        if let Some(found) = DONE.captures(line) {
+        if line.starts_with('✖')
+            && let Some(found) = DONE.captures(line)
+        {
             if &found[2] == "0" && !self.errors {
-                self.warnings.drain(..).for_each(|found| sink.push(found.weigh(Weight::Hint)));
+                for (file, line) in self.warnings.drain(..) {
+                    read(&file, &line, sink).into_iter().for_each(|found| sink.push(found.weigh(Weight::Hint)));
+                }
             }
             self.warnings.clear();
             return Read::Taken;
@@ -91,7 +79,9 @@ impl Tool for Eslint {
             }
             return Read::Taken;
         }
-        if let Some(found) = MARKDOWN.captures(line) {
+        if line.contains(" MD0")
+            && let Some(found) = MARKDOWN.captures(line)
+        {
             let file = sink.paths.file(&found[1]);
             let rule = found[3].to_owned();
             let key = Key::Finding { file: file.clone(), rule: rule.clone(), symbol: None };
@@ -102,4 +92,25 @@ impl Tool for Eslint {
         }
         Read::Pass
     }
+}
+
+/// A finding on a line of its own: `  3:7  error  message  rule`.
+fn read(file: &str, line: &str, sink: &Sink) -> Option<Found> {
+    let found = ERROR.captures(line)?;
+    let message = found[4].trim_end();
+    let parsing = message.starts_with("Parsing error");
+    let rule = found.get(5).map_or(if parsing { "syntax" } else { "error" }, |rule| rule.as_str());
+    let rule = rule.trim_matches(['(', ')']);
+    let parsing = parsing || rule == "syntax" || rule == "CssSyntaxError";
+    let tool = match &found[3] {
+        _ if sink.runs("yamllint") => "yamllint",
+        "error" | "warning" => "eslint",
+        _ => "stylelint",
+    };
+    let category = if parsing { Category::SyntaxError } else { Category::Quality };
+    let mut failure = finding(sink, category, tool, file, &found[1], rule, &format!("{rule}: {message}"));
+    if let Key::Finding { symbol, .. } = &mut failure.key {
+        *symbol = Some(bounded(message, 200).to_owned());
+    }
+    Some(failure.excerpt(bounded(line, 300)))
 }

@@ -93,7 +93,9 @@ pub(super) const TOOL: Kind = Kind::new(
         "ETIMEDOUT",
         "EAI_AGAIN",
         "ENOTFOUND",
-        "E: @",
+        "E: Failed ",
+        "E: Unable to ",
+        "E: Could not ",
     ],
     || Box::new(Infra),
 )

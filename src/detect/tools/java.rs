@@ -63,14 +63,19 @@ struct Java {
 impl Tool for Java {
     fn line(&mut self, line: &str, sink: &mut Sink) -> Read {
         // Some print milliseconds before maven's level.
-        let line = MILLIS.find(line).map_or(line, |found| &line[found.end() - 1..]);
+        let line = match line.starts_with(|c: char| c.is_ascii_digit()) {
+            true => MILLIS.find(line).map_or(line, |found| &line[found.end() - 1..]),
+            false => line,
+        };
         if let Some(block) = &mut self.block {
             if block.line(line) {
                 return Read::Taken;
             }
             self.close(sink);
         }
-        if let Some(found) = CLASS.captures(line) {
+        if line.contains("Tests run: ")
+            && let Some(found) = CLASS.captures(line)
+        {
             if let Some(name) = found.get(1)
                 && self.classes.len() < 500
             {
@@ -78,7 +83,9 @@ impl Tool for Java {
             }
             return Read::Taken;
         }
-        if let Some(found) = RUNNING.captures(line) {
+        if line.contains("Running ")
+            && let Some(found) = RUNNING.captures(line)
+        {
             if self.classes.len() < 500 && found[1].contains('.') {
                 self.classes.push(found[1].to_owned());
             }
@@ -122,7 +129,9 @@ impl Tool for Java {
             self.begin("gradle", format!("{}.{name}", found[1].replace(" > ", ".")), class, line);
             return Read::Taken;
         }
-        if let Some(found) = BUILD_FILE.captures(line) {
+        if line.starts_with("Build file ")
+            && let Some(found) = BUILD_FILE.captures(line)
+        {
             self.build_file = found[2].parse().ok().map(|number| (sink.paths.file(&found[1]), number));
             return Read::Taken;
         }
@@ -134,7 +143,9 @@ impl Tool for Java {
             sink.push(Found::new(Category::Build, "gradle", key, bounded(&line[2..], 1000)).at(file, Some(number)));
             return Read::Taken;
         }
-        if let Some(found) = THROWN.captures(line) {
+        if line.starts_with("Exception in thread")
+            && let Some(found) = THROWN.captures(line)
+        {
             let command = sink.command.clone().unwrap_or_default();
             let key = Key::Command { command, error: found[1].to_owned() };
             let text = format!("{}: {}", &found[1], found.get(2).map_or("", |said| said.as_str()));

@@ -51,10 +51,10 @@ pub(super) trait Tool: Debug + Send {
 /// A parser as the list below knows it.
 pub(super) struct Kind {
     /// Literal pieces of text, one of which every line that begins something for it holds; `.py:#` stands for a
-    /// digit after the colon, `##[@` for a letter.
+    /// digit after the colon.
     words: &'static [&'static str],
-    /// Lines that begin with one of these bytes concern it, too.
-    first: &'static [u8],
+    /// Lines that begin with one of these concern it, too.
+    starts: &'static [&'static str],
     /// Does it read every line that the runner marked as an error?
     errors: bool,
     /// Does it read what a test session prints, too?
@@ -64,11 +64,11 @@ pub(super) struct Kind {
 
 impl Kind {
     const fn new(words: &'static [&'static str], new: fn() -> Box<dyn Tool>) -> Self {
-        Self { words, first: &[], errors: false, session: false, new }
+        Self { words, starts: &[], errors: false, session: false, new }
     }
 
-    const fn starting(self, first: &'static [u8]) -> Self {
-        Self { first, ..self }
+    const fn starting(self, starts: &'static [&'static str]) -> Self {
+        Self { starts, ..self }
     }
 
     const fn on_errors(self) -> Self {
@@ -89,8 +89,8 @@ macro_rules! tools {
 
 tools![
     wrappers, pytest, trial, unittest, django, coverage, mypy, pyright, precommit, format, diffs, located, lint,
-    security, audit, lock, pip, resolver, sphinx, links, benchmark, vitest, jest, mocha, nodetest, playwright, eslint,
-    tsc, bundler, node, go, rust, java, ctest, compiler, cmake, docker, traceback, shell, crash, infra,
+    security, audit, lock, pip, resolver, sphinx, links, asv, benchmark, vitest, jest, mocha, nodetest, playwright,
+    eslint, tsc, bundler, node, go, rust, java, ctest, compiler, cmake, docker, traceback, shell, crash, infra,
 ];
 
 mod js;
@@ -111,7 +111,6 @@ const _: () = assert!(TOOLS.len() < 60);
 /// All words, and whose they are.
 pub(super) static WORDS: LazyLock<Words> = LazyLock::new(|| {
     let mut words: Vec<(String, Mask)> = Vec::new();
-    let mut first = [0; 256];
     let mut put = |word: String, mask: Mask| match words.iter_mut().find(|(known, _)| *known == word) {
         Some((_, known)) => *known |= mask,
         None => words.push((word, mask)),
@@ -120,7 +119,6 @@ pub(super) static WORDS: LazyLock<Words> = LazyLock::new(|| {
         for word in list {
             match word.char_indices().next_back() {
                 Some((at, '#')) => (b'0'..=b'9').for_each(|c| put(format!("{}{}", &word[..at], char::from(c)), mask)),
-                Some((at, '@')) => (b'A'..=b'z').for_each(|c| put(format!("{}{}", &word[..at], char::from(c)), mask)),
                 _ => put((*word).to_owned(), mask),
             }
         }
@@ -131,11 +129,11 @@ pub(super) static WORDS: LazyLock<Words> = LazyLock::new(|| {
     add(&["^[[#", "\u{fffd}["], ESCAPES);
     for (at, tool) in TOOLS.iter().enumerate() {
         add(tool.words, 1 << at);
-        tool.first.iter().for_each(|byte| first[usize::from(*byte)] |= 1 << at);
     }
-    first[usize::from(b'$')] |= JOB;
-    first[usize::from(b'O')] |= JOB;
-    Words::new(words.into_iter(), first)
+    let tools = TOOLS.iter().enumerate();
+    let starts = tools.flat_map(|(at, tool)| tool.starts.iter().map(move |start| (*start, 1 << at)));
+    let own = [("$", JOB), ("O", JOB), (super::facts::START, FACTS)];
+    Words::new(words.into_iter(), starts.chain(own))
 });
 
 /// Everything that reads a step's output.

@@ -7,15 +7,13 @@ use crate::detect::found::{Found, Sink};
 use crate::detect::text::{bounded, patterns};
 
 patterns! {
-    MYPY = r"^((?:[A-Za-z]:)?[^:\s][^:]*?\.(?:pyi?|toml|cfg|ini)):(\d+)(?::\d+){0,3}: error: (.*)$";
-    CODE = r"^(.*?)\s*\[([a-z][a-z0-9-]*)\]\s*$";
     WHOLE = r"^([^:\s][^:]*?\.pyi?): error: (.*)$";
     JSON = r#"^\{"file": "((?:[^"\\]|\\.)*)", "line": (\d+), .*"message": "((?:[^"\\]|\\.)*)",.* "code": (?:"([\w-]+)"|null), "severity": "error""#;
     CONCISE = r"^([\w.]+) (is inconsistent, .*|is not present (?:in stub|at runtime).*|variable differs from runtime type .*)$";
     FATAL = r"^mypy: (?:error: )?(.*)$";
     STUB = r"^error: ([\w.]+) (is inconsistent|is not present in stub|is not present at runtime|variable differs from runtime type\b.*?|failed to find stubs|failed to import\b.*?|is not a \w+|is a .*?|cannot .*?|inconsistently .*?)(?:[,:] (.*))?$";
     STUB_PLACE = r"^(?:Stub|Runtime): in file (.+?):(\d+)$";
-    NAME = r#""([A-Za-z_][\w.]{0,80})""#;
+    NAME = r#""([A-Za-z_][\w.]*)""#;
 }
 
 pub(super) const TOOL: Kind = Kind::new(
@@ -74,17 +72,14 @@ impl Tool for Mypy {
 
 impl Mypy {
     fn read(&mut self, line: &str, sink: &mut Sink) -> bool {
-        if line.contains(": error: ")
-            && let Some(found) = MYPY.captures(line)
-        {
+        if let Some((file, number, message)) = placed(line) {
             self.hand_over(sink);
-            let number = found[2].parse().unwrap_or_default();
-            let message = found[3].trim_end();
-            match CODE.captures(message) {
-                Some(code) => push(sink, &found[1], number, &code[1], Some(&code[2]), None),
+            let message = message.trim_end();
+            match coded(message) {
+                Some((said, code)) => push(sink, file, number, said, Some(code), None),
                 None => {
                     self.open = Some(Open {
-                        file: found[1].to_owned(),
+                        file: file.to_owned(),
                         line: number,
                         message: bounded(message, 1000).to_owned(),
                         lines: vec![bounded(line, 300).to_owned()],
@@ -102,7 +97,7 @@ impl Mypy {
                 open.lines.push(bounded(line, 300).to_owned());
                 let joined = format!("{} {}", open.message, line.trim());
                 open.message = bounded(&joined, 1500).to_owned();
-                if CODE.is_match(&open.message) && line.trim_end().ends_with(']') {
+                if coded(&open.message).is_some() {
                     self.hand_over(sink);
                 }
                 return true;
@@ -180,8 +175,8 @@ impl Mypy {
     fn hand_over(&mut self, sink: &mut Sink) {
         if let Some(open) = self.open.take() {
             let excerpt = open.lines.join("\n");
-            match CODE.captures(&open.message) {
-                Some(code) => push(sink, &open.file, open.line, &code[1], Some(&code[2]), Some(excerpt)),
+            match coded(&open.message) {
+                Some((said, code)) => push(sink, &open.file, open.line, said, Some(code), Some(excerpt)),
                 None => push(sink, &open.file, open.line, &open.message, None, Some(excerpt)),
             }
         }
@@ -201,13 +196,37 @@ impl Mypy {
     }
 }
 
+/// File, line and message of `shop/cart.py:9:12: error: message`; columns and ends may follow the line.
+fn placed(line: &str) -> Option<(&str, u32, &str)> {
+    let (place, message) = line.split_once(": error: ")?;
+    let mut file = place;
+    let mut number = None;
+    for _ in 0..4 {
+        let Some((before, digits)) = file.rsplit_once(':') else { break };
+        let Ok(digits) = digits.parse() else { break };
+        (file, number) = (before, Some(digits));
+    }
+    let drive = file.as_bytes().get(1) == Some(&b':');
+    let ours = [".py", ".pyi", ".toml", ".cfg", ".ini"].iter().any(|end| file.ends_with(end));
+    let plain = ours && !file.starts_with(char::is_whitespace) && !file[if drive { 2 } else { 0 }..].contains(':');
+    number.filter(|_| plain).map(|number| (file, number, message))
+}
+
+/// A message and the code in brackets at its end.
+fn coded(message: &str) -> Option<(&str, &str)> {
+    let (said, code) = message.trim_end().strip_suffix(']')?.rsplit_once('[')?;
+    let fits = code.starts_with(|c: char| c.is_ascii_lowercase())
+        && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    fits.then(|| (said.trim_end(), code))
+}
+
 fn push(sink: &mut Sink, file: &str, line: u32, message: &str, code: Option<&str>, excerpt: Option<String>) {
     let file = sink.paths.file(file);
     let tool = if sink.runs("stubtest") { "stubtest" } else { "mypy" };
     let mut category = Category::Quality;
     let (key, cause) = match code {
         Some(code) => {
-            let symbol = NAME.captures(message).map(|name| name[1].to_owned());
+            let symbol = NAME.captures(message).map(|name| bounded(&name[1], 80).to_owned());
             let key = Key::Finding { file: file.clone(), rule: code.to_owned(), symbol };
             (key, format!("rule|{file}|{code}"))
         }

@@ -9,7 +9,7 @@ patterns! {
     PLACED = r"^\s*((?:[A-Za-z]:)?[^:\s][^:]*?\.pyi?):(\d+):\d+ - error: (.*)$";
     SYNTAX = r"^(?:Expected |Statements must be separated|Unexpected |Unindent not |Unindented |Inconsistent use of tabs|.* was not closed$|.*is not allowed|Invalid |Octal|Unaccessed)";
     RULE = r"^(.*?)\s*\((report\w+)\)$";
-    NAME = r#""([A-Za-z_][\w.]{0,80})""#;
+    NAME = r#""([A-Za-z_][\w.]*)""#;
 }
 
 pub(super) const TOOL: Kind = Kind::new(&[" - error: "], || Box::<Pyright>::default());
@@ -71,7 +71,7 @@ impl Tool for Pyright {
         let category = if syntax { Category::SyntaxError } else { Category::Quality };
         let tool = if sink.runs("basedpyright") { "basedpyright" } else { "pyright" };
         let said = sink.paths.stable(&message);
-        let symbol = NAME.captures(&message).map(|name| name[1].to_owned()).or(syntax.then_some(said));
+        let symbol = NAME.captures(&message).map(|name| bounded(&name[1], 80).to_owned()).or(syntax.then_some(said));
         let key = Key::Finding { file: open.file.clone(), rule: rule.clone(), symbol };
         let cause = if syntax { format!("syntax|{}", open.file) } else { format!("rule|{}|{rule}", open.file) };
         let text = if rule == "error" { message } else { format!("{message} ({rule})") };

@@ -433,10 +433,8 @@ impl Pytest {
             self.dropped += push(&mut self.listed, listed);
             return Read::Hidden;
         }
-        if line.starts_with("!!!!") {
-            if line.contains("KeyboardInterrupt") {
-                self.interrupted = Some(None);
-            }
+        if line.starts_with("!!!!") && line.contains("KeyboardInterrupt") {
+            self.interrupted = Some(None);
         }
         Read::Session
     }

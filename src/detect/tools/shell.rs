@@ -38,7 +38,7 @@ pub(super) const TOOL: Kind = Kind::new(
         ".pl line ",
         ".pm line ",
         ".t line ",
-        ".rb:",
+        ".rb:#",
         "Can't locate ",
     ],
     || Box::<Shell>::default(),

@@ -191,6 +191,9 @@ impl Traceback {
                 found.category = Category::Docs;
             }
         }
+        if text.contains("codecov.io/") {
+            found.tool = "codecov";
+        }
         if self.backend
             && found.category == Category::RuntimeError
             && ["pip", "build", "uv", "hatch", "poetry", "pdm"].iter().any(|tool| sink.runs(tool))

@@ -29,7 +29,7 @@ struct Block {
 }
 
 pub(super) const TOOL: Kind =
-    Kind::new(&["=====", "*****", "Ran ", "***Test Failed***"], || Box::<Unittest>::default());
+    Kind::new(&["=====", "*****", "Ran #", "***Test Failed***"], || Box::<Unittest>::default());
 
 /// The state between lines.
 #[derive(Debug, Default)]

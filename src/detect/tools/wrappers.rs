@@ -10,7 +10,7 @@ patterns! {
 }
 
 pub(super) const TOOL: Kind =
-    Kind::new(&["commands", "nox > ", "cmd ["], || Box::<Wrappers>::default()).starting(b">+$");
+    Kind::new(&["commands", "nox > ", "cmd ["], || Box::<Wrappers>::default()).starting(&[">", "+", "$"]);
 
 #[derive(Debug, Default)]
 struct Wrappers;

@@ -19,32 +19,7 @@ patterns! {
 
 /// Does the line tell of a network that failed?
 pub(super) fn network(line: &str) -> bool {
-    // A cheap look first: this runs on every line.
-    line.contains(' ')
-        && (line.contains("onnect")
-            || line.contains("imed out")
-            || line.contains("resolution")
-            || line.contains("fetch")
-            || line.contains("Timeout")
-            || line.contains("not known")
-            || line.contains("timeout")
-            || line.contains("unreachable")
-            || line.contains("Retries")
-            || line.contains("retries")
-            || line.contains("resolve host")
-            || line.contains("Gateway")
-            || line.contains("Unavailable")
-            || line.contains("dns error")
-            || line.contains("request for url")
-            || line.contains("IncompleteRead")
-            || line.contains("ProtocolError")
-            || line.contains("UNEXPECTED_EOF")
-            || line.contains("Failed to download")
-            || line.contains("ECONN")
-            || line.contains("ETIMEDOUT")
-            || line.contains("EAI_AGAIN")
-            || line.contains("ENOTFOUND"))
-        && NETWORK.is_match(line)
+    NETWORK.is_match(line)
 }
 
 /// The class and the message of a line such as `pkg.SomeError: message`.

@@ -119,7 +119,9 @@ impl Tool for Infra {
             }
             sink.network = true;
         }
-        if let Some(found) = CONFLICT.captures(line) {
+        if line.starts_with("CONFLICT")
+            && let Some(found) = CONFLICT.captures(line)
+        {
             let file = found[2].to_owned();
             let key = Key::Message { file: Some(file.clone()), message: sink.paths.stable(&found[1]) };
             sink.push_once(Found::new(Category::Infra, "git", key, &found[1]).at(file, None).weigh(Weight::Cause));
@@ -128,7 +130,8 @@ impl Tool for Infra {
         if (error || line.contains("onnection")) && sink.found.len() > 4000 {
             return Read::Pass;
         }
-        if DIRTY.is_match(line) {
+        let change = ["dirty", "clean", "ncommitted", "enerated"].iter().any(|word| line.contains(word));
+        if change && DIRTY.is_match(line) {
             hint(Category::Quality, "git", line, sink, Weight::Hint);
         } else if TIMED_OUT.is_match(line) && (error || !line.contains("::")) {
             let weight = if error { Weight::Runner } else { Weight::Cause };

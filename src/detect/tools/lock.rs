@@ -2,7 +2,7 @@
 
 use super::{Kind, Read, Tool};
 use crate::detect::failure::{Category, Key};
-use crate::detect::found::{Found, Sink};
+use crate::detect::found::{Found, Sink, Weight};
 use crate::detect::text::patterns;
 
 patterns! {
@@ -68,7 +68,9 @@ impl Tool for Lock {
         let key = Key::Message { file: file.clone(), message: sink.paths.stable(text) };
         if sink.known(&key).is_none() {
             let text = sink.paths.relative(text);
-            sink.push(Found::new(Category::ImportDependency, tool, key, &text).at(file, None));
+            // pdm only warns of it, before what it ends with.
+            let weight = if text.contains("hash doesn't match") { Weight::Cause } else { Weight::Finding };
+            sink.push(Found::new(Category::ImportDependency, tool, key, &text).at(file, None).weigh(weight));
         }
         Read::Taken
     }

@@ -176,9 +176,11 @@ fn tool(line: &str, sink: &Sink) -> &'static str {
 }
 
 fn push(sink: &mut Sink, tool: &'static str, text: &str, excerpt: String) {
-    let network = sink.network || NETWORK.is_match(text);
+    let network = sink.network || NETWORK.is_match(text) || NETWORK.is_match(&excerpt);
     let category = if network { Category::Infra } else { Category::ImportDependency };
     let text = text.strip_prefix("error: ").or(text.strip_prefix("error ")).unwrap_or(text);
+    // mamba says it as an error and as a critical one.
+    let text = text.strip_prefix("critical ").unwrap_or(text).trim_start().trim_start_matches("libmamba ");
     let key = match NOT_HERE.captures(text).and_then(|found| found.iter().skip(1).flatten().next()) {
         Some(name) => Key::Missing { name: name.as_str().to_owned() },
         None => Key::Message { file: None, message: sink.paths.stable(text) },

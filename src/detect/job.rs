@@ -90,6 +90,15 @@ enum Part {
     Rest,
 }
 
+/// What was found in a step of which nothing says that it failed.
+#[derive(Debug)]
+struct Doubt {
+    step: Option<usize>,
+    /// The step is an action that reported an error: it failed, unless other steps ran after it.
+    action: bool,
+    found: Found,
+}
+
 /// A job's log as it is read.
 #[derive(Debug)]
 pub(super) struct Job {
@@ -106,8 +115,8 @@ pub(super) struct Job {
     sink: Sink,
     facts: Facts,
     failures: Vec<(Option<usize>, Found)>,
-    /// Findings of steps that went on, and errors of actions after which other steps ran.
-    doubtful: Vec<(Option<usize>, Found)>,
+    /// What was found in steps of which nothing says that they failed.
+    doubtful: Vec<Doubt>,
     /// Failures that were beyond a bound.
     dropped: u64,
     /// Lines that the runner marked as errors in this step, and the first of them.

@@ -27,7 +27,7 @@ static WORK: LazyLock<Regex> = LazyLock::new(|| {
 });
 static INSTALLED: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r#"[^\s"'(=\[,<>]*[\\/](?:site|dist)-packages[\\/](?:([\w-]+)[\\/.])?|[^\s"'(=\[,<>]*[\\/][Ll]ib[\\/]python3\.\d+t?[\\/]"#,
+        r#"[^\s"'(=\[,<>]*[\\/](?:site|dist)-packages[\\/](?:([\w-]+)[\\/.])?|[^\s"'(=\[,<>]*[\\/][Ll]ib[\\/]python3\.\d+t?[\\/]|[A-Za-z]:[\\/](?:[^\s"'(=\[,<>]*[\\/])?[Pp]ython[\\/]?3[^\s"'(=\[,<>]*?[\\/][Ll]ib[\\/]"#,
     )
 });
 static VOLATILE: LazyLock<Regex> = LazyLock::new(|| {
@@ -94,7 +94,7 @@ impl Paths {
                 text = without(&text, root);
             }
         }
-        if text.contains("-packages") || text.contains("ib/python3.") || text.contains("ib\\python3.") {
+        if text.contains("-packages") || text.contains("ib/python3.") || text.contains("ib\\") {
             text = INSTALLED.replace_all(&text, |found: &regex::Captures<'_>| self.installed(found)).into_owned();
         }
         if has_absolute(&text) {
@@ -120,7 +120,8 @@ impl Paths {
     /// A file's path as it is seen from the repository.
     pub(super) fn file(&self, path: &str) -> String {
         let path = self.relative(path.trim());
-        let path = if path.contains('\\') && !path.contains('/') { path.replace('\\', "/") } else { path };
+        let rest = path.strip_prefix("<stdlib>/").unwrap_or(&path);
+        let path = if rest.contains('\\') && !rest.contains('/') { path.replace('\\', "/") } else { path };
         let mut path = path.as_str();
         while let Some(rest) = path.strip_prefix("./") {
             path = rest;
@@ -197,13 +198,21 @@ pub(super) fn is_project(file: &str) -> bool {
     !(file.is_empty()
         || file.starts_with(['/', '<', '~'])
         || file.starts_with("..")
+        || file.as_bytes().get(1) == Some(&b':')
         || file.contains("-packages/")
-        || file.contains(":\\")
         || file.contains(".tox/")
         || file.contains(".nox/")
         || file.contains(".venv/")
         || file.contains("node_modules/")
         || file.contains("/lib/python"))
+}
+
+/// A file as a compiler or a program that was built in a directory of its own names it: `../src/job.c`.
+pub(super) fn from_build(mut path: &str) -> &str {
+    while let Some(rest) = path.strip_prefix("../") {
+        path = rest;
+    }
+    path
 }
 
 /// A file's name for a cause: the same whether a project's package lies in `src/` or is installed.
@@ -249,6 +258,11 @@ mod tests {
             "<site-packages>/a/b.py"
         );
         assert_eq!(paths.file("/usr/lib/python3.12/json/decoder.py"), "<stdlib>/json/decoder.py");
+        assert_eq!(
+            paths.file("C:\\hostedtoolcache\\windows\\Python\\3.9.13\\x64\\lib\\encodings\\cp1252.py"),
+            "<stdlib>/encodings/cp1252.py"
+        );
+        assert!(!is_project(&paths.file("C:\\tools\\thing.py")));
         assert_eq!(paths.file("/sandbox/tree/a.py"), "a.py");
         assert!(!is_project("<stdlib>/json/decoder.py"));
         paths.add_own("my-shop");

@@ -64,8 +64,7 @@ pub(super) fn envelope<'a>(line: &'a str, format: Format, known: Option<(&str, &
             return Envelope { columns: Some((job, step)), text: unstamped(rest, false) };
         }
         // A continuation line: it has the columns and no timestamp.
-        if let Some((job, rest)) = line.split_once('\t')
-            && let Some((step, rest)) = rest.split_once('\t')
+        if let Some((job, step, rest)) = cells(line)
             && known == Some((job, step))
         {
             return Envelope { columns: known.map(|_| (job, step)), text: rest };
@@ -77,11 +76,21 @@ pub(super) fn envelope<'a>(line: &'a str, format: Format, known: Option<(&str, &
 
 /// Job, step, and what begins with a timestamp.
 fn columns(line: &str) -> Option<(&str, &str, &str)> {
-    let (job, rest) = line.split_once('\t')?;
-    let (step, rest) = rest.split_once('\t')?;
+    let (job, step, rest) = cells(line)?;
     let rest = rest.trim_start_matches('\u{feff}');
     stamp(rest, false).filter(|(_, kind)| *kind == Stamp::Zulu)?;
     Some((job, step, rest))
+}
+
+/// A line's first two columns, and the rest: after tabs, or the blanks that a terminal or a web page made of them.
+fn cells(line: &str) -> Option<(&str, &str, &str)> {
+    if let Some((job, rest)) = line.split_once('\t') {
+        let (step, rest) = rest.split_once('\t')?;
+        return Some((job, step, rest));
+    }
+    let (job, rest) = line.split_once("  ").filter(|(job, _)| !job.is_empty())?;
+    let (step, rest) = rest.trim_start_matches(' ').split_once("  ")?;
+    Some((job, step, rest.trim_start_matches(' ')))
 }
 
 fn unstamped(line: &str, any: bool) -> &str {
@@ -141,6 +150,7 @@ fn stamp(line: &str, in_doubt: bool) -> Option<(usize, Stamp)> {
             end +=
                 1 + body[end + 1..].iter().take(5).take_while(|byte| byte.is_ascii_digit() || **byte == b':').count();
         }
+        Some(b' ') if matches!(body.get(end + 1..end + 4), Some(b"GMT" | b"UTC")) => end += 4,
         _ if !(fraction || in_doubt) => return None,
         _ => {}
     }
@@ -212,9 +222,12 @@ mod tests {
 
     #[test]
     fn timestamps_of_other_services_go_where_the_log_begins_with_them() {
-        for line in
-            ["2026-01-01 00:00:00.000 hello", "2026-01-01T00:00:00.123+00:00 hello", "[2026-01-01T00:00:00.123Z] hello"]
-        {
+        for line in [
+            "2026-01-01 00:00:00.000 hello",
+            "2026-01-01T00:00:00.123+00:00 hello",
+            "[2026-01-01T00:00:00.123Z] hello",
+            "2026-01-01T00:00:00 GMT hello",
+        ] {
             assert_eq!(format(line), Format::Stamped, "{line}");
             assert_eq!(envelope(line, Format::Stamped, None).text, "hello");
         }
@@ -228,6 +241,10 @@ mod tests {
         let found = envelope(line, Format::Columns, None);
         assert_eq!(found.columns, Some(("test (3.11)", "Run tests")));
         assert_eq!(found.text, "a\tb");
+        let pasted = "test (3.11)    Run tests    2026-01-01T00:00:00.1234567Z   a";
+        assert_eq!(format(pasted), Format::Columns);
+        let found = envelope(pasted, Format::Columns, None);
+        assert_eq!((found.columns, found.text), (Some(("test (3.11)", "Run tests")), "  a"));
         assert_eq!(envelope("a\tb\tc", Format::Columns, None).columns, None);
         assert_eq!(envelope("a\tb\tc", Format::Columns, Some(("a", "b"))).text, "c");
         let tool = "a\tb\t2026-01-01T00:00:00.1234567Z c";

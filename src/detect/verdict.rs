@@ -12,7 +12,8 @@ use super::text::{bounded, patterns};
 
 patterns! {
     MAKE = r"^\S*make(?:\[\d+\])?: \*\*\* \[";
-    SPOKEN = r"(?i)\b(?:error|failed|failure|fatal|missing|exceeded|cannot|refusing|invalid)\b";
+    RULE = r"^[A-Z]{2,8}\d{2,4}:? [a-z]";
+    SPOKEN = r"(?i)\b(?:error|failed|failure|fatal|missing|exceeded|cannot|refusing|invalid|denied|not found|does not exist|no such|unable)\b";
 }
 
 /// A tool's own findings, else the runner's word, else what a script died of, else the last hint.
@@ -124,7 +125,8 @@ pub(super) fn fingerprint(cause: Option<&str>, key: &Key) -> String {
 /// A failure of which only the exit code is known. `gate`: the step looks at other jobs' results.
 pub(super) fn exited(command: &str, step: &str, job: &str, exit: i32, gate: bool, recent: &[String]) -> Found {
     // make only repeats that a recipe failed.
-    let own: Vec<&String> = recent.iter().filter(|line| !MAKE.is_match(line)).collect();
+    let own: Vec<&String> =
+        recent.iter().filter(|line| line.contains(char::is_alphabetic) && !MAKE.is_match(line)).collect();
     let said = own.iter().rev().find(|line| SPOKEN.is_match(line)).or(own.last()).copied().or(recent.last());
     let message = match said {
         Some(said) => bounded(said.trim(), 500).to_owned(),
@@ -134,7 +136,12 @@ pub(super) fn exited(command: &str, step: &str, job: &str, exit: i32, gate: bool
         _ if gate || recent.iter().any(|line| command::GATE.is_match(line)) => Category::Aggregate,
         124 => Category::Timeout,
         134 | 136 | 137 | 139 => Category::Crash,
-        _ => [command, step, job].iter().find_map(|words| command::category(words)).unwrap_or(Category::RuntimeError),
+        _ => match [command, step, job].iter().find_map(|words| command::category(words)) {
+            Some(category) => category,
+            // Only linters number what they say.
+            None if RULE.is_match(&message) => Category::Quality,
+            None => Category::RuntimeError,
+        },
     };
     let key = Key::Command { command: bounded(command, 1000).to_owned(), error: format!("exit {exit}") };
     Found::new(category, "command", key, &message).excerpt(last(recent)).weigh(Weight::Cause)

@@ -1,6 +1,6 @@
 //! How a step ends, and the job: which of what was found counts.
 
-use super::{AFTERWARDS, Job, Zone};
+use super::{AFTERWARDS, Doubt, Job, Zone};
 use crate::detect::command;
 use crate::detect::failure::{Category, Failure, JobLog, JobResult, StepKind};
 use crate::detect::found::{FAILURES, Found, Weight};
@@ -14,6 +14,7 @@ impl Job {
             self.settled(exit);
         }
         if let Some(ended) = self.over.take() {
+            let sealed = self.tail.is_some();
             self.seal();
             // Nothing ran after the step that a doubtful line says failed.
             match self.disproved.take() {
@@ -21,6 +22,7 @@ impl Job {
                     self.tools.close(&mut self.sink);
                     self.tail = Some((self.sink.found.len(), self.errors));
                 }
+                None if sealed => {}
                 exit => self.end_step(exit),
             }
             self.zone = Zone::After;
@@ -53,14 +55,14 @@ impl Job {
 
     pub(super) fn fail_after_all(&mut self, index: usize, exit: i32) {
         let doubtful = std::mem::take(&mut self.doubtful).into_iter();
-        let (own, others): (Vec<_>, Vec<_>) = doubtful.partition(|(at, _)| *at == Some(index));
+        let (own, others): (Vec<_>, Vec<_>) = doubtful.partition(|doubt| doubt.step == Some(index));
         self.doubtful = others;
         if let Some(step) = self.steps.get_mut(index) {
             step.exit = Some(exit);
             step.failed = true;
         }
         self.failed = true;
-        let mut found = verdict::choose(own.into_iter().map(|(_, found)| found).collect());
+        let mut found = verdict::choose(own.into_iter().map(|doubt| doubt.found).collect());
         if found.is_empty() {
             found.push(self.last_word(exit, Some(index)));
         }
@@ -101,6 +103,10 @@ impl Job {
                 true => verdict::choose(found),
                 false => found.into_iter().filter(|found| found.weight == Weight::Finding).collect(),
             };
+            // What the action's own program died of says less than what the action says.
+            if uses && found.iter().all(|found| found.tool == "node" && found.file.is_none()) {
+                found.clear();
+            }
             if uses
                 && found.is_empty()
                 && let Some(said) = self.error.take()
@@ -108,7 +114,8 @@ impl Job {
                 found.push(self.action_failed(&said, index));
             }
             let room = FAILURES.saturating_sub(self.doubtful.len());
-            self.doubtful.extend(found.into_iter().take(room).map(|found| (index, found)));
+            let action = uses && errors > 0;
+            self.doubtful.extend(found.into_iter().take(room).map(|found| Doubt { step: index, action, found }));
         }
         self.open = false;
     }
@@ -119,7 +126,18 @@ impl Job {
         let step = index.and_then(|index| self.steps.get(index));
         let name = step.map_or("", |step| step.name.as_str());
         let gate = step.is_some_and(|step| command::is_gate(step, &script));
-        verdict::exited(&script, name, self.name.as_deref().unwrap_or_default(), exit, gate, &self.sink.recent.lines())
+        let mut found = verdict::exited(
+            &script,
+            name,
+            self.name.as_deref().unwrap_or_default(),
+            exit,
+            gate,
+            &self.sink.recent.lines(),
+        );
+        if let Some(said) = &self.error {
+            said.clone_into(&mut found.message);
+        }
+        found
     }
 
     /// An action that ended with an error which no list knows.
@@ -155,12 +173,11 @@ impl Job {
             let last = self.steps.len().checked_sub(1);
             let later = |index: usize| self.steps.iter().skip(index + 1).all(|step| AFTERWARDS.is_match(&step.name));
             let doubtful = std::mem::take(&mut self.doubtful);
-            let (mut sure, mut rest) = (Vec::new(), Vec::new());
-            for (index, found) in doubtful {
-                let action = found.weight == Weight::Action && (index == last || index.is_none_or(later) || !ended);
-                match !ended || found.weight == Weight::Runner || action {
-                    true => sure.push((index, found)),
-                    false => rest.push((index, found)),
+            let mut sure = Vec::new();
+            for Doubt { step, action, found } in doubtful {
+                let failed = action && (step == last || step.is_none_or(later));
+                if !ended || found.weight == Weight::Runner || failed {
+                    sure.push((step, found));
                 }
             }
             // What an action says of itself counts when nobody says more.

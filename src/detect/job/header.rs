@@ -4,6 +4,9 @@ use super::{ENTRIES, Job, Part, SCRIPT, Zone};
 use crate::detect::failure::StepKind;
 use crate::detect::text::bounded;
 
+/// Inputs of actions that run what they are told to.
+const COMMANDS: [&str; 6] = ["run", "command", "cmd", "script", "args", "options"];
+
 impl Job {
     /// Reads one line of the group that shows a step.
     pub(super) fn header(&mut self, part: Part, text: &str) {
@@ -75,7 +78,11 @@ impl Job {
         }
         match &step.kind {
             StepKind::Run { script, .. } => self.sink.runs_script(script),
-            StepKind::Uses { action, .. } => self.sink.runs_script(action),
+            StepKind::Uses { action, with } => {
+                let commands = COMMANDS.iter().filter_map(|input| with.get(*input));
+                let script: Vec<&str> = [action].into_iter().chain(commands).map(String::as_str).collect();
+                self.sink.runs_script(&script.join("\n"));
+            }
         }
     }
 }

@@ -37,7 +37,10 @@ fn several_jobs_of_one_file_are_told_apart() {
 #[test]
 fn an_excerpt_with_failures_failed() {
     let job = read("FAILED tests/a.py::t - ValueError: x\n============ 1 failed in 0.1s ============\n");
-    assert_eq!(job.failures.len(), 0, "a line outside a summary is nobody's");
+    assert_eq!((job.result, job.failures.len()), (JobResult::Failure, 1));
+    let session = "============ test session starts ============\n============ 2 passed in 0.1s ============\n";
+    let job = read(&format!("{session}FAILED tests/a.py::t - ValueError: x\n"));
+    assert_eq!(job.failures.len(), 0, "a line after a whole session is nobody's");
     let job = read(
         "=========================== short test summary info ============================\nFAILED tests/a.py::t - ValueError: x\n",
     );

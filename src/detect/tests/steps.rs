@@ -1,5 +1,5 @@
 use super::*;
-use crate::detect::{Step, StepKind};
+use crate::detect::{Category, JobResult, Step, StepKind};
 
 #[test]
 fn a_step_has_its_script_shell_and_environment() {
@@ -75,4 +75,53 @@ fn an_environment_value_may_have_several_lines() {
     let job = read(&text);
     assert_eq!(job.steps[0].env["KEY"], "first\nsecond");
     assert_eq!(job.steps[0].env["OTHER"], "1");
+}
+
+/// A whole job's log, its only other step a checkout's.
+fn action(action: &str, output: &str) -> JobLog {
+    let text = format!(
+        "##[group]Run {action}\nwith:\n  retries: 1\n##[endgroup]\n{output}Post job cleanup.\n[command]/usr/bin/git version\nCleaning up orphan processes\n"
+    );
+    let text: String = text.lines().map(|line| format!("2026-01-02T03:04:05.0000000Z {line}\n")).collect();
+    read(&text)
+}
+
+#[test]
+fn what_a_failing_action_printed_is_what_failed() {
+    let job = action(
+        "game/builder@v4",
+        "src/camera.cs(29,20): error CS1061: no Damping\n##[error]Build failed with exit code 1\n",
+    );
+    assert_eq!((job.result, job.failures.len()), (JobResult::Failure, 1));
+    let found = &job.failures[0];
+    assert_eq!((found.file.as_deref(), found.line), (Some("src/camera.cs"), Some(29)));
+    assert_eq!(found.step.as_deref(), Some("game/builder@v4"));
+    let job = action(
+        "acme/run-pytest@v2",
+        "FAILED tests/test_a.py::test_x - assert 1 == 2\n=== 1 failed in 0.10s ===\n##[error]The process '/usr/bin/python' failed with exit code 1\n",
+    );
+    assert_eq!(job.failures[0].test_id.as_deref(), Some("tests/test_a.py::test_x"));
+    assert_eq!(job.category, Some(Category::UnitTest));
+}
+
+#[test]
+fn an_actions_own_stack_says_less_than_the_action() {
+    let job = action(
+        "school/check@v1",
+        "##[error]The tests have failed.\nfile:///home/runner/work/_actions/school/check/v1/index.js:149\n    return response.catch(\n    ^\nError: The process '/usr/bin/docker' failed with exit code 2\n    at ExecState.done (file:///home/runner/work/_actions/school/check/v1/index.js:149:1)\n",
+    );
+    assert_eq!((job.failures.len(), job.failures[0].message.as_str()), (1, "The tests have failed."));
+    assert_eq!(job.category, Some(Category::UnitTest));
+}
+
+#[test]
+fn findings_of_an_action_that_went_on_are_not_failures() {
+    let job = action("game/builder@v4", "src/camera.cs(29,20): error CS1061: no Damping\n");
+    assert_eq!((job.result, job.failures.len()), (JobResult::Success, 0));
+}
+
+#[test]
+fn what_a_script_reports_as_an_error_is_its_last_word() {
+    let job = ci("./review", "##[error]Action failed: no such user\nInternal error: none of your business\n", 1);
+    assert_eq!(job.failures[0].message, "Action failed: no such user");
 }

@@ -4,11 +4,11 @@ use super::{Kind, Read, Tool, finding};
 use crate::detect::exception;
 use crate::detect::failure::{Category, Key};
 use crate::detect::found::{Found, Sink};
-use crate::detect::paths::is_project;
+use crate::detect::paths::{from_build, is_project};
 use crate::detect::text::{bounded, patterns};
 
 patterns! {
-    PLACED = r"^\s*(?::\w+)?(?:\[ERROR\]\s+|e: (?:file://)?)?((?:[A-Za-z]:)?[^:\s(\[][^:(\[]*\.(?:c|cc|cpp|cxx|c\+\+|h|hh|hpp|hxx|inl|cu|cuh|java|kt|kts|scala|m|mm|swift|f90|pyx|cs))(?::(\d+)(?::\d+)?|:?[(\[](\d+)(?:,\s?\d+)?[)\]]):? *(?:fatal )?(?:error:?|Error:)? ?(\w*\d*):? (.*)$";
+    PLACED = r"^\s*(?::\w+)?(?:\[ERROR\]\s+|e: (?:file://)?)?((?:[A-Za-z]:)?[^:\s(\[][^:(\[]*\.(?:c|cc|cpp|cxx|c\+\+|h|hh|hpp|hxx|inl|cu|cuh|java|kt|kts|scala|m|mm|swift|f90|pyx|cs))(?::(\d+)(?::\d+)?|:? ?[(\[](\d+)(?:,\s?\d+)?[)\]]):? *(?:fatal )?(?:error:?|Error:)? ?(\w*\d*):? (.*)$";
     ERROR = r"(?:fatal )?\berror\b:? ?(?:[A-Z]+\d+)?:? |^\[ERROR\] |^e: ";
     UNDEFINED = r"^(?:/\S*ld(?:\.\w+)?: |ld(?:\.lld)?: |.*rust-lld: )?(?:error: )?(?:(\S+?):(?:(\d+):|\(\S*\): ?) ?)?(undefined reference to [`']([^`']+)'?|undefined symbol: (\S+)|multiple definition of [`']([^`']+)'.*|duplicate symbol:? '?(\S+?)'?)";
     REFERENCED = r">>> referenced by \S+ \((\S+?):(\d+)\)";
@@ -22,6 +22,7 @@ pub(super) const TOOL: Kind = Kind::new(
         "error C",
         "[ERROR] ",
         "e: file:",
+        ".kt: (",
         "undefined reference",
         "undefined symbol: ",
         "multiple definition of",
@@ -63,8 +64,15 @@ impl Tool for Compiler {
         let Some(found) = PLACED.captures(line) else { return Read::Pass };
         let number = found.get(2).or(found.get(3)).map_or("", |number| number.as_str()).to_owned();
         let message = if found[4].is_empty() { found[5].to_owned() } else { format!("{} {}", &found[4], &found[5]) };
-        let mut failure =
-            finding(sink, Category::Build, "compiler", &found[1], &number, "error", bounded(&message, 1000));
+        let mut failure = finding(
+            sink,
+            Category::Build,
+            "compiler",
+            from_build(&found[1]),
+            &number,
+            "error",
+            bounded(&message, 1000),
+        );
         if let Key::Finding { symbol, .. } = &mut failure.key {
             // Compilers of C have no codes: what is said tells two errors of one file apart.
             *symbol = Some(sink.paths.stable(&message));

@@ -3,7 +3,7 @@
 use super::{Kind, Read, Tool};
 use crate::detect::failure::{Category, Key};
 use crate::detect::found::{Found, Sink, Weight};
-use crate::detect::paths::is_project;
+use crate::detect::paths::{from_build, is_project};
 use crate::detect::text::{bounded, patterns};
 
 patterns! {
@@ -79,11 +79,12 @@ impl Tool for Crash {
             self.begin(crash(sink, &found[1]), line);
         } else if let Some(found) = UNDEFINED.captures(line) {
             let failure = crash(sink, &format!("runtime error: {}", &found[3]));
-            sink.push_once(failure.at(sink.paths.file(&found[1]), found[2].parse().ok()));
+            sink.push_once(failure.at(sink.paths.file(from_build(&found[1])), found[2].parse().ok()));
         } else if !line.starts_with(' ') && CRASH.is_match(line) {
             if let Some(found) = ASSERT.captures(line) {
                 let failure = crash(sink, &found[3]);
-                sink.push_once(failure.at(sink.paths.file(&found[1]), found[2].parse().ok()));
+                let file = sink.paths.file(from_build(&found[1]));
+                sink.push_once(failure.at(file, found[2].parse().ok()));
             } else {
                 let mut failure = crash(sink, line);
                 if let Some(found) = LINE.captures(line)

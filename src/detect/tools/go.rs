@@ -20,7 +20,8 @@ patterns! {
     RACE = r"^ {6}(\S+\.go):(\d+) \+0x";
     RUNNING = r"^\t\t(\S+) \([\d.]+m?s?\)$";
     PLACED = r"^(?:vet: |#\d+ )?((?:\./)?[\w./@-]+\.go):(\d+)(?::(\d+))?: (.+)$";
-    GOLANGCI = r"^(.+?) \(([\w-]+)\)$";
+    CODED = r"^(.+?) \(([\w-]+)\)$";
+    GOLANGCI = r"\((?:errcheck|govet|staticcheck|gosimple|unused|ineffassign|typecheck|gofmt|gofumpt|goimports|gci|revive|golint|gosec|gocritic|misspell|lll|deadcode|structcheck|varcheck|stylecheck|unparam|unconvert|dupl|goconst|gocyclo|gocognit|cyclop|funlen|nestif|bodyclose|nilerr|noctx|wrapcheck|errorlint|exhaustive|godot|whitespace|prealloc|depguard|testifylint|perfsprint|nolintlint)\)$";
     MISSING = r"(?:no required module provides package|cannot find module providing package|cannot find package|missing go\.sum entry for module providing package) \x22?([^\s;:\x22]+)|package (\S+) is not in (?:std|GOROOT)";
     MODULE = r"^go: (?:.*(?:missing go\.sum entry|updates to go\.mod needed|inconsistent vendoring|no matching versions|invalid version|unknown revision|module .* not found).*|errors parsing .*|.*: reading .*: 404 Not Found.*)$";
 }
@@ -319,9 +320,10 @@ impl Go {
             sink.push(found.at(sink.paths.file(file), number.parse().ok()));
             return Read::Taken;
         }
-        let lint = sink.runs("golangci-lint") || sink.runs("staticcheck") || sink.runs("revive");
+        let golangci = sink.runs("golangci-lint") || GOLANGCI.is_match(said);
+        let lint = golangci || sink.runs("staticcheck") || sink.runs("revive");
         let vet = sink.runs("vet") || line.starts_with("vet: ");
-        let coded = GOLANGCI.captures(said).filter(|_| lint);
+        let coded = CODED.captures(said).filter(|_| lint);
         let (said, rule) = coded.as_ref().map_or((said, "error"), |found| {
             (found.get(1).map_or(said, |said| said.as_str()), found.get(2).map_or("error", |rule| rule.as_str()))
         });
@@ -330,7 +332,7 @@ impl Go {
             () => Category::Build,
         };
         let tool = match () {
-            () if sink.runs("golangci-lint") => "golangci-lint",
+            () if golangci => "golangci-lint",
             () if sink.runs("staticcheck") => "staticcheck",
             () => "go",
         };
@@ -338,7 +340,9 @@ impl Go {
         if let Key::Finding { symbol, .. } = &mut failure.key {
             *symbol = Some(folded(said)).filter(|_| rule == "error");
         }
-        sink.push_once(failure);
+        if sink.known(&failure.key).is_none_or(|known| known.line != failure.line) {
+            sink.push(failure);
+        }
         Read::Taken
     }
 }

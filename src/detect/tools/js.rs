@@ -11,12 +11,17 @@ patterns! {
     CLASS = r"^(?:Uncaught )?([A-Za-z_]\w*(?:Error|Exception|Failure)\w*)(?: \[[^\]]+\])?(?::|$)";
     IN_SYNTAX = r"^\s*(?:SyntaxError: )?(/\S+|[\w./-]+\.\w+): .*\((\d+):\d+\)$";
     CODE = r"^\s*>?\s*(\d+) \|";
-    POSITION = r"^((?:/|[A-Za-z]:)\S+\.(?:[cm]?[jt]sx?)):(\d+)$";
+    POSITION = r"^((?:/|[A-Za-z]:)\S+\.(?:[cm]?[jt]sx?)):(\d+)(?::\d+: ERROR: .*)?$";
+    FRAMED = r"^\s*[╭┌]─+\[ (\S+):(\d+):\d+ \]";
 }
 
 /// The place that a line of a stack names, if it is the project's own.
 pub(super) fn place(line: &str, sink: &Sink) -> Option<(String, u32)> {
-    let found = AT.captures(line).or_else(|| FILE.captures(line)).or_else(|| POSITION.captures(line))?;
+    let found = AT
+        .captures(line)
+        .or_else(|| FILE.captures(line))
+        .or_else(|| POSITION.captures(line))
+        .or_else(|| FRAMED.captures(line))?;
     let file = sink.paths.file(&found[1]);
     let own = is_project(&file) && !file.starts_with("node:") && !file.contains("internal/");
     Some((file, found[2].parse().ok()?)).filter(|_| own)
@@ -42,7 +47,7 @@ pub(super) fn is_missing(text: &str) -> bool {
 }
 
 /// A failing test, or suite, as it is read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Block {
     found: Found,
     suite: bool,
@@ -74,6 +79,20 @@ impl Block {
         Self { suite: true, ..Self::new(tool, file, head) }
     }
 
+    /// Is nothing but its name known?
+    pub(super) fn is_bare(&self) -> bool {
+        self.lines == 0
+    }
+
+    /// What is said here, said of another test or suite.
+    pub(super) fn as_of(&self, other: Self) -> Self {
+        let mut block = self.clone();
+        block.suite = other.suite;
+        block.found.test_id = other.found.test_id;
+        block.found.category = other.found.category;
+        block
+    }
+
     /// Reads a line; `false` when it has been read long enough.
     pub(super) fn line(&mut self, line: &str, sink: &Sink) -> bool {
         self.lines += 1;
@@ -84,6 +103,10 @@ impl Block {
             self.placed = true;
             self.found.file = Some(file);
             self.found.line = Some(number);
+            // esbuild names the place and the error in one line.
+            if let Some((_, said)) = text.split_once(": ERROR: ") {
+                self.say(said, sink);
+            }
         } else if !text.is_empty() && !AT.is_match(line) {
             self.say(text, sink);
             // The code frame marks its line, or begins with it.
@@ -129,16 +152,18 @@ impl Block {
         let said = &self.found.message;
         let syntax = class.as_deref() == Some("SyntaxError")
             || said.contains("SyntaxError: ")
-            || said.contains("invalid JS syntax");
+            || said.contains("invalid JS syntax")
+            || said.starts_with("Error: Transform failed");
         if self.suite {
             if self.found.file.is_none() {
                 self.found.file = Some(sink.paths.file(&id));
                 self.found.line = self.frame;
             }
-            self.found.category = if syntax { Category::SyntaxError } else { Category::ImportDependency };
-            if let Some(file) = self.found.file.clone().filter(|_| syntax) {
-                self.found.cause = Some(format!("syntax|{file}"));
+            if syntax {
+                self.found.category = Category::SyntaxError;
+                self.found.cause = self.found.file.as_ref().map(|file| format!("syntax|{file}"));
             } else if is_missing(said) {
+                self.found.category = Category::ImportDependency;
                 self.found.cause = Some(format!("missing|{}", quoted(said)));
             }
         } else if said.contains("imed out in ")

@@ -159,7 +159,8 @@ impl Tool for Located {
 
 impl Located {
     fn plain(&mut self, line: &str, sink: &mut Sink) -> Read {
-        let Some((tool, category)) = LINTERS.into_iter().find(|(tool, _)| sink.runs(tool)) else { return Read::Pass };
+        let named = |tool: &'static str| sink.runs(tool) || (tool == "bandit" && line.contains("[bandit]: "));
+        let Some((tool, category)) = LINTERS.into_iter().find(|(tool, _)| named(tool)) else { return Read::Pass };
         let Some(found) = PLAIN.captures(line) else {
             if (line.ends_with(".yml") || line.ends_with(".yaml")) && !line.contains(' ') {
                 self.file = Some(line.to_owned());

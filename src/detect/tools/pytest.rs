@@ -118,6 +118,8 @@ struct Pytest {
     /// A session began, and did not end; its tests were collected.
     unfinished: bool,
     collected: bool,
+    /// A part of a session was seen.
+    seen: bool,
     /// Ids that were printed, and heads of sections: they settle where an id of the summary ends.
     known: HashSet<String>,
 }
@@ -145,6 +147,7 @@ impl Default for Pytest {
             dropped: 0,
             unfinished: false,
             collected: false,
+            seen: false,
             known: HashSet::new(),
         }
     }
@@ -218,6 +221,7 @@ impl Pytest {
             self.empty = Some(said.to_owned());
         }
         self.unfinished = false;
+        self.seen = true;
         self.end_section();
         self.place = Place::Outside;
         Read::Hidden
@@ -262,6 +266,7 @@ impl Pytest {
         };
         self.end_section();
         self.place = place;
+        self.seen = true;
         self.fine = matches!(title, "PASSES" | "RERUNS" | "XFAILURES" | "XPASSES");
         if place == Place::Summary {
             self.known = self.verbose.iter().map(|listed| listed.id.clone()).collect();
@@ -307,6 +312,15 @@ impl Pytest {
         }
         if self.usage.is_some() && line.contains(": error: ") && line.contains("pytest") {
             self.usage = Some(bounded(line, 500).to_owned());
+        }
+        // An excerpt may show nothing but entries of the summary.
+        if !self.seen
+            && (line.starts_with("FAILED ") || line.starts_with("ERROR "))
+            && line.contains(".py::")
+            && let Some(listed) = listed(line, &self.known)
+        {
+            self.dropped += push(&mut self.listed, listed);
+            return Read::Hidden;
         }
         if self.result(line) { Read::Hidden } else { Read::Pass }
     }

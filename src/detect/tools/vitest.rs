@@ -21,6 +21,8 @@ pub(super) const TOOL: Kind =
 #[derive(Debug, Default)]
 struct Vitest {
     block: Option<Block>,
+    /// Tests and suites that are named before it and share its error.
+    alike: Vec<Block>,
     /// An error outside of any test: its message, then its place.
     loose: Option<Option<String>>,
 }
@@ -42,7 +44,7 @@ impl Tool for Vitest {
             });
         }
         if let Some(found) = SUITE.captures(line) {
-            self.close(sink);
+            self.next(line, sink);
             self.block = Some(Block::suite("vitest", &sink.paths.file(&found[2]), line));
             return Read::Taken;
         }
@@ -50,7 +52,7 @@ impl Tool for Vitest {
             && let Some(name) = found.get(2)
         {
             // A stack has the same mark, and a place for a name.
-            self.close(sink);
+            self.next(line, sink);
             self.block =
                 Some(Block::new("vitest", &format!("{} > {}", sink.paths.file(&found[1]), name.as_str()), line));
             return Read::Taken;
@@ -78,9 +80,26 @@ impl Tool for Vitest {
 
     fn close(&mut self, sink: &mut Sink) {
         if let Some(block) = self.block.take() {
+            for alike in self.alike.drain(..) {
+                block.as_of(alike).emit(sink);
+            }
             block.emit(sink);
         }
         self.loose = None;
+    }
+}
+
+impl Vitest {
+    /// Another test or suite is named: `FAIL` right below `FAIL` when one error is shown for both.
+    fn next(&mut self, line: &str, sink: &mut Sink) {
+        let fails = line.trim_start().starts_with("FAIL");
+        match self.block.take() {
+            Some(block) if fails && block.is_bare() && self.alike.len() < 1000 => self.alike.push(block),
+            block => {
+                self.block = block;
+                self.close(sink);
+            }
+        }
     }
 }
 

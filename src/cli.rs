@@ -2,7 +2,7 @@
 // The help texts are the documentation; a flattened group has none of its own.
 #![allow(missing_docs)]
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -253,8 +253,11 @@ pub struct PlanArgs {
     #[arg(long, value_name = "FILE")]
     pub workflow: Option<PathBuf>,
     /// The id of the job in the workflow file
-    #[arg(long, value_name = "ID", requires = "workflow")]
+    #[arg(long, value_name = "ID")]
     pub job: Option<String>,
+    /// A value of the job's matrix. May be given several times
+    #[arg(long = "matrix", value_name = "NAME=VALUE", value_parser = matrix_value)]
+    pub matrix: Vec<(String, String)>,
     /// Limit on one command [default: 1200]
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
@@ -385,19 +388,39 @@ impl FixArgs {
     }
 }
 
+fn matrix_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("a value of the matrix is written NAME=VALUE, such as python-version=3.12".to_owned()),
+    }
+}
+
+impl PlanArgs {
+    /// What a person says over what the log says.
+    ///
+    /// # Errors
+    /// [`BadInput`] when the workflow file can't be used.
+    pub fn overrides(&self) -> Result<Overrides, BadInput> {
+        Ok(Overrides {
+            commands: self.commands.clone(),
+            python: self.python.clone(),
+            workflow: self.workflow.as_ref().map(input::read_workflow).transpose()?.map(Arc::new),
+            job: self.job.clone(),
+            matrix: self.matrix.clone(),
+        })
+    }
+}
+
 impl GivenArgs {
     /// Everything that a door is told.
     ///
     /// # Errors
     /// [`BadInput`] when the workflow file can't be used.
     pub fn request(&self, plan: &PlanArgs, sandbox: &SandboxArgs) -> Result<Request, BadInput> {
-        let workflow = plan.workflow.as_ref().map(input::read_workflow).transpose()?;
-        let overrides =
-            Overrides { commands: plan.commands.clone(), python: plan.python.clone(), workflow, job: plan.job.clone() };
         Ok(Request {
             repository: self.repo.clone(),
             logs: self.logs.clone(),
-            overrides,
+            overrides: plan.overrides()?,
             timeout: plan.timeout,
             cache: sandbox.cache()?,
             no_isolation: sandbox.no_isolation,

@@ -8,7 +8,10 @@ use std::{
 
 use crate::{
     detect::{Detector, JobLog},
-    plan::workflow::{self, Workflow},
+    plan::{
+        Project, Sources,
+        workflow::{self, Workflow, Workflows},
+    },
     workspace::Tree,
 };
 
@@ -161,11 +164,19 @@ pub fn read_patch(path: &Path) -> Result<Vec<u8>, BadInput> {
     Ok(patch)
 }
 
-/// The tree's own workflow files; one that can't be read is left out.
-pub fn workflows(tree: &Tree) -> Vec<Workflow> {
-    let is_workflow = |p: &String| p.starts_with(".github/workflows/") && (p.ends_with(".yml") || p.ends_with(".yaml"));
-    let texts = tree.paths().into_iter().filter(is_workflow).filter_map(|p| String::from_utf8(tree.read(&p)?).ok());
-    texts.filter_map(|text| workflow::parse(&text).ok()).collect()
+/// What the tree says of its CI and of itself. `repository` is `owner/name`, where a log says it.
+pub fn sources(tree: &Tree, repository: Option<&str>) -> Sources {
+    let yaml = |path: &str| path.ends_with(".yml") || path.ends_with(".yaml");
+    let of_ci = |path: &str| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        (path.starts_with(".github/workflows/") && yaml(path)) || matches!(name, "action.yml" | "action.yaml")
+    };
+    let text = |path: String| Some((path.clone(), String::from_utf8(tree.read(&path)?).ok()?));
+    let paths = tree.paths();
+    let mut workflows = Workflows::read(paths.iter().filter(|path| of_ci(path)).cloned().filter_map(text));
+    workflows.repository = repository.map(str::to_owned);
+    let project = Project::of(paths.into_iter().filter(|path| Project::wants(path)).filter_map(text));
+    Sources { workflows, project }
 }
 
 /// A workflow file that a person names.
@@ -175,7 +186,8 @@ pub fn workflows(tree: &Tree) -> Vec<Workflow> {
 pub fn read_workflow(path: &PathBuf) -> Result<Workflow, BadInput> {
     let text = std::fs::read_to_string(path)
         .map_err(|e| BadInput(format!("the workflow {} cannot be read: {e}", path.display())))?;
-    workflow::parse(&text).map_err(|e| BadInput(format!("{} is no workflow file: {e}", path.display())))
+    workflow::parse(&path.display().to_string(), &text)
+        .map_err(|e| BadInput(format!("{} is no workflow file: {e}", path.display())))
 }
 
 #[cfg(test)]

@@ -434,7 +434,7 @@ impl PlanReport {
             python: job.python.clone(),
             image: None,
             env: job.env.clone(),
-            install: job.install.clone(),
+            install: job.install.iter().map(|line| line.script.clone()).collect(),
             checks: job.checks.iter().map(check).collect(),
             skipped: job.skipped.clone(),
         }

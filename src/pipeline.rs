@@ -149,12 +149,13 @@ pub async fn reproduced(
         }
         return Ok(Err(Stop::Infrastructure));
     }
-    let workflows = input::workflows(&given.tree);
+    let repository = failing.iter().find_map(|log| log.repository.as_deref());
+    let sources = input::sources(&given.tree, repository);
     let jobs: Vec<(usize, &JobLog, Job)> = failing
         .iter()
         .enumerate()
         .filter(|(_, log)| repairable(log))
-        .map(|(index, log)| (index, *log, plan::plan(log, &workflows, &request.overrides)))
+        .map(|(index, log)| (index, *log, plan::plan(log, &sources, &request.overrides)))
         .collect();
     let stage = progress.begin("sandbox", "probing what this machine can enforce");
     let pythons: Vec<String> = jobs.iter().map(|(_, _, job)| job.python.clone()).collect();
@@ -179,7 +180,7 @@ pub async fn reproduced(
                     request
                         .pythons
                         .iter()
-                        .filter(|python| !same_minor(python, &job.python))
+                        .filter(|python| !plan::workflow::same_minor(python, &job.python))
                         .map(|python| (log, Job { python: python.clone(), versions: Vec::new(), ..job.clone() })),
                 );
             }
@@ -214,11 +215,6 @@ fn baseline_report(baseline: &Option<Baseline>, why: &Why) -> BaselineReport {
     baseline.as_ref().map_or_else(|| BaselineReport::not(&why.0), BaselineReport::of)
 }
 
-fn same_minor(a: &str, b: &str) -> bool {
-    let minor = |version: &str| version.split('.').take(2).map(str::to_owned).collect::<Vec<_>>();
-    minor(a) == minor(b)
-}
-
 /// Reproduces one job.
 async fn attempt(
     request: &Request,
@@ -232,8 +228,8 @@ async fn attempt(
         python: job.python.clone(),
         env: job.env.clone(),
         directory: job.directory.clone(),
-        install: job.install.clone(),
-        setup: job.setup.clone(),
+        install: job.install.iter().map(|line| line.script.clone()).collect(),
+        setup: job.setup.iter().map(|line| line.script.clone()).collect(),
         versions: job.versions.clone(),
         hold: Vec::new(),
         copies_project: job.copies_project,

@@ -1,5 +1,7 @@
 //! A step's script, taken apart into commands, and what each command is for.
 
+use super::wrappers;
+
 /// What a command of a CI step is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -22,13 +24,15 @@ pub struct Command {
     pub script: String,
     /// What it is for.
     pub purpose: Purpose,
+    /// It is a half of a wrapper's command (tox, nox, `uv run` …), whose environment is its own.
+    pub wrapped: bool,
 }
 
 /// Takes a script apart. A script with control flow stays whole.
 pub fn split(script: &str) -> Vec<Command> {
     let Some(lines) = simple_commands(script) else {
         let purpose = whole(script);
-        return vec![Command { script: script.trim().to_owned(), purpose }];
+        return vec![Command { script: script.trim().to_owned(), purpose, wrapped: false }];
     };
     let mut carried: Vec<String> = Vec::new();
     let mut commands = Vec::new();
@@ -37,33 +41,16 @@ pub fn split(script: &str) -> Vec<Command> {
             carried.push(line);
             continue;
         }
-        for (part, purpose) in halves(&line) {
+        let words = words_of(&line);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let halves = wrappers::halves(&line, &words);
+        let wrapped = halves.is_some();
+        for (part, purpose) in halves.unwrap_or_else(|| vec![(line.clone(), purpose_of(&words, &line))]) {
             let script = carried.iter().cloned().chain([part]).collect::<Vec<_>>().join("\n");
-            commands.push(Command { script, purpose });
+            commands.push(Command { script, purpose, wrapped });
         }
     }
     commands
-}
-
-/// The command as its halves: what installs, and what checks without network (JUDGEMENT.md, install and check).
-fn halves(line: &str) -> Vec<(String, Purpose)> {
-    let words = words_of(line);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    if let Some(rest) = tool_arguments(&words, "tox")
-        && !rest.iter().any(|w| matches!(*w, "--notest" | "-l" | "list" | "config" | "--version" | "--showconfig"))
-    {
-        let (options, positional) = match line.split_once(" -- ") {
-            Some((options, positional)) => (options.to_owned(), format!(" -- {positional}")),
-            None => (line.to_owned(), String::new()),
-        };
-        let mut halves = Vec::new();
-        let installed = rest.contains(&"--skip-pkg-install");
-        halves.push((format!("{options} --notest"), Purpose::Install));
-        let skip = if installed { "" } else { " --skip-pkg-install" };
-        halves.push((format!("{options}{skip}{positional}"), Purpose::Check));
-        return halves;
-    }
-    vec![(line.to_owned(), purpose_of(&words, line))]
 }
 
 fn whole(script: &str) -> Purpose {
@@ -96,6 +83,9 @@ fn purpose_of(words: &[&str], line: &str) -> Purpose {
     if words.iter().any(|w| matches!(*w, "--version" | "-V" | "--help")) && words.len() <= 4 {
         return Purpose::Skip("prints only");
     }
+    if tool_arguments(words, "nox").is_some_and(|rest| rest.contains(&"--install-only")) {
+        return Purpose::Install;
+    }
     match program {
         "apt" | "apt-get" | "dnf" | "yum" | "apk" | "brew" | "choco" | "snap" | "locale-gen" => {
             Purpose::Skip("system packages are not installed by the local sandbox")
@@ -109,16 +99,18 @@ fn purpose_of(words: &[&str], line: &str) -> Purpose {
             "sync" | "venv" | "python" | "tool" | "add" | "remove" => Purpose::Install,
             "pip" if words.get(2) == Some(&"check") => Purpose::Check,
             "pip" => Purpose::Install,
-            "lock" => Purpose::OnlineCheck,
+            "lock" | "build" | "audit" => Purpose::OnlineCheck,
             _ => Purpose::Check,
         },
         "poetry" | "pdm" | "hatch" | "pipenv" | "rye" => match argument {
             "install" | "sync" | "config" | "update" | "add" | "env" | "self" | "plugin" => Purpose::Install,
+            // Resolving, and an isolated build, need what is on the index.
+            "build" | "lock" => Purpose::OnlineCheck,
             _ => Purpose::Check,
         },
         "npm" | "yarn" | "pnpm" if matches!(argument, "ci" | "install" | "i" | "") => Purpose::Install,
         "tox" if words.contains(&"--notest") => Purpose::Install,
-        "nox" if words.contains(&"--install-only") => Purpose::Install,
+        "flit" if argument == "install" => Purpose::Install,
         "pre-commit" if matches!(argument, "install" | "install-hooks") => Purpose::Install,
         "python" | "python3" if words.get(1) == Some(&"-m") && tool_arguments(words, "tox").is_some() => {
             Purpose::Install
@@ -133,7 +125,8 @@ fn purpose_of(words: &[&str], line: &str) -> Purpose {
             Purpose::Install
         }
         "virtualenv" => Purpose::Install,
-        "safety" | "pip-audit" => Purpose::OnlineCheck,
+        "safety" | "pip-audit" | "pyproject-build" | "check-manifest" => Purpose::OnlineCheck,
+        "python" | "python3" if tool_arguments(words, "build").is_some() => Purpose::OnlineCheck,
         "sphinx-build" if line.contains("linkcheck") => Purpose::OnlineCheck,
         "echo" | "printf" | "ls" | "pwd" | "env" | "date" | "which" | "whoami" | "uname" | "df" | "free" | "nproc"
             if !line.contains('>') =>
@@ -303,18 +296,6 @@ mod tests {
                 ("cd backend\nexport MODE=test\nMODE=x python -m pytest".to_owned(), Purpose::Check),
             ]
         );
-    }
-
-    #[test]
-    fn tox_is_split_into_its_installation_and_its_commands() {
-        assert_eq!(
-            purposes("tox -e py312 -- -k fast"),
-            [
-                ("tox -e py312 --notest".to_owned(), Purpose::Install),
-                ("tox -e py312 --skip-pkg-install -- -k fast".to_owned(), Purpose::Check),
-            ]
-        );
-        assert_eq!(purposes("tox run -e py --notest"), [("tox run -e py --notest".to_owned(), Purpose::Install)]);
     }
 
     #[test]

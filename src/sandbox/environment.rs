@@ -328,7 +328,9 @@ impl LocalPrepared {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-        env.extend(self.recipe.env.clone());
+        let root = self.root.display().to_string();
+        let placed = |(name, value): (&String, &String)| (name.clone(), value.replace("$GITHUB_WORKSPACE", &root));
+        env.extend(self.recipe.env.iter().map(placed));
         env
     }
 

@@ -182,7 +182,13 @@ fn tree() -> Tree {
 }
 
 fn check(script: &str) -> Check {
-    Check { script: script.to_owned(), origin: Origin::Log, network: Network::None, installs: false }
+    Check {
+        script: script.to_owned(),
+        origin: Origin::Log,
+        step: String::new(),
+        network: Network::None,
+        installs: false,
+    }
 }
 
 async fn talk(chat: &Script, memory: &Notes, bench: &dyn Bench, tree: &Tree, checks: &[Check]) -> Ended {

@@ -329,7 +329,7 @@ fn killers(run: &Observed, tests: &[usize], added: &[AddedTest]) -> BTreeSet<usi
 }
 
 fn check(script: String) -> Check {
-    Check { script, origin: Origin::Log, network: Network::None, installs: false }
+    Check { script, origin: Origin::Log, step: String::new(), network: Network::None, installs: false }
 }
 
 /// The Python files of a prepared tree, repository-relative.

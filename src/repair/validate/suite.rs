@@ -41,7 +41,7 @@ pub(super) async fn compare(
     let Some(script) = claimed.filter_map(|check| whole_suite_of(&check.script)).next() else {
         return Ok(Compared::Nothing);
     };
-    let check = Check { script, origin: Origin::Log, network: Network::None, installs: false };
+    let check = Check { script, origin: Origin::Log, step: String::new(), network: Network::None, installs: false };
     let mut run = async |prepared: &dyn Prepared, when: &str| {
         let stage =
             progress.begin("validate", format!("the whole suite {when} the change, {} s at most", left.as_secs()));

@@ -1,0 +1,186 @@
+use super::*;
+use crate::detect::{Detector, JobLog};
+
+fn log(steps: &[(&str, Option<i32>)]) -> JobLog {
+    let mut text = String::from("Complete job name: test (3.11)\nSuccessfully set up CPython (3.11.7)\n");
+    for (script, exit) in steps {
+        text.push_str(&format!("##[group]Run {}\n", script.lines().next().unwrap_or_default()));
+        for line in script.lines() {
+            text.push_str(&format!("\u{1b}[36;1m{line}\u{1b}[0m\n"));
+        }
+        text.push_str(
+            "shell: /usr/bin/bash -e {0}\nenv:\n  MODE: fast\n  TOKEN: ***\n  LD_LIBRARY_PATH: /x\n##[endgroup]\n",
+        );
+        if script.contains("pip install") {
+            text.push_str("Successfully installed pytest-8.3.4 typing-extensions-4.1\n");
+        }
+        if let Some(code) = exit {
+            text.push_str("FAILED tests/test_a.py::test_a - AssertionError: x\n");
+            text.push_str(&format!("##[error]Process completed with exit code {code}.\n"));
+        }
+    }
+    let stamped: String = text.lines().map(|l| format!("2026-11-06T07:30:00.0000017Z {l}\n")).collect();
+    let mut detector = Detector::new("log");
+    detector.feed(stamped.as_bytes());
+    detector.finish().remove(0)
+}
+
+fn sources(files: &[(&str, &str)]) -> Sources {
+    let files = || files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+    let (ours, theirs): (Vec<_>, Vec<_>) = files().partition(|(path, _)| Project::wants(path));
+    Sources { workflows: Workflows::read(theirs), project: Project::of(ours) }
+}
+
+fn lines(lines: &[Line]) -> Vec<&str> {
+    lines.iter().map(|line| line.script.as_str()).collect()
+}
+
+fn scripts(job: &Job) -> Vec<&str> {
+    job.checks.iter().map(|c| c.script.as_str()).collect()
+}
+
+#[test]
+fn a_job_is_rebuilt_from_its_log() {
+    let log = log(&[("pip install -e . pytest==8.3.4", None), ("ruff check .\npytest -q", Some(1))]);
+    let job = plan(&log, &Sources::default(), &Overrides::default());
+    assert_eq!(job.python, "3.11.7");
+    assert_eq!(lines(&job.install), ["pip install -e . pytest==8.3.4"]);
+    assert_eq!(scripts(&job), ["ruff check .", "pytest -q"]);
+    assert_eq!(job.env, BTreeMap::from([("MODE".to_owned(), "fast".to_owned())]));
+    assert_eq!(job.versions[0], ("pytest".to_owned(), "8.3.4".to_owned()));
+    assert_eq!(job.versions[1].0, "typing-extensions");
+    assert!(job.skipped.iter().any(|s| s.what == "env TOKEN"));
+    assert!(!job.copies_project);
+}
+
+#[test]
+fn what_a_later_step_installs_is_never_there_for_the_failing_one() {
+    let workflow = "on: push\njobs:\n  test:\n    runs-on: x\n    steps:\n    - run: pytest -q\n    - run: mypy .\n    - run: pip uninstall -y x\n    - run: make\n";
+    let sources = sources(&[(".github/workflows/ci.yml", workflow)]);
+    let job = plan(&log(&[("pytest -q", Some(1))]), &sources, &Overrides::default());
+    assert_eq!(scripts(&job), ["pytest -q", "mypy ."]);
+    assert!(job.install.is_empty());
+    assert_eq!(job.skipped.len(), 3, "{:?}", job.skipped); // the secret, and two later steps
+}
+
+#[test]
+fn what_a_person_names_is_what_is_checked() {
+    let overrides =
+        Overrides { commands: vec!["make check".to_owned()], python: Some("3.12".to_owned()), ..Overrides::default() };
+    let job = plan(&log(&[("pytest -q", Some(1))]), &Sources::default(), &overrides);
+    assert_eq!((scripts(&job), job.python.as_str()), (vec!["make check"], "3.12"));
+}
+
+#[test]
+fn an_environment_that_holds_a_copy_of_the_project_is_known() {
+    for (command, copies) in [
+        ("pip install -e .", false),
+        ("pip install -e '.[dev]' pytest", false),
+        ("pip install .", true),
+        ("pip install '.[dev]'", true),
+        ("pip install -r requirements.txt", false),
+        ("tox -e py --notest", true),
+    ] {
+        assert_eq!(rebuild::copies_project(command), copies, "{command}");
+    }
+}
+
+const CI: &str = "
+on: push
+jobs:
+  test:
+    name: test (${{ matrix.python }})
+    runs-on: ubuntu-latest
+    strategy: {matrix: {python: ['3.11', '3.12']}}
+    env: {LEVEL: '1', SECRET: '${{ secrets.X }}'}
+    defaults: {run: {working-directory: backend}}
+    steps:
+      - uses: actions/checkout@v5
+      - {uses: actions/setup-python@v6, with: {python-version: '${{ matrix.python }}'}}
+      - {uses: astral-sh/setup-uv@v7, with: {version: 0.9.2}}
+      - run: pip install -e .
+      - {run: ruff check ., working-directory: .}
+      - {name: Test, run: pytest -q, env: {ONLY: here}}
+      - {run: mypy src, env: {LEVEL: '2', HERE: '${{ github.workspace }}/x y'}}
+      - {run: tox -e docs, if: failure()}
+      - run: tox -e docs
+      - {uses: psf/black@stable}
+      - run: ./deploy ${{ secrets.KEY }}
+      - run: pip uninstall -y x
+      - run: make
+";
+
+fn plain(output: &str) -> JobLog {
+    let mut detector = Detector::new("output.txt");
+    detector.feed(output.as_bytes());
+    detector.finish().remove(0)
+}
+
+const FAILED: &str = "============================= test session starts ==============================\nplatform linux -- Python 3.12.4, pytest-8.3.4\n=========================== short test summary info ============================\nFAILED tests/test_a.py::test_a - AssertionError: x\n============================== 1 failed in 0.10s ===============================\n";
+
+#[test]
+fn a_log_that_shows_no_commands_has_those_of_the_workflows_job() {
+    let sources = sources(&[(".github/workflows/ci.yml", CI)]);
+    let job = plan(&plain(FAILED), &sources, &Overrides::default());
+    assert_eq!(job.workflow.as_deref(), Some(".github/workflows/ci.yml: test (python=3.12)"));
+    assert_eq!((job.python.as_str(), job.directory.as_str()), ("3.12.4", "backend"));
+    assert_eq!(
+        lines(&job.install),
+        ["pip install uv==0.9.2", "pip install -e .", "tox -e docs --notest || true", "pip install black"]
+    );
+    assert_eq!(
+        scripts(&job),
+        [
+            "cd \"$GITHUB_WORKSPACE\"\nruff check .",
+            "pytest -q",
+            "export HERE=\"$GITHUB_WORKSPACE\"'/x y'\nexport LEVEL=2\nmypy src",
+            "tox -e docs --skip-pkg-install",
+            "cd \"$GITHUB_WORKSPACE\"\nblack --check --diff .",
+        ]
+    );
+    assert_eq!(job.env.get("ONLY").map(String::as_str), Some("here"));
+    let skipped: Vec<&str> = job.skipped.iter().map(|skipped| skipped.what.as_str()).collect();
+    assert_eq!(skipped, ["env SECRET", "./deploy ${{ secrets.KEY }}", "pip uninstall -y x", "make"]);
+    assert!(job.checks.iter().all(|check| check.origin == Origin::Workflow && !check.step.is_empty()));
+}
+
+#[test]
+fn a_person_chooses_job_and_cell() {
+    let sources = sources(&[(".github/workflows/ci.yml", CI)]);
+    let matrix = vec![("python".to_owned(), "3.11".to_owned())];
+    let overrides = Overrides { job: Some("test".to_owned()), matrix, ..Overrides::default() };
+    let job = plan(&plain("FAILED tests/test_a.py::test_a - x\n"), &sources, &overrides);
+    assert_eq!((job.python.as_str(), job.python_from), ("3.11", "the workflow"));
+}
+
+#[test]
+fn without_a_workflow_the_projects_own_files_say_how_it_is_tested() {
+    let sources = sources(&[("uv.lock", ""), ("pyproject.toml", "[project]\nname = 'a'\n")]);
+    let job = plan(&plain(FAILED), &sources, &Overrides::default());
+    assert_eq!(scripts(&job), ["uv run pytest"]);
+    assert_eq!(job.checks[0].origin, Origin::Project);
+    assert!(job.skipped.iter().any(|skipped| skipped.why.contains("uv.lock")), "{:?}", job.skipped);
+    let job = plan(&plain("some error\n"), &Sources::default(), &Overrides::default());
+    assert!(job.checks.is_empty() && job.skipped.iter().any(|skipped| skipped.why.contains("--command")));
+}
+
+#[test]
+fn an_earlier_step_runs_where_the_workflow_says_and_paths_of_the_runner_are_the_trees() {
+    let workflow = "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - {run: pip install -e ., working-directory: lib}\n      - run: pytest -q\n";
+    let sources = sources(&[(".github/workflows/ci.yml", workflow)]);
+    let mut log = log(&[("pip install -e .", None), ("pytest -q", Some(1))]);
+    log.workspace = Some("/home/runner/work/a/a".to_owned());
+    log.steps[1].env.insert("PYTHONPATH".to_owned(), "/home/runner/work/a/a/src:/home/runner/work/a/ab".to_owned());
+    let job = plan(&log, &sources, &Overrides::default());
+    assert_eq!(lines(&job.install), ["cd \"$GITHUB_WORKSPACE/lib\"\npip install -e ."]);
+    assert_eq!(job.env["PYTHONPATH"], "$GITHUB_WORKSPACE/src:/home/runner/work/a/ab");
+}
+
+#[test]
+fn what_a_step_builds_and_a_later_one_installs_is_part_of_the_environment() {
+    let log = log(&[("python -m build", None), ("pip install dist/*.whl", None), ("pytest -q", Some(1))]);
+    let job = plan(&log, &Sources::default(), &Overrides::default());
+    assert_eq!(lines(&job.install), ["python -m build", "pip install dist/*.whl"]);
+    assert_eq!(scripts(&job), ["pytest -q"]);
+    assert!(job.copies_project);
+}

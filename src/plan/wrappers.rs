@@ -1,0 +1,269 @@
+//! Commands that install and check in one go, taken apart: what needs the network, and what must not have it
+//! (JUDGEMENT.md, install and check).
+
+use super::shell::{Purpose, tool_arguments};
+
+/// The halves of a command that a wrapper runs; `None` where there is no wrapper.
+pub(super) fn halves(line: &str, words: &[&str]) -> Option<Vec<(String, Purpose)>> {
+    if let Some(rest) = tool_arguments(words, "tox") {
+        return tox(line, rest);
+    }
+    if let Some(rest) = tool_arguments(words, "nox") {
+        return nox(line, rest);
+    }
+    if let Some(rest) = tool_arguments(words, "pre-commit").or_else(|| tool_arguments(words, "prek")) {
+        return pre_commit(line, rest);
+    }
+    if let Some(rest) = tool_arguments(words, "uv") {
+        return match rest {
+            ["run", rest @ ..] => uv_run(line, rest),
+            ["tool", "run", rest @ ..] => tool(line, rest, "uv tool install"),
+            _ => None,
+        };
+    }
+    if let Some(rest) = tool_arguments(words, "uvx") {
+        return tool(line, rest, "uv tool install");
+    }
+    if let Some(["run", rest @ ..]) = tool_arguments(words, "pipx") {
+        return tool(line, rest, "pipx install");
+    }
+    if let Some(rest) = tool_arguments(words, "hatch") {
+        return hatch(line, rest);
+    }
+    None
+}
+
+/// What comes before ` -- ` in a command line, and the rest.
+fn positional(line: &str) -> (&str, String) {
+    match line.split_once(" -- ") {
+        Some((options, positional)) => (options, format!(" -- {positional}")),
+        None => (line, String::new()),
+    }
+}
+
+fn tox(line: &str, rest: &[&str]) -> Option<Vec<(String, Purpose)>> {
+    const OTHER: &[&str] = &["--notest", "-l", "list", "config", "--version", "--showconfig", "--help", "devenv"];
+    if rest.iter().any(|word| OTHER.contains(word)) {
+        return None;
+    }
+    let (options, positional) = positional(line);
+    let skip = if rest.contains(&"--skip-pkg-install") { "" } else { " --skip-pkg-install" };
+    Some(vec![
+        (format!("{options} --notest"), Purpose::Install),
+        (format!("{options}{skip}{positional}"), Purpose::Check),
+    ])
+}
+
+fn nox(line: &str, rest: &[&str]) -> Option<Vec<(String, Purpose)>> {
+    const OTHER: &[&str] = &[
+        "--install-only",
+        "--no-install",
+        "-R",
+        "-l",
+        "--list",
+        "--list-sessions",
+        "--no-venv",
+        "--version",
+        "--help",
+    ];
+    if rest.iter().any(|word| OTHER.contains(word)) {
+        return None;
+    }
+    let (options, positional) = positional(line);
+    Some(vec![
+        (format!("{options} --install-only{positional}"), Purpose::Install),
+        (format!("{options} -R{positional}"), Purpose::Check),
+    ])
+}
+
+fn pre_commit(line: &str, rest: &[&str]) -> Option<Vec<(String, Purpose)>> {
+    if rest.first() != Some(&"run") {
+        return None;
+    }
+    // What comes before `run` (assignments, `python -m`) stays; so does the configuration.
+    let (before, after) = line.split_once(" run")?;
+    let mut words = after.split_whitespace();
+    let mut config = String::new();
+    while let Some(word) = words.next() {
+        if matches!(word, "-c" | "--config") {
+            config = words.next().map(|file| format!(" -c {file}")).unwrap_or_default();
+        } else if let Some(file) = word.strip_prefix("--config=") {
+            config = format!(" -c {file}");
+        }
+    }
+    Some(vec![(format!("{before} install-hooks{config}"), Purpose::Install), (line.to_owned(), Purpose::Check)])
+}
+
+/// Options of `uv run` and `uvx` that have a value.
+const VALUED: &[&str] = &[
+    "--extra",
+    "--no-extra",
+    "--group",
+    "--no-group",
+    "--only-group",
+    "--package",
+    "--python",
+    "-p",
+    "--with",
+    "-w",
+    "--with-requirements",
+    "--with-editable",
+    "--env-file",
+    "--directory",
+    "--project",
+    "--index",
+    "--index-url",
+    "-i",
+    "--extra-index-url",
+    "--find-links",
+    "-f",
+    "--resolution",
+    "--prerelease",
+    "--index-strategy",
+    "--from",
+    "--constraints",
+    "-c",
+    "--overrides",
+    "--config-file",
+    "--cache-dir",
+    "--spec",
+    "--pip-args",
+];
+
+/// How many words are options before the command that is run.
+fn options(words: &[&str]) -> usize {
+    let mut at = 0;
+    while let Some(word) = words.get(at).filter(|word| word.starts_with('-')) {
+        if *word == "--" {
+            return at;
+        }
+        at += if VALUED.contains(word) { 2 } else { 1 };
+    }
+    at.min(words.len())
+}
+
+/// `uv run` makes its environment when it runs anything: an empty program brings in what the command will find.
+fn uv_run(line: &str, rest: &[&str]) -> Option<Vec<(String, Purpose)>> {
+    let given: Vec<&str> = rest[..options(rest)]
+        .iter()
+        .copied()
+        .filter(|word| !matches!(*word, "-m" | "--module" | "-s" | "--script"))
+        .collect();
+    if rest.contains(&"--no-sync") || rest.iter().any(|word| matches!(*word, "--help" | "--version")) && rest.len() < 2
+    {
+        return None;
+    }
+    let before = &line[..line.find("uv run").or_else(|| line.find("uv"))?];
+    let words: Vec<String> = given.iter().map(|word| shell_words::quote(word).into_owned()).collect();
+    let install = ["uv run"].into_iter().chain(words.iter().map(String::as_str)).chain(["python -c ''"]);
+    Some(vec![
+        (format!("{before}{}", install.collect::<Vec<_>>().join(" ")), Purpose::Install),
+        (line.to_owned(), Purpose::Check),
+    ])
+}
+
+/// A tool that is run without being installed: installed first, it is found by the same command.
+fn tool(line: &str, rest: &[&str], install: &str) -> Option<Vec<(String, Purpose)>> {
+    let count = options(rest);
+    let name = rest.get(count).filter(|name| !name.starts_with('-'))?;
+    let mut from = None;
+    let mut kept: Vec<String> = Vec::new();
+    let mut given = rest[..count].iter();
+    while let Some(word) = given.next() {
+        match (*word, word.split_once('=')) {
+            ("--from" | "--spec", _) => from = given.next().copied(),
+            (_, Some(("--from" | "--spec", package))) => from = Some(package),
+            ("--with" | "-w" | "--python" | "-p", _) => {
+                kept.push((*word).to_owned());
+                kept.extend(given.next().map(|value| shell_words::quote(value).into_owned()));
+            }
+            _ => {}
+        }
+    }
+    let package = match (from, name.split_once('@')) {
+        (Some(package), _) => package.to_owned(),
+        (None, Some((name, "latest"))) => name.to_owned(),
+        (None, Some((name, version))) => format!("{name}=={version}"),
+        (None, None) => (*name).to_owned(),
+    };
+    let words = [install.to_owned()].into_iter().chain(kept).chain([shell_words::quote(&package).into_owned()]);
+    Some(vec![(words.collect::<Vec<_>>().join(" "), Purpose::Install), (line.to_owned(), Purpose::Check)])
+}
+
+/// hatch makes an environment when something is first run in it.
+fn hatch(line: &str, rest: &[&str]) -> Option<Vec<(String, Purpose)>> {
+    let before = &line[..line.find("hatch")?];
+    let install = match rest.iter().position(|word| !word.starts_with('-')).map(|at| (&rest[..at], &rest[at..]))? {
+        (options, ["run", command @ ..]) => {
+            let first = command.iter().find(|word| !word.starts_with(['-', '+']))?;
+            let name = first.split_once(':').map(|(name, _)| format!("{name}:")).unwrap_or_default();
+            format!("hatch {} run {name}python -c ''", options.join(" "))
+        }
+        (_, ["test", ..]) => {
+            let (options, _) = positional(line);
+            return Some(vec![
+                (format!("{options} -- --version"), Purpose::Install),
+                (line.to_owned(), Purpose::Check),
+            ]);
+        }
+        (_, ["fmt", ..]) => "hatch env create hatch-static-analysis".to_owned(),
+        _ => return None,
+    };
+    let install = install.split("  ").collect::<Vec<_>>().join(" ");
+    Some(vec![(format!("{before}{install}"), Purpose::Install), (line.to_owned(), Purpose::Check)])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::shell::{Purpose, split};
+
+    fn halves(line: &str) -> (String, String) {
+        let commands = split(line);
+        let [install, check] = commands.as_slice() else { panic!("{line}: {commands:?}") };
+        assert_eq!((install.purpose, check.purpose), (Purpose::Install, Purpose::Check), "{line}");
+        (install.script.clone(), check.script.clone())
+    }
+
+    #[test]
+    fn a_wrapper_is_split_into_what_it_installs_and_what_it_runs() {
+        for (line, install, check) in [
+            ("tox -e py312 -- -k fast", "tox -e py312 --notest", "tox -e py312 --skip-pkg-install -- -k fast"),
+            ("nox -s tests-3.12 -- -x", "nox -s tests-3.12 --install-only -- -x", "nox -s tests-3.12 -R -- -x"),
+            ("python -m nox", "python -m nox --install-only", "python -m nox -R"),
+            ("uv run pytest -q", "uv run python -c ''", "uv run pytest -q"),
+            (
+                "MODE=x uv run --extra 'a b' --frozen -m pytest",
+                "MODE=x uv run --extra 'a b' --frozen python -c ''",
+                "MODE=x uv run --extra 'a b' --frozen -m pytest",
+            ),
+            ("pre-commit run --all-files", "pre-commit install-hooks", "pre-commit run --all-files"),
+            ("pre-commit run -a -c x.yaml", "pre-commit install-hooks -c x.yaml", "pre-commit run -a -c x.yaml"),
+            ("uvx ruff@0.8.0 check .", "uv tool install 'ruff==0.8.0'", "uvx ruff@0.8.0 check ."),
+            (
+                "uvx --from 'black[jupyter]' --python 3.12 black .",
+                "uv tool install --python 3.12 'black[jupyter]'",
+                "uvx --from 'black[jupyter]' --python 3.12 black .",
+            ),
+            ("pipx run build", "pipx install build", "pipx run build"),
+            ("hatch run test:cov -v", "hatch run test:python -c ''", "hatch run test:cov -v"),
+            ("hatch test -i py=3.12", "hatch test -i py=3.12 -- --version", "hatch test -i py=3.12"),
+        ] {
+            assert_eq!(halves(line), (install.to_owned(), check.to_owned()), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_installs_only_or_is_installed_stays_whole() {
+        for (line, purpose) in [
+            ("tox run -e py --notest", Purpose::Install),
+            ("nox --install-only", Purpose::Install),
+            ("nox -R -s tests", Purpose::Check),
+            ("uv run --no-sync pytest", Purpose::Check),
+            ("uv sync", Purpose::Install),
+            ("pre-commit install", Purpose::Install),
+        ] {
+            let commands = split(line);
+            assert_eq!((commands.len(), commands[0].purpose), (1, purpose), "{line}");
+        }
+    }
+}

@@ -34,6 +34,8 @@ pub enum Command {
     Fix(FixArgs),
     /// Judge anyone's patch for a repository whose CI failed
     Verify(VerifyArgs),
+    /// Say what would be run for a failing log, where each line comes from, and what is left out. Runs nothing
+    Plan(PlanCommandArgs),
     /// Replay a corpus of failing repositories
     Eval(EvalArgs),
     /// Say what a rule means, with an example and how it can be wrong; without one, list them all
@@ -139,6 +141,18 @@ pub struct VerifyArgs {
     pub plan: PlanArgs,
     #[command(flatten)]
     pub sandbox: SandboxArgs,
+}
+
+/// `plan`
+#[derive(Debug, Args)]
+pub struct PlanCommandArgs {
+    #[command(flatten)]
+    pub given: GivenArgs,
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+    #[command(flatten)]
+    pub plan: PlanArgs,
 }
 
 /// `eval`

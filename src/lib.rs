@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod detect;
 pub mod doctor;
+pub mod dry_run;
 pub mod eval;
 pub mod explain;
 pub mod fix;

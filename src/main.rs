@@ -9,7 +9,7 @@ use test_repair::{
     cli::{Cli, Command, DetectArgs, FindingsFormat, FixArgs, Format, GivenArgs, PlanArgs, VerifyArgs},
     config::{self, Config},
     detect::JobLog,
-    doctor, eval, explain,
+    doctor, dry_run, eval, explain,
     fix::{self, FixOptions},
     hosted, init,
     input::{self, BadInput},
@@ -51,6 +51,7 @@ async fn run(command: Command) -> Result<u8> {
         Command::Detect(args) => detect(&args),
         Command::Fix(args) => fix(&args).await,
         Command::Verify(args) => verify(&args).await,
+        Command::Plan(args) => dry_run::plan(&args),
         Command::Eval(args) => eval::eval(&args).await,
         Command::Explain(args) => Ok(explain::explain(args.rule.as_deref())?),
         Command::Transcript(args) => {

@@ -108,6 +108,9 @@ pub(super) fn rebuild(log: &JobLog, sources: &Sources, overrides: &Overrides) ->
     if !overrides.commands.is_empty() {
         job.checks = overrides.commands.iter().map(|command| flagged(command)).collect();
     }
+    // The same twice brings nothing in.
+    let mut known = std::collections::BTreeSet::new();
+    job.install.retain(|line| known.insert(line.script.clone()));
     job.copies_project = job.install.iter().any(|line| copies_project(&line.script));
     job
 }

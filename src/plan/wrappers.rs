@@ -30,7 +30,26 @@ pub(super) fn halves(line: &str, words: &[&str]) -> Option<Vec<(String, Purpose)
     if let Some(rest) = tool_arguments(words, "hatch") {
         return hatch(line, rest);
     }
+    for tool in ["poetry", "pdm", "pipenv"] {
+        if let Some(["run", rest @ ..]) = tool_arguments(words, tool) {
+            return within(line, rest);
+        }
+    }
     None
+}
+
+/// The halves of a command that runs within another's environment (`poetry run tox`).
+fn within(line: &str, words: &[&str]) -> Option<Vec<(String, Purpose)>> {
+    let count = options(words);
+    let inner = words.get(count..)?;
+    let name = inner.first()?;
+    let whole = |at: &usize| {
+        line[..*at].ends_with([' ', '/']) && !line[at + name.len()..].starts_with(|c: char| c.is_alphanumeric())
+    };
+    let at = line.match_indices(name).map(|(at, _)| at).find(whole)?;
+    let (before, rest) = line.split_at(at);
+    let halves = halves(rest, inner)?;
+    Some(halves.into_iter().map(|(part, purpose)| (format!("{before}{part}"), purpose)).collect())
 }
 
 /// What comes before ` -- ` in a command line, and the rest.
@@ -156,10 +175,9 @@ fn uv_run(line: &str, rest: &[&str]) -> Option<Vec<(String, Purpose)>> {
     let before = &line[..line.find("uv run").or_else(|| line.find("uv"))?];
     let words: Vec<String> = given.iter().map(|word| shell_words::quote(word).into_owned()).collect();
     let install = ["uv run"].into_iter().chain(words.iter().map(String::as_str)).chain(["python -c ''"]);
-    Some(vec![
-        (format!("{before}{}", install.collect::<Vec<_>>().join(" ")), Purpose::Install),
-        (line.to_owned(), Purpose::Check),
-    ])
+    let install = (format!("{before}{}", install.collect::<Vec<_>>().join(" ")), Purpose::Install);
+    let inner = within(line, rest).unwrap_or_else(|| vec![(line.to_owned(), Purpose::Check)]);
+    Some([install].into_iter().chain(inner).collect())
 }
 
 /// A tool that is run without being installed: installed first, it is found by the same command.
@@ -187,7 +205,9 @@ fn tool(line: &str, rest: &[&str], install: &str) -> Option<Vec<(String, Purpose
         (None, None) => (*name).to_owned(),
     };
     let words = [install.to_owned()].into_iter().chain(kept).chain([shell_words::quote(&package).into_owned()]);
-    Some(vec![(words.collect::<Vec<_>>().join(" "), Purpose::Install), (line.to_owned(), Purpose::Check)])
+    let install = (words.collect::<Vec<_>>().join(" "), Purpose::Install);
+    let inner = within(line, rest).unwrap_or_else(|| vec![(line.to_owned(), Purpose::Check)]);
+    Some([install].into_iter().chain(inner).collect())
 }
 
 /// hatch makes an environment when something is first run in it.
@@ -250,6 +270,29 @@ mod tests {
         ] {
             assert_eq!(halves(line), (install.to_owned(), check.to_owned()), "{line}");
         }
+    }
+
+    #[test]
+    fn a_wrapper_within_another_is_split_as_well() {
+        let parts = |line: &str| split(line).into_iter().map(|command| command.script).collect::<Vec<_>>();
+        assert_eq!(
+            parts("uv run --group dev pre-commit run -a"),
+            [
+                "uv run --group dev python -c ''",
+                "uv run --group dev pre-commit install-hooks",
+                "uv run --group dev pre-commit run -a"
+            ]
+        );
+        assert_eq!(
+            parts("uvx --with tox-uv tox -e docs"),
+            [
+                "uv tool install --with tox-uv tox",
+                "uvx --with tox-uv tox -e docs --notest",
+                "uvx --with tox-uv tox -e docs --skip-pkg-install"
+            ]
+        );
+        assert_eq!(parts("poetry run nox -s x"), ["poetry run nox -s x --install-only", "poetry run nox -s x -R"]);
+        assert_eq!(parts("poetry run pytest"), ["poetry run pytest"]);
     }
 
     #[test]

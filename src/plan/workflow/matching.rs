@@ -2,7 +2,11 @@
 
 use regex::Regex;
 
-use super::{Cell, Condition, Kind, Text};
+use super::{Cell, CellStep, Condition, Kind, Text};
+use crate::plan::{
+    actions,
+    shell::{Command, Purpose, split, words_of},
+};
 
 /// What is known of the job that is looked for.
 #[derive(Debug, Clone, Default)]
@@ -34,8 +38,9 @@ pub struct Choice<'a> {
     pub also: Vec<String>,
 }
 
-/// How well a cell matches: its name, how many of the log's scripts it has, its Python, its runner.
-type Rank = (u8, usize, usize, bool, bool);
+/// How well a cell matches: its name, how surely it runs what failed, what it calls itself, how many of the log's
+/// scripts it has, its Python, its runner.
+type Rank = (u8, usize, usize, usize, bool, bool);
 
 /// The cell that matches best. With scripts, equal candidates of different jobs claim nothing; without any, the first
 /// that runs the tool is taken, and the others are named.
@@ -56,11 +61,12 @@ pub fn choose<'a>(cells: &'a [Cell], wanted: &Wanted<'_>) -> Result<Choice<'a>, 
         .filter(asked)
         .filter_map(|cell| {
             let (strength, at) = failing_step(cell, wanted)?;
-            let python =
-                wanted.python.is_some_and(|python| python_of(cell).is_some_and(|own| same_minor(&own, python)));
+            let python = wanted.python.is_some_and(|python| runs_python(cell, python));
             let linux = cell.runs_on.iter().any(|label| !label.starts_with("windows") && !label.starts_with("macos"));
             let runs = linux && !matches!(cell.condition, Condition::No(_));
-            Some(((named(cell, wanted.name), strength, shared(cell, &wanted.scripts), python, runs), cell, at))
+            let hint = if wanted.failing.is_some() { 0 } else { hint(cell, at, &wanted.tools) };
+            let rank = (named(cell, wanted.name), strength, hint, shared(cell, &wanted.scripts), python, runs);
+            Some((rank, cell, at))
         })
         .collect();
     // The first of the best: `max_by_key` would give the last.
@@ -72,7 +78,14 @@ pub fn choose<'a>(cells: &'a [Cell], wanted: &Wanted<'_>) -> Result<Choice<'a>, 
         });
     };
     found.retain(|(rank, ..)| *rank == best);
-    let (_, cell, failing) = found[0];
+    let (_, mut cell, mut failing) = found[0];
+    // Of cells that differ in what the log does not say, the newest Python is the likeliest to be here.
+    let newest = |cell: &Cell| python_of(cell).map(|python| minor(&python));
+    for (_, other, at) in &found[1..] {
+        if (&other.file, &other.id) == (&cell.file, &cell.id) && newest(other) > newest(cell) {
+            (cell, failing) = (other, *at);
+        }
+    }
     let other = |(_, other, _): &&(Rank, &Cell, usize)| (&other.file, &other.id) != (&cell.file, &cell.id);
     let also: Vec<String> =
         found.iter().filter(other).map(|(_, cell, _)| format!("{}: {}", cell.file, cell.id)).collect();
@@ -91,43 +104,89 @@ fn failing_step(cell: &Cell, wanted: &Wanted<'_>) -> Option<(usize, usize)> {
     if let Some(failing) = wanted.failing {
         let mut same = scripts.filter(|(_, _, script)| is(script, failing));
         // Of two alike, the one that is run.
-        let runs = |(_, step, _): &(usize, &super::CellStep, &Text)| !matches!(step.condition, Condition::No(_));
-        let first = same.next()?;
+        let runs = |(_, step, _): &(usize, &CellStep, &Text)| !matches!(step.condition, Condition::No(_));
+        let Some(first) = same.next() else { return shown_by_action(cell, failing).map(|at| (1, at)) };
         let chosen = if runs(&first) { first } else { same.find(runs).unwrap_or(first) };
         return Some((1, chosen.0));
     }
     let mut best = None;
-    for (at, step, script) in scripts {
+    for (at, step) in cell.steps.iter().enumerate() {
         if matches!(step.condition, Condition::No(_)) {
             continue;
         }
-        let strength = wanted.tools.iter().map(|tool| runs(script.written(), tool)).max().unwrap_or_default();
+        let strength = wanted.tools.iter().map(|tool| strength(step, tool)).max().unwrap_or_default();
         if strength > best.map_or(0, |(known, _)| known) {
             best = Some((strength, at));
         }
     }
-    best.or_else(|| {
-        cell.steps.iter().enumerate().find_map(|(at, step)| match &step.kind {
-            Kind::Uses { action, .. } => wanted.tools.iter().any(|tool| action.contains(tool)).then_some((2, at)),
-            Kind::Run { .. } => None,
-        })
+    best
+}
+
+/// The step whose action comes down to the command that the log shows.
+fn shown_by_action(cell: &Cell, failing: &str) -> Option<usize> {
+    cell.steps.iter().position(|step| match &step.kind {
+        Kind::Uses { action, with } => {
+            let known = |(name, text): (&String, &Text)| Some((name.clone(), text.known()?.to_owned()));
+            match actions::known(action, &with.iter().filter_map(known).collect()) {
+                actions::Known::Same(same) => same.checks.iter().any(|(script, _)| same_script(script, failing)),
+                _ => false,
+            }
+        }
+        Kind::Run { .. } => false,
     })
 }
 
-/// Does the script run the tool? 2: it names it; 1: it starts something that may.
-fn runs(script: &str, tool: &str) -> usize {
-    const WRAPPERS: &[&str] = &["tox", "nox", "make", "hatch", "pdm", "invoke", "just", "task", "pre-commit"];
-    let program = |line: &str| {
-        let mut words =
-            line.split(|c: char| c.is_whitespace() || matches!(c, ';' | '&' | '|' | '(' | ')' | '"' | '\''));
-        let installs =
-            ["install", "uninstall", "add", "sync"].iter().any(|word| line.split_whitespace().any(|w| w == *word));
-        match words.any(|word| word.rsplit('/').next() == Some(tool)) {
-            true if !installs => 2,
-            _ => usize::from(!installs && line.split_whitespace().any(|word| WRAPPERS.contains(&word))),
+/// Programs that run other tools.
+const WRAPPERS: &[&str] = &["tox", "nox", "make", "hatch", "pdm", "poetry", "invoke", "just", "task", "pre-commit"];
+/// Tools that run tests.
+const TESTING: &[&str] = &["pytest", "unittest", "django", "trial", "asv", "pytest-benchmark"];
+
+/// Tools whose failure is an installation's.
+const INSTALLERS: &[&str] = &["pip", "uv", "setuptools", "conda"];
+
+/// Does a step run the tool? 2: it names it; 1: it starts something that may.
+fn strength(step: &CellStep, tool: &str) -> usize {
+    let script = match &step.kind {
+        Kind::Uses { action, .. } => return if action.contains(tool) { 2 } else { 0 },
+        Kind::Run { script, .. } => script.written(),
+    };
+    let installer = INSTALLERS.contains(&tool);
+    let judged = |command: &Command| match command.purpose {
+        Purpose::Check | Purpose::OnlineCheck => true,
+        Purpose::Install => installer,
+        _ => false,
+    };
+    let program = |command: Command| {
+        let words = words_of(&command.script);
+        let has = |wanted: &str| words.iter().any(|word| word.rsplit('/').next() == Some(wanted));
+        let tests = TESTING.contains(&tool) && words.iter().any(|word| word.to_ascii_lowercase().contains("test"));
+        match has(tool) {
+            true => 2,
+            false => usize::from(WRAPPERS.iter().any(|wrapper| has(wrapper)) || tests),
         }
     };
-    script.lines().map(program).max().unwrap_or_default()
+    split(script).into_iter().filter(judged).map(program).max().unwrap_or_default()
+}
+
+/// How much of what a job and its step call themselves goes with the tool.
+fn hint(cell: &Cell, at: usize, tools: &[&str]) -> usize {
+    let step = cell.steps.get(at).map_or("", |step| step.title.as_str());
+    let file = cell.file.rsplit('/').next().unwrap_or_default();
+    let said = [cell.id.as_str(), cell.name.as_deref().unwrap_or_default(), file, step].join(" ").to_ascii_lowercase();
+    let words: &[&str] = match tools.first() {
+        Some(tool) if TESTING.contains(tool) => &["test"],
+        Some(&("sphinx" | "mkdocs")) => &["doc"],
+        Some(_) => &["lint", "style", "quality", "check", "static", "typing", "format"],
+        None => &[],
+    };
+    let hooks = match cell.steps.get(at).map(|step| &step.kind) {
+        Some(Kind::Run { script, .. }) => script.written().contains("pre-commit run"),
+        _ => false,
+    };
+    let linter = tools.first().is_some_and(|tool| !TESTING.contains(tool) && !INSTALLERS.contains(tool));
+    2 * tools.iter().filter(|tool| said.contains(*tool)).count()
+        + words.iter().filter(|word| said.contains(*word)).count()
+        + if hooks && linter { 2 } else { 0 }
 }
 
 /// Is the cell's name the log's? 3: to the letter; 2: with values that the cell has; 1: by its id.
@@ -160,6 +219,18 @@ fn shared(cell: &Cell, scripts: &[&str]) -> usize {
     scripts.iter().filter(has).count()
 }
 
+/// Does a cell run this Python, by its set-up or its matrix?
+fn runs_python(cell: &Cell, python: &str) -> bool {
+    let named = |(name, value): &(String, String)| {
+        (name.to_ascii_lowercase().contains("py") && version(value).is_some_and(|own| same_minor(&own, python)))
+            || value.strip_prefix("py3").is_some_and(|minor| same_minor(&format!("3.{minor}"), python))
+    };
+    match python_of(cell) {
+        Some(own) if own.contains('.') => same_minor(&own, python),
+        _ => cell.matrix.iter().any(named),
+    }
+}
+
 /// The Python that a cell sets up.
 pub fn python_of(cell: &Cell) -> Option<String> {
     const SETUPS: &[&str] = &["actions/setup-python", "astral-sh/setup-uv", "pdm-project/setup-pdm"];
@@ -181,9 +252,13 @@ fn version(asked: &str) -> Option<String> {
     (number.starts_with('3') && !last.starts_with('<')).then(|| number.to_owned())
 }
 
+/// The numbers of a version, as far as the minor.
+fn minor(version: &str) -> Vec<u32> {
+    version.split('.').take(2).filter_map(|number| number.parse().ok()).collect()
+}
+
 /// Are two versions of one minor, as far as both say it?
 pub fn same_minor(a: &str, b: &str) -> bool {
-    let minor = |version: &str| version.split('.').take(2).map(str::to_owned).collect::<Vec<_>>();
     minor(a) == minor(b)
 }
 

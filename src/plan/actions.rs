@@ -34,7 +34,7 @@ pub(super) fn known(action: &str, with: &BTreeMap<String, String>) -> Known {
     let or = |name: &str, default: &'static str| input(name).unwrap_or(default).to_owned();
     let name = action.split('@').next().unwrap_or(action).to_ascii_lowercase();
     let installs = |package: &str, version: &str| {
-        Known::Same(Equivalent { install: vec![pip(package, input(version))], ..Equivalent::default() })
+        Known::Same(Equivalent { install: vec![tool(package, input(version))], ..Equivalent::default() })
     };
     let checks = |package: &str, version: &str, command: String| {
         Known::Same(Equivalent {
@@ -58,7 +58,7 @@ pub(super) fn known(action: &str, with: &BTreeMap<String, String>) -> Known {
         "pypa/hatch" => installs("hatch", "version"),
         "wntrblm/nox" | "excitedleigh/setup-nox" | "fizyk/actions-reuse/.github/actions/nox" => installs("nox", ""),
         "pre-commit/action" | "tox-dev/action-pre-commit-uv" => Known::Same(Equivalent {
-            install: vec![pip("pre-commit", None), "pre-commit install-hooks".to_owned()],
+            install: vec![tool("pre-commit", None), "pre-commit install-hooks".to_owned()],
             checks: vec![(
                 format!("pre-commit run --show-diff-on-failure --color=always {}", or("extra_args", "--all-files")),
                 Network::None,
@@ -140,6 +140,21 @@ pub(super) fn known(action: &str, with: &BTreeMap<String, String>) -> Known {
     }
 }
 
+/// Programs that set-up actions, and images of runners, bring in.
+pub(super) const TOOLS: [&str; 8] = ["uv", "poetry", "pdm", "hatch", "pipenv", "tox", "nox", "pre-commit"];
+
+/// Brings a program in that works on environments: apart from the project's packages, as the set-up actions do it, where
+/// its own requirements could clash with theirs. uv has none.
+pub(super) fn tool(name: &str, version: Option<&str>) -> String {
+    let pip = pip(name, version);
+    if name == "uv" {
+        return pip;
+    }
+    let place = format!("\"$VIRTUAL_ENV/tools/{name}\"");
+    let bin = format!("\"$VIRTUAL_ENV/tools/{name}/bin/");
+    format!("python -m venv {place} && {bin}python\" -m {pip} && ln -sf {bin}{name}\" \"$VIRTUAL_ENV/bin/{name}\"")
+}
+
 fn pip(package: &str, version: Option<&str>) -> String {
     let exact = version
         .map(|version| version.trim_start_matches(['v', '=']))
@@ -175,7 +190,12 @@ mod tests {
         assert_eq!(of("actions/setup-python@v6", &[("python-version", "3.12")]), Known::Done);
         assert_eq!(same("astral-sh/setup-uv@v7", &[("version", "0.9.2")]).0, ["pip install uv==0.9.2"]);
         assert_eq!(same("astral-sh/setup-uv", &[("version", "latest")]).0, ["pip install uv"]);
-        assert_eq!(same("snok/install-poetry@v1", &[]).0, ["pip install poetry"]);
+        assert_eq!(
+            same("snok/install-poetry@v1", &[("version", "1.8.3")]).0,
+            [
+                "python -m venv \"$VIRTUAL_ENV/tools/poetry\" && \"$VIRTUAL_ENV/tools/poetry/bin/python\" -m pip install poetry==1.8.3 && ln -sf \"$VIRTUAL_ENV/tools/poetry/bin/poetry\" \"$VIRTUAL_ENV/bin/poetry\""
+            ]
+        );
         assert_eq!(same("psf/black@stable", &[]).1, ["black --check --diff ."]);
         assert_eq!(
             same("psf/black", &[("options", "--check"), ("src", "./src"), ("version", "24.8.0")]),

@@ -4,6 +4,7 @@
 //! files do; what could not be rebuilt is said.
 
 mod actions;
+mod commands;
 mod project;
 mod rebuild;
 pub mod shell;

@@ -1,10 +1,11 @@
 //! The job, step by step: of the log, of the workflow's cell that the log is of, of the project's own files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Check, Job, Line, Origin, Overrides, Skipped, Sources,
     actions::{self, Known},
+    commands::{self, builds, in_workspace, installs_what_was_built, is_posix},
     shell::{self, Purpose},
     workflow::{self, Cell, CellStep, Choice, Condition, Kind, Text, Wanted},
 };
@@ -41,6 +42,10 @@ const RUNNER_VARIABLES: &[&str] = &[
     "UV_CACHE_DIR",
     "UV_PYTHON",
     "UV_PYTHON_INSTALL_DIR",
+    "UV_PYTHON_PREFERENCE",
+    "UV_PYTHON_DOWNLOADS",
+    "UV_MANAGED_PYTHON",
+    "UV_NO_MANAGED_PYTHON",
     "PIP_CACHE_DIR",
     "PRE_COMMIT_HOME",
     "TMPDIR",
@@ -108,10 +113,11 @@ pub(super) fn rebuild(log: &JobLog, sources: &Sources, overrides: &Overrides) ->
     if !overrides.commands.is_empty() {
         job.checks = overrides.commands.iter().map(|command| flagged(command)).collect();
     }
+    job.bring_tools();
     // The same twice brings nothing in.
-    let mut known = std::collections::BTreeSet::new();
+    let mut known = BTreeSet::new();
     job.install.retain(|line| known.insert(line.script.clone()));
-    job.copies_project = job.install.iter().any(|line| copies_project(&line.script));
+    job.copies_project = job.install.iter().any(|line| commands::copies_project(&line.script));
     job
 }
 
@@ -398,6 +404,27 @@ impl Job {
         }));
     }
 
+    /// A program that the job uses and that nothing of it brings in: an action that is not known did, or the image.
+    fn bring_tools(&mut self) {
+        let scripts = self.install.iter().map(|line| &line.script).chain(self.checks.iter().map(|check| &check.script));
+        let used: BTreeSet<(&str, bool)> =
+            scripts.flat_map(|script| script.lines()).filter_map(commands::program).collect();
+        let brought = |tool: &str| {
+            let known = |(name, _): &(String, String)| name.eq_ignore_ascii_case(tool);
+            self.versions.iter().any(known) || self.install.iter().any(|line| commands::brings(&line.script, tool))
+        };
+        let missing: Vec<Line> = used
+            .into_iter()
+            .filter(|(tool, _)| !brought(tool))
+            .map(|(tool, module)| Line {
+                script: if module { format!("pip install {tool}") } else { actions::tool(tool, None) },
+                origin: Origin::Project,
+                step: format!("the job uses {tool}, and no step that is rebuilt brings it in"),
+            })
+            .collect();
+        self.install.splice(..0, missing);
+    }
+
     fn take_environment(&mut self, step: &Step, failing: bool, workspace: Option<&str>) {
         for (name, value) in &step.env {
             if is_the_runners(name) {
@@ -465,40 +492,6 @@ fn changes_environment(step: &CellStep) -> bool {
     }
 }
 
-/// `pip install dist/*.whl`
-fn installs_what_was_built(command: &str) -> bool {
-    command.split_whitespace().any(|word| {
-        let word = word.trim_matches(['"', '\'']).trim_start_matches("./");
-        word.starts_with("dist/") || word.starts_with("wheelhouse/") || word.ends_with(".whl")
-    })
-}
-
-fn builds(command: &str) -> bool {
-    let words = shell::words_of(command);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let second = |tool: &str| shell::tool_arguments(&words, tool).and_then(<[&str]>::first) == Some(&"build");
-    shell::tool_arguments(&words, "build").is_some()
-        || shell::tool_arguments(&words, "pyproject-build").is_some()
-        || ["uv", "hatch", "poetry", "pdm", "flit"].into_iter().any(second)
-        || words.contains(&"bdist_wheel")
-        || words.contains(&"sdist")
-}
-
-/// Paths below the runner's checkout are paths below the tree.
-fn in_workspace(text: &str, workspace: Option<&str>) -> String {
-    let Some(root) = workspace.filter(|root| root.len() > 4) else { return text.to_owned() };
-    let mut result = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once(root) {
-        let longer = after.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'));
-        result.push_str(before);
-        result.push_str(if longer { root } else { "$GITHUB_WORKSPACE" });
-        rest = after;
-    }
-    result.push_str(rest);
-    result
-}
-
 fn is_the_runners(name: &str) -> bool {
     RUNNER_VARIABLES.contains(&name) || name.starts_with("GITHUB_") || name.starts_with("RUNNER_")
 }
@@ -509,25 +502,4 @@ fn skip(what: &str, why: &str) -> Skipped {
 
 fn last_run(steps: &[Step]) -> Option<usize> {
     steps.iter().rposition(|s| matches!(s.kind, StepKind::Run { .. }))
-}
-
-fn is_posix(shell: &str) -> bool {
-    let program = shell.split_whitespace().next().unwrap_or_default();
-    matches!(program.rsplit('/').next(), Some("bash" | "sh" | "dash"))
-}
-
-/// `pip install .` and `tox` copy the project; `pip install -e .` points at it.
-pub(super) fn copies_project(command: &str) -> bool {
-    let words = shell::words_of(command);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    if shell::tool_arguments(&words, "tox").is_some() || words.contains(&"setup.py") {
-        return true;
-    }
-    let editable = |i: usize| i > 0 && matches!(words[i - 1], "-e" | "--editable");
-    words.iter().enumerate().any(|(i, w)| {
-        let path = w.split('[').next().unwrap_or(w);
-        (path == "." || path == ".." || path.starts_with("./") || path.starts_with("../"))
-            && !editable(i)
-            && !w.ends_with(".txt")
-    }) || installs_what_was_built(command)
 }

@@ -81,7 +81,7 @@ fn an_environment_that_holds_a_copy_of_the_project_is_known() {
         ("pip install -r requirements.txt", false),
         ("tox -e py --notest", true),
     ] {
-        assert_eq!(rebuild::copies_project(command), copies, "{command}");
+        assert_eq!(commands::copies_project(command), copies, "{command}");
     }
 }
 
@@ -124,8 +124,10 @@ fn a_log_that_shows_no_commands_has_those_of_the_workflows_job() {
     let job = plan(&plain(FAILED), &sources, &Overrides::default());
     assert_eq!(job.workflow.as_deref(), Some(".github/workflows/ci.yml: test (python=3.12)"));
     assert_eq!((job.python.as_str(), job.directory.as_str()), ("3.12.4", "backend"));
+    let install = lines(&job.install);
+    assert!(install[0].contains("-m pip install tox"), "{install:?}");
     assert_eq!(
-        lines(&job.install),
+        install[1..],
         ["pip install uv==0.9.2", "pip install -e .", "tox -e docs --notest || true", "pip install black"]
     );
     assert_eq!(
@@ -183,4 +185,21 @@ fn what_a_step_builds_and_a_later_one_installs_is_part_of_the_environment() {
     assert_eq!(lines(&job.install), ["python -m build", "pip install dist/*.whl"]);
     assert_eq!(scripts(&job), ["pytest -q"]);
     assert!(job.copies_project);
+}
+
+#[test]
+fn a_program_that_nothing_brings_in_is_brought_in() {
+    let workflow = "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - uses: someone/base-setup@v1\n      - run: hatch run cov:pytest\n      - run: uvx ruff check .\n";
+    let sources = sources(&[(".github/workflows/ci.yml", workflow)]);
+    let job = plan(&plain(FAILED), &sources, &Overrides::default());
+    let install = lines(&job.install);
+    assert!(install[0].contains("-m pip install hatch") && install[1] == "pip install uv", "{install:?}");
+    let job = plan(
+        &log(&[("pip install tox==4.1", None), ("tox -e py", Some(1))]),
+        &Sources::default(),
+        &Overrides::default(),
+    );
+    assert_eq!(lines(&job.install), ["pip install tox==4.1", "tox -e py --notest"]);
+    let job = plan(&log(&[("python -m tox -e py", Some(1))]), &Sources::default(), &Overrides::default());
+    assert_eq!(lines(&job.install), ["pip install tox", "python -m tox -e py --notest"]);
 }

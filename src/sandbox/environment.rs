@@ -321,6 +321,10 @@ impl LocalPrepared {
             ("GITHUB_STEP_SUMMARY", &reports.join("github-summary").display().to_string()),
             ("RUNNER_OS", "Linux"),
             ("RUNNER_TEMP", "/tmp"),
+            // The environment's Python, and none that uv would fetch.
+            ("UV_PYTHON", &self.python.executable.display().to_string()),
+            ("UV_PYTHON_PREFERENCE", "only-system"),
+            ("UV_PYTHON_DOWNLOADS", "never"),
             ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
             ("PIP_NO_INPUT", "1"),
             ("PIP_ROOT_USER_ACTION", "ignore"),

@@ -18,6 +18,7 @@ mod injection;
 mod interrupted;
 mod isolation;
 mod model;
+mod plan;
 mod readme;
 mod resume;
 mod secrets;

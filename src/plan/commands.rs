@@ -1,0 +1,81 @@
+//! What a single command says of itself: does it build, does it copy the project, which program does it need.
+
+use super::{actions::TOOLS, shell};
+
+/// The program of [`TOOLS`] that a command runs, and whether as a module (`python -m tox`).
+pub(super) fn program(command: &str) -> Option<(&'static str, bool)> {
+    let words = shell::words_of(command);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if shell::tool_arguments(&words, "uvx").is_some() {
+        return Some(("uv", false));
+    }
+    let tool = TOOLS.into_iter().find(|tool| shell::tool_arguments(&words, tool).is_some())?;
+    Some((tool, words.windows(2).any(|pair| pair == ["-m", tool])))
+}
+
+/// Does this command install a program of [`TOOLS`]?
+pub(super) fn brings(command: &str, tool: &str) -> bool {
+    let named = |word: &str| {
+        let rest = word.trim_matches(['"', '\'']).strip_prefix(tool);
+        rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.')))
+    };
+    command.contains(&format!("tools/{tool}"))
+        || (program(command).is_none_or(|(own, _)| own != tool)
+            && command.contains("install")
+            && command.split_whitespace().skip(1).any(named))
+}
+
+/// `pip install dist/*.whl`
+pub(super) fn installs_what_was_built(command: &str) -> bool {
+    command.split_whitespace().any(|word| {
+        let word = word.trim_matches(['"', '\'']).trim_start_matches("./");
+        word.starts_with("dist/") || word.starts_with("wheelhouse/") || word.ends_with(".whl")
+    })
+}
+
+pub(super) fn builds(command: &str) -> bool {
+    let words = shell::words_of(command);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let second = |tool: &str| shell::tool_arguments(&words, tool).and_then(<[&str]>::first) == Some(&"build");
+    shell::tool_arguments(&words, "build").is_some()
+        || shell::tool_arguments(&words, "pyproject-build").is_some()
+        || ["uv", "hatch", "poetry", "pdm", "flit"].into_iter().any(second)
+        || words.contains(&"bdist_wheel")
+        || words.contains(&"sdist")
+}
+
+/// Paths below the runner's checkout are paths below the tree.
+pub(super) fn in_workspace(text: &str, workspace: Option<&str>) -> String {
+    let Some(root) = workspace.filter(|root| root.len() > 4) else { return text.to_owned() };
+    let mut result = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(root) {
+        let longer = after.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'));
+        result.push_str(before);
+        result.push_str(if longer { root } else { "$GITHUB_WORKSPACE" });
+        rest = after;
+    }
+    result.push_str(rest);
+    result
+}
+
+pub(super) fn is_posix(shell: &str) -> bool {
+    let program = shell.split_whitespace().next().unwrap_or_default();
+    matches!(program.rsplit('/').next(), Some("bash" | "sh" | "dash"))
+}
+
+/// `pip install .` and `tox` copy the project; `pip install -e .` points at it.
+pub(super) fn copies_project(command: &str) -> bool {
+    let words = shell::words_of(command);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if shell::tool_arguments(&words, "tox").is_some() || words.contains(&"setup.py") {
+        return true;
+    }
+    let editable = |i: usize| i > 0 && matches!(words[i - 1], "-e" | "--editable");
+    words.iter().enumerate().any(|(i, w)| {
+        let path = w.split('[').next().unwrap_or(w);
+        (path == "." || path == ".." || path.starts_with("./") || path.starts_with("../"))
+            && !editable(i)
+            && !w.ends_with(".txt")
+    }) || installs_what_was_built(command)
+}

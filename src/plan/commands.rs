@@ -13,6 +13,26 @@ pub(super) fn program(command: &str) -> Option<(&'static str, bool)> {
     Some((tool, words.windows(2).any(|pair| pair == ["-m", tool])))
 }
 
+/// Does the command make an environment of the project's own?
+pub(super) fn makes_environment(command: &str) -> bool {
+    let words = shell::words_of(command);
+    let made = words.iter().any(|word| matches!(word.as_str(), "venv" | "virtualenv"));
+    // Those of programs are none of the project's.
+    (made && !command.contains("$VIRTUAL_ENV/tools/")) || command.contains("uv sync")
+}
+
+/// Does the line only activate an environment: one that nothing has `made`?
+pub(super) fn activates(line: &str, made: bool) -> bool {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words.as_slice() {
+        ["source" | ".", place] => {
+            let place = place.trim_matches('"');
+            place == "$VENV" || (!made && (place.ends_with("/activate") || place.ends_with("/Activate")))
+        }
+        _ => false,
+    }
+}
+
 /// Does this command install a program of [`TOOLS`]?
 pub(super) fn brings(command: &str, tool: &str) -> bool {
     let named = |word: &str| {
@@ -29,7 +49,8 @@ pub(super) fn brings(command: &str, tool: &str) -> bool {
 pub(super) fn installs_what_was_built(command: &str) -> bool {
     command.split_whitespace().any(|word| {
         let word = word.trim_matches(['"', '\'']).trim_start_matches("./");
-        word.starts_with("dist/") || word.starts_with("wheelhouse/") || word.ends_with(".whl")
+        let word = word.strip_prefix("--find-links=").unwrap_or(word).trim_start_matches("./");
+        word == "dist" || word.starts_with("dist/") || word.starts_with("wheelhouse/") || word.ends_with(".whl")
     })
 }
 

@@ -63,7 +63,7 @@ struct Place {
 }
 
 pub(super) fn rebuild(log: &JobLog, sources: &Sources, overrides: &Overrides) -> Job {
-    let cells = sources.workflows.cells(overrides.workflow.as_deref());
+    let cells = sources.workflows.cells(overrides.workflow.as_deref(), log.python.as_deref());
     let failing = log.steps.iter().position(|step| step.failed).or_else(|| last_run(&log.steps));
     let choice = workflow::choose(&cells, &wanted(log, failing, overrides));
     let mut job = Job {
@@ -113,6 +113,7 @@ pub(super) fn rebuild(log: &JobLog, sources: &Sources, overrides: &Overrides) ->
     if !overrides.commands.is_empty() {
         job.checks = overrides.commands.iter().map(|command| flagged(command)).collect();
     }
+    job.activate_nothing();
     job.bring_tools();
     // The same twice brings nothing in.
     let mut known = BTreeSet::new();
@@ -375,8 +376,12 @@ impl Job {
                     self.checks.push(check(Network::Full, true));
                 }
                 Purpose::Install => {
-                    if installs_what_was_built(&command.script) {
-                        self.build_first();
+                    if installs_what_was_built(&command.script) && !self.build_first() {
+                        let why = "another job built what it installs: the project itself is installed instead";
+                        self.skipped.push(skip(&command.script, why));
+                        let script = place.before("python -m pip install .", &self.directory);
+                        self.install.push(Line { script, origin, step: place.step.clone() });
+                        continue;
                     }
                     // What only a later step needs keeps nothing from being reproduced: the step itself will say it.
                     let tolerant = part == Part::Later && command.wrapped;
@@ -392,8 +397,9 @@ impl Job {
         }
     }
 
-    /// What an earlier step builds is about to be installed: building is part of the environment.
-    fn build_first(&mut self) {
+    /// What an earlier step builds is about to be installed: building is part of the environment. `false` where no step
+    /// builds.
+    fn build_first(&mut self) -> bool {
         let (built, rest): (Vec<Check>, Vec<Check>) =
             std::mem::take(&mut self.checks).into_iter().partition(|check| builds(&check.script));
         self.checks = rest;
@@ -402,6 +408,25 @@ impl Job {
             origin: check.origin,
             step: check.step,
         }));
+        self.install.iter().any(|line| builds(&line.script))
+    }
+
+    /// An environment that the job would have made elsewhere is the sandbox's own: nothing is to be activated.
+    fn activate_nothing(&mut self) {
+        let made = self.install.iter().any(|line| commands::makes_environment(&line.script));
+        let scripts = self
+            .install
+            .iter_mut()
+            .chain(&mut self.setup)
+            .map(|line| &mut line.script)
+            .chain(self.checks.iter_mut().map(|check| &mut check.script));
+        for script in scripts.filter(|script| script.contains("activate") || script.contains("$VENV")) {
+            let kept = script.lines().filter(|line| !commands::activates(line, made));
+            *script = kept.collect::<Vec<_>>().join("\n");
+        }
+        self.install.retain(|line| !line.script.trim().is_empty());
+        self.setup.retain(|line| !line.script.trim().is_empty());
+        self.checks.retain(|check| !check.script.trim().is_empty());
     }
 
     /// A program that the job uses and that nothing of it brings in: an action that is not known did, or the image.

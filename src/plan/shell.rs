@@ -41,6 +41,7 @@ pub fn split(script: &str) -> Vec<Command> {
             carried.push(line);
             continue;
         }
+        let line = wrappers::own_python(line);
         let words = words_of(&line);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let halves = wrappers::halves(&line, &words);
@@ -71,6 +72,9 @@ fn whole(script: &str) -> Purpose {
 fn purpose_of(words: &[&str], line: &str) -> Purpose {
     let words = without_prefix(words);
     let Some(&program) = words.first() else { return Purpose::Setup };
+    if names_an_installation(words) {
+        return Purpose::Install;
+    }
     let program = program.rsplit('/').next().unwrap_or(program);
     let argument = words.get(1).copied().unwrap_or_default();
     if let Some(rest) = tool_arguments(words, "pip").or_else(|| tool_arguments(words, "pip3")) {
@@ -96,7 +100,8 @@ fn purpose_of(words: &[&str], line: &str) -> Purpose {
         "codecov" | "coveralls" | "twine" | "gh" => Purpose::Skip("talks to a service outside"),
         "curl" | "wget" | "conda" | "mamba" | "micromamba" | "pipx" => Purpose::Install,
         "uv" => match argument {
-            "sync" | "venv" | "python" | "tool" | "add" | "remove" => Purpose::Install,
+            "python" => Purpose::Skip("the sandbox has its own Python"),
+            "sync" | "venv" | "tool" | "add" | "remove" => Purpose::Install,
             "pip" if words.get(2) == Some(&"check") => Purpose::Check,
             "pip" => Purpose::Install,
             "lock" | "build" | "audit" => Purpose::OnlineCheck,
@@ -138,6 +143,20 @@ fn purpose_of(words: &[&str], line: &str) -> Purpose {
         | "true" | ":" | "sleep" | "tar" | "unzip" => Purpose::Setup,
         _ => Purpose::Check,
     }
+}
+
+/// Is it a script of the repository's whose name says that it installs (`scripts/install`, `bash ci/bootstrap.sh`)?
+fn names_an_installation(words: &[&str]) -> bool {
+    let script = match words {
+        ["bash" | "sh", script, ..] => script,
+        [script, ..] if script.contains('/') => script,
+        _ => return false,
+    };
+    let Some((folder, name)) = script.rsplit_once('/') else { return false };
+    let stem = name.split('.').next().unwrap_or(name).to_ascii_lowercase();
+    !folder.starts_with('/')
+        && !folder.contains("bin")
+        && ["install", "bootstrap", "setup", "deps"].iter().any(|word| stem.split(['-', '_']).any(|part| part == *word))
 }
 
 /// The arguments of `tool`, whether it is called by name, by path or as `python -m tool`.
@@ -326,6 +345,10 @@ mod tests {
             ("pip-audit", Purpose::OnlineCheck),
             ("python --version", Purpose::Skip("prints only")),
             ("echo done", Purpose::Skip("prints only")),
+            ("scripts/install", Purpose::Install),
+            ("bash ./ci/install-deps.sh x", Purpose::Install),
+            ("scripts/test", Purpose::Check),
+            ("uv python install 3.12", Purpose::Skip("the sandbox has its own Python")),
             ("echo x > version.txt", Purpose::Setup),
             (
                 "sudo apt-get install -y graphviz",

@@ -203,3 +203,20 @@ fn a_program_that_nothing_brings_in_is_brought_in() {
     let job = plan(&log(&[("python -m tox -e py", Some(1))]), &Sources::default(), &Overrides::default());
     assert_eq!(lines(&job.install), ["pip install tox", "python -m tox -e py --notest"]);
 }
+
+#[test]
+fn what_another_job_built_is_built_here_and_what_is_not_made_here_is_not_activated() {
+    let workflow = "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - uses: actions/download-artifact@v4\n      - {uses: snok/install-poetry@v1}\n      - {id: c, uses: actions/cache@v4}\n      - {run: poetry install, if: steps.c.outputs.cache-hit != 'true'}\n      - run: pip install --no-index --find-links=./dist shop\n      - run: |\n          source .venv/bin/activate\n          pytest -q\n";
+    let job = plan(&plain(FAILED), &sources(&[(".github/workflows/ci.yml", workflow)]), &Overrides::default());
+    assert_eq!(lines(&job.install)[1..], ["poetry install", "python -m pip install ."]);
+    assert_eq!(scripts(&job), ["pytest -q"]);
+    assert!(job.skipped.iter().any(|skipped| skipped.why.contains("another job built")), "{:?}", job.skipped);
+}
+
+#[test]
+fn the_log_says_which_cell_of_an_unknown_matrix_it_is() {
+    let workflow = "on: push\njobs:\n  a:\n    runs-on: x\n    strategy: {matrix: {python-version: '${{ fromJSON(needs.b.outputs.v) }}'}}\n    env: {PYTHON: '${{ matrix.python-version }}'}\n    steps:\n      - {run: tox run -e $PYTHON-mypy}\n      - {run: tox run -e $PYTHON-tests}\n";
+    let job = plan(&plain(FAILED), &sources(&[(".github/workflows/ci.yml", workflow)]), &Overrides::default());
+    assert_eq!(job.env.get("PYTHON").map(String::as_str), Some("3.12"));
+    assert_eq!(scripts(&job).last(), Some(&"tox run -e $PYTHON-tests --skip-pkg-install"));
+}

@@ -52,6 +52,29 @@ fn within(line: &str, words: &[&str]) -> Option<Vec<(String, Purpose)>> {
     Some(halves.into_iter().map(|(part, purpose)| (format!("{before}{part}"), purpose)).collect())
 }
 
+/// A command of uv's without what would have it fetch a Python: the sandbox has its own.
+pub(super) fn own_python(line: String) -> String {
+    let tool = line.contains("uv tool install") || line.contains("uvx ");
+    if !line.contains("--python-preference")
+        && !line.contains("--managed-python")
+        && !(tool && line.contains("--python"))
+    {
+        return line;
+    }
+    let mut kept = Vec::new();
+    let mut words = line.split(' ');
+    while let Some(word) = words.next() {
+        match word {
+            "--managed-python" => {}
+            "--python-preference" => drop(words.next()),
+            "--python" if tool => drop(words.next()),
+            word if word.starts_with("--python-preference=") || (tool && word.starts_with("--python=")) => {}
+            word => kept.push(word),
+        }
+    }
+    kept.join(" ")
+}
+
 /// What comes before ` -- ` in a command line, and the rest.
 fn positional(line: &str) -> (&str, String) {
     match line.split_once(" -- ") {
@@ -261,8 +284,8 @@ mod tests {
             ("uvx ruff@0.8.0 check .", "uv tool install 'ruff==0.8.0'", "uvx ruff@0.8.0 check ."),
             (
                 "uvx --from 'black[jupyter]' --python 3.12 black .",
-                "uv tool install --python 3.12 'black[jupyter]'",
-                "uvx --from 'black[jupyter]' --python 3.12 black .",
+                "uv tool install 'black[jupyter]'",
+                "uvx --from 'black[jupyter]' black .",
             ),
             ("pipx run build", "pipx install build", "pipx run build"),
             ("hatch run test:cov -v", "hatch run test:python -c ''", "hatch run test:cov -v"),

@@ -323,6 +323,11 @@ impl LocalPrepared {
             ("RUNNER_TEMP", "/tmp"),
             // The environment's Python, and none that uv would fetch.
             ("UV_PYTHON", &self.python.executable.display().to_string()),
+            // Programs stand where they are found.
+            ("UV_TOOL_DIR", &self.slot.venv().join("tools").display().to_string()),
+            ("UV_TOOL_BIN_DIR", &self.slot.venv().join("bin").display().to_string()),
+            ("PIPX_HOME", &self.slot.venv().join("tools/pipx").display().to_string()),
+            ("PIPX_BIN_DIR", &self.slot.venv().join("bin").display().to_string()),
             ("UV_PYTHON_PREFERENCE", "only-system"),
             ("UV_PYTHON_DOWNLOADS", "never"),
             ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),

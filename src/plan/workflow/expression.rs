@@ -31,7 +31,13 @@ pub(super) struct Contexts {
     pub(super) env: Entries,
     /// `owner/name`, where the log says it.
     pub(super) repository: Option<String>,
+    /// `3.12`, where the log says it.
+    pub(super) python: Option<String>,
 }
+
+/// What a matrix calls its Pythons.
+const PYTHONS: [&str; 8] =
+    ["python-version", "python_version", "python", "py", "pyver", "pyversion", "version", "python-versions"];
 
 /// The entries of a context, each known or not. A name that is not there is null, as GitHub has it.
 #[derive(Debug, Clone, Default)]
@@ -172,7 +178,12 @@ impl Contexts {
                 let name = name.as_str().to_ascii_lowercase();
                 let Some((first, more)) = rest.split_first() else { return self.whole(&name, whole) };
                 rest = more;
-                self.entry(&name, &self.key(first, whole)?, whole)?
+                self.entry(&name, &self.key(first, whole)?, whole).inspect(|_| {
+                    // What is known of a step's output is known whole.
+                    if name == "steps" {
+                        rest = &[];
+                    }
+                })?
             }
             Expr::Call(call) => self.call(call, head)?,
             _ => return Err(unknown(whole)),
@@ -215,7 +226,13 @@ impl Contexts {
     fn entry(&self, context: &str, name: &str, whole: &SpannedExpr<'_>) -> Known<Evaluation> {
         let text = |text: &str| Ok(Evaluation::String(text.to_owned()));
         match (context, name.to_ascii_lowercase().as_str()) {
-            ("matrix", _) => self.matrix.get(context, name),
+            ("matrix", name) => match (self.matrix.get(context, name), &self.python) {
+                // Which cell of an unknown matrix it is, the Python says.
+                (Err(_), Some(python)) if PYTHONS.contains(&name) => text(python),
+                (value, _) => value,
+            },
+            // Nothing is cached here.
+            ("steps", _) if whole.origin.raw.ends_with(".outputs.cache-hit") => text("false"),
             ("inputs", _) => self.inputs.get(context, name),
             ("env", _) => self.env.get(context, name),
             // What the sandbox sets; the shell and the sandbox expand it.
@@ -383,6 +400,7 @@ mod tests {
     fn what_only_github_knows_stays_unknown_and_says_what_it_is() {
         let contexts = contexts();
         for (text, wanted) in [
+            ("${{ steps.c.outputs.cache-hit2 }}", "steps.c.outputs.cache-hit2 is known on GitHub only"),
             ("${{ secrets.KEY }}", "secrets.KEY is a secret"),
             ("${{ steps.x.outputs.y }}", "steps.x.outputs.y is known on GitHub only"),
             ("${{ env.TOKEN }}", "secrets.T is a secret"),
@@ -405,6 +423,7 @@ mod tests {
             ("github.event_name == 'push'", None),
             ("success() && !cancelled()", Some(true)),
             ("failure()", Some(false)),
+            ("steps.cached.outputs.cache-hit != 'true'", Some(true)),
             ("contains(matrix.python, '3.1') && runner.os == 'linux'", Some(true)),
             ("startsWith(runner.os, 'Win')", Some(false)),
             ("${{ !matrix.fast }}", Some(true)),

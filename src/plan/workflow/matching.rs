@@ -38,9 +38,9 @@ pub struct Choice<'a> {
     pub also: Vec<String>,
 }
 
-/// How well a cell matches: its name, how surely it runs what failed, what it calls itself, how many of the log's
-/// scripts it has, its Python, its runner.
-type Rank = (u8, usize, usize, usize, bool, bool);
+/// How well a cell matches: its name, whether it can run here, how surely it runs what failed, what it calls itself, how
+/// many of the log's scripts it has, its Python.
+type Rank = (u8, u8, usize, usize, usize, bool);
 
 /// The cell that matches best. With scripts, equal candidates of different jobs claim nothing; without any, the first
 /// that runs the tool is taken, and the others are named.
@@ -63,9 +63,13 @@ pub fn choose<'a>(cells: &'a [Cell], wanted: &Wanted<'_>) -> Result<Choice<'a>, 
             let (strength, at) = failing_step(cell, wanted)?;
             let python = wanted.python.is_some_and(|python| runs_python(cell, python));
             let linux = cell.runs_on.iter().any(|label| !label.starts_with("windows") && !label.starts_with("macos"));
-            let runs = linux && !matches!(cell.condition, Condition::No(_));
+            let alone = cell.container.is_none() && cell.services.is_empty();
+            let runs = match linux && !matches!(cell.condition, Condition::No(_)) {
+                true => 1 + u8::from(alone),
+                false => 0,
+            };
             let hint = if wanted.failing.is_some() { 0 } else { hint(cell, at, &wanted.tools) };
-            let rank = (named(cell, wanted.name), strength, hint, shared(cell, &wanted.scripts), python, runs);
+            let rank = (named(cell, wanted.name), runs, strength, hint, shared(cell, &wanted.scripts), python);
             Some((rank, cell, at))
         })
         .collect();
@@ -115,11 +119,12 @@ fn failing_step(cell: &Cell, wanted: &Wanted<'_>) -> Option<(usize, usize)> {
             continue;
         }
         let strength = wanted.tools.iter().map(|tool| strength(step, tool)).max().unwrap_or_default();
-        if strength > best.map_or(0, |(known, _)| known) {
-            best = Some((strength, at));
+        let rank = (strength, hint(cell, at, &wanted.tools));
+        if strength > 0 && best.is_none_or(|(known, _)| rank > known) {
+            best = Some((rank, at));
         }
     }
-    best
+    best.map(|((strength, _), at)| (strength, at))
 }
 
 /// The step whose action comes down to the command that the log shows.
@@ -234,7 +239,8 @@ fn runs_python(cell: &Cell, python: &str) -> bool {
 /// The Python that a cell sets up.
 pub fn python_of(cell: &Cell) -> Option<String> {
     const SETUPS: &[&str] = &["actions/setup-python", "astral-sh/setup-uv", "pdm-project/setup-pdm"];
-    cell.steps.iter().find_map(|step| match &step.kind {
+    // The last one that is set up is the one that runs.
+    cell.steps.iter().rev().find_map(|step| match &step.kind {
         Kind::Uses { action, with } if SETUPS.contains(&action.as_str()) => {
             with.get("python-version").and_then(Text::known).and_then(version)
         }

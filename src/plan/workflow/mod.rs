@@ -135,7 +135,8 @@ impl Workflows {
     }
 
     /// Every job of every file, or of one that a person names, cell by cell.
-    pub fn cells(&self, named: Option<&Workflow>) -> Vec<Cell> {
+    /// `python` is what the log says of the job that is looked for.
+    pub fn cells(&self, named: Option<&Workflow>, python: Option<&str>) -> Vec<Cell> {
         let mut cells = Vec::new();
         let files = named.map_or_else(|| self.files.iter().collect(), |workflow| vec![workflow]);
         for workflow in files {
@@ -144,7 +145,9 @@ impl Workflows {
             if named.is_none() && only_called(&workflow.parsed.on) && called() {
                 continue;
             }
-            let contexts = Contexts { repository: self.repository.clone(), ..Contexts::default() };
+            let minor = |python: &str| python.split('.').take(2).collect::<Vec<_>>().join(".");
+            let (repository, python) = (self.repository.clone(), python.map(minor));
+            let contexts = Contexts { repository, python, ..Contexts::default() };
             let inputs = workflow.inputs(None, &contexts, "an input of the workflow");
             let contexts = Contexts { inputs, ..contexts };
             self.expand(workflow, &contexts, &Caller::default(), DEPTH, &mut cells);
@@ -243,7 +246,8 @@ impl Workflows {
             notes: caller.notes.clone(),
         };
         let inputs = callee.inputs(Some(&job.with), contexts, "an input of the called workflow");
-        let given = Contexts { inputs, repository: contexts.repository.clone(), ..Contexts::default() };
+        let (repository, python) = (contexts.repository.clone(), contexts.python.clone());
+        let given = Contexts { inputs, repository, python, ..Contexts::default() };
         self.expand(callee, &given, &caller, depth, cells);
     }
 }

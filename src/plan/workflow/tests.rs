@@ -56,7 +56,7 @@ fn workflows(files: &[(&str, &str)]) -> Workflows {
 fn cells(files: &[(&str, &str)]) -> Vec<Cell> {
     let workflows = workflows(files);
     assert_eq!(workflows.unreadable, []);
-    workflows.cells(None)
+    workflows.cells(None, None)
 }
 
 fn ci() -> Vec<Cell> {

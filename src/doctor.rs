@@ -13,6 +13,7 @@ use crate::{
     redact::shown_line,
     report::{self, Table},
     sandbox::{LocalSandbox, Sandbox as _, pythons},
+    size,
 };
 
 /// Looks at everything that a repair needs, and prints it. 0 when nothing is missing, 1 else.
@@ -42,13 +43,15 @@ pub async fn doctor(args: &DoctorArgs) -> Result<u8> {
     row("Python", found, true);
     row("uv", version("uv", "not there: Pythons come from PATH and pyenv"), false);
     row("bubblewrap", version("bwrap", "not there: the sandbox uses the kernel directly"), false);
-    let cache = args.sandbox.cache()?;
+    let cache = args.sandbox.environments()?;
     let origin = match args.sandbox.cache_dir {
         Some(_) => "--cache-dir or TEST_REPAIR_CACHE",
         None => "default",
     };
     let sandbox = LocalSandbox::new(&cache, args.sandbox.no_isolation, cli::launcher()?, &[]).await;
-    row("cache", Ok(format!("{} ({origin})", cache.display())), true);
+    let days = cache.limits.age.as_secs() / (24 * 3600);
+    let kept = format!("at most {days} days and {}", size::shown(cache.limits.bytes));
+    row("cache", Ok(format!("{} ({origin}), {kept}", cache.root.display())), true);
     match &sandbox {
         Ok(sandbox) => {
             row("sandbox", Ok(format!("local: {}", sandbox.posture().enforced.join(", "))), true);

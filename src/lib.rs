@@ -5,6 +5,7 @@
 pub mod action;
 pub mod actions;
 pub mod breaker;
+pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod detect;
@@ -36,5 +37,6 @@ pub mod retry;
 pub mod run;
 pub mod sandbox;
 pub mod scratch;
+pub mod size;
 pub mod verify;
 pub mod workspace;

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use test_repair::{
     action::Action,
+    cache,
     cli::{Cli, Command, DetectArgs, FindingsFormat, FixArgs, Format, GivenArgs, PlanArgs, VerifyArgs},
     config::{self, Config},
     detect::JobLog,
@@ -59,6 +60,7 @@ async fn run(command: Command) -> Result<u8> {
         }
         Command::Action => act().await,
         Command::Doctor(args) => doctor::doctor(&args).await,
+        Command::Cache(args) => cache::cache(&args),
         Command::Init(args) => init::init(&args),
     }
 }

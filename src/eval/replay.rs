@@ -28,6 +28,7 @@ use crate::{
     redact::shown_line,
     repair::ladder::Steps,
     report,
+    sandbox::CacheDir,
     scratch::Scratch,
     verify::{self, VerifyOptions},
 };
@@ -38,7 +39,7 @@ pub(super) struct Setting {
     pub(super) verify: bool,
     out: Option<PathBuf>,
     timeout: u64,
-    cache: PathBuf,
+    cache: CacheDir,
     no_isolation: bool,
     launcher: PathBuf,
     steps: Steps,
@@ -51,7 +52,7 @@ impl Setting {
             verify: args.verify,
             out: args.out.clone(),
             timeout: args.timeout,
-            cache: args.sandbox.cache()?,
+            cache: args.sandbox.environments()?,
             no_isolation: args.sandbox.no_isolation,
             launcher: cli::launcher()?,
             steps: args.model.steps(),
@@ -73,7 +74,7 @@ impl Setting {
     fn options(&self, case: &str) -> FixOptions {
         let transcript = match &self.out {
             Some(out) => TranscriptFile::New(out.join(case).join("transcript.jsonl")),
-            None => TranscriptFile::Kept(self.cache.join("transcripts")),
+            None => TranscriptFile::Kept(self.cache.root.join("transcripts")),
         };
         // Each case has a recording of its own.
         let cassette = self.model.cassette.as_ref().map(|file| {

@@ -103,13 +103,13 @@ fn a_case_that_a_kill_cut_off_or_whose_files_changed_is_run_again_and_no_other()
 #[test]
 fn a_case_that_nothing_repairs_is_right_where_the_code_is_not_blamed_for_it() {
     let world = World::new();
-    world.example("missing-import");
+    world.example("wrong-answer");
     let lost = "WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError(\"Failed to establish a \
                 new connection: [Errno -3] Temporary failure in name resolution\")': /simple/pip/\n\
                 ERROR: Could not find a version that satisfies the requirement pip (from versions: none)\n\
                 ERROR: No matching distribution found for pip";
     let log = crate::world::log(&[crate::world::Step("python -m pip install --upgrade pip", lost, 1)]);
-    pack(&world, "corpus/no-network", "missing-import", log.as_bytes());
+    pack(&world, "corpus/no-network", "wrong-answer", log.as_bytes());
     world.file("corpus/no-network/case.json", "{\"category\": \"infra\", \"expected_outcome\": \"infrastructure\"}");
     world.file("corpus/no-network/fix.patch", "");
     world

@@ -20,6 +20,7 @@ pub mod init;
 pub mod input;
 pub mod integrity;
 pub mod llm;
+pub mod manual;
 pub mod markup;
 pub mod mind;
 pub mod observe;

@@ -14,6 +14,7 @@ use test_repair::{
     fix::{self, FixOptions},
     hosted, init,
     input::{self, BadInput},
+    manual,
     outcome::{Outcome, Repair, Verdict, Verification},
     pipeline::Request,
     redact::{shown, shown_line},
@@ -61,6 +62,14 @@ async fn run(command: Command) -> Result<u8> {
         Command::Action => act().await,
         Command::Doctor(args) => doctor::doctor(&args).await,
         Command::Cache(args) => cache::cache(&args),
+        Command::Completions(args) => {
+            report::print(&manual::completions(args.shell));
+            Ok(0)
+        }
+        Command::Man => {
+            report::print(&manual::man()?);
+            Ok(0)
+        }
         Command::Init(args) => init::init(&args),
     }
 }

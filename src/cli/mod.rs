@@ -50,6 +50,10 @@ pub enum Command {
     Action,
     /// Write the workflow that repairs a repository's CI on GitHub, and say what remains to be done by hand
     Init(InitArgs),
+    /// Print the completions of a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, as roff
+    Man,
 }
 
 /// How a result is printed.
@@ -230,6 +234,14 @@ pub struct InitArgs {
     /// Overwrite a workflow that differs
     #[arg(long)]
     pub force: bool,
+}
+
+/// `completions`
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: clap_complete::Shell,
 }
 
 /// What is given.

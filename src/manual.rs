@@ -70,9 +70,9 @@ mod tests {
     /// Every command's name and every long flag.
     fn words(command: &clap::Command) -> Vec<String> {
         let flags = command.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned);
-        let below = command.get_subcommands().filter(|c| c.get_name() != "help");
-        let names = below.clone().map(|c| c.get_name().to_owned());
-        flags.chain(names).chain(below.flat_map(words)).collect()
+        let below: Vec<&clap::Command> = command.get_subcommands().filter(|c| c.get_name() != "help").collect();
+        let names = below.iter().map(|c| c.get_name().to_owned());
+        flags.chain(names).chain(below.iter().flat_map(|c| words(c))).collect()
     }
 
     #[test]

@@ -201,7 +201,7 @@ pub struct TranscriptArgs {
 /// `doctor`
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Also say what this repository configures
+    /// Also say what this repository configures, what its CI needs of this machine, and how to get what is missing
     #[arg(long, value_name = "DIR")]
     pub repo: Option<PathBuf>,
     #[command(flatten)]

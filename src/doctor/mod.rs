@@ -1,9 +1,14 @@
-//! doctor: what this machine can do, and what is missing.
+//! doctor: what this machine can do, and what is missing: for any repair, and for a repository's own CI.
+
+mod needs;
+mod repository;
 
 use std::process::{Command, Stdio};
 
 use anyhow::Result;
 use console::style;
+
+use repository::Machine;
 
 use crate::{
     cli::{self, DoctorArgs},
@@ -38,6 +43,7 @@ pub async fn doctor(args: &DoctorArgs) -> Result<u8> {
     row("git", version("git", "install git: trees and patches are read with it"), true);
     row("bash", version("bash", "install bash: it runs the job's commands"), true);
     let pythons = pythons();
+    let machine = Machine::this(pythons.clone());
     let found =
         if pythons.is_empty() { Err("install Python 3 with venv and pip".to_owned()) } else { Ok(pythons.join(", ")) };
     row("Python", found, true);
@@ -79,6 +85,11 @@ pub async fn doctor(args: &DoctorArgs) -> Result<u8> {
             table.row(vec![name.to_owned(), value, origin.to_owned()]);
         }
         report::print(&format!("\n{}", table.render(0)));
+        let (table, whole) = repository::table(&needs::read(&repository.canonicalize()?), &machine, repository);
+        complete &= whole;
+        if let Some(table) = table {
+            report::print(&format!("\n{}", table.render(0)));
+        }
     }
     Ok(u8::from(!complete))
 }

@@ -31,7 +31,10 @@ fn what_the_cache_holds_is_listed_and_pruned() {
     world.run(&["cache", "prune", "--cache-dir", place]).exits_with(0).prints("0 B freed");
     let all = ["cache", "prune", "--older-than", "0", "--cache-dir", place];
     world.run(&[&all[..], &["--dry-run"]].concat()).exits_with(0).prints("would go").prints("not used for too long");
-    assert_eq!(world.run(&["cache", "--cache-dir", place, "--format", "json"]).json()["environments"], json["environments"]);
+    assert_eq!(
+        world.run(&["cache", "--cache-dir", place, "--format", "json"]).json()["environments"],
+        json["environments"]
+    );
     world.run(&[&all[..], &["--format", "json"]].concat()).exits_with(0).prints("\"removed\":[{");
     world.run(&["cache", "--cache-dir", place]).exits_with(0).prints("environments  0");
     std::fs::remove_dir_all(cache).unwrap();

@@ -23,6 +23,7 @@ use crate::{
     repair::ladder::Steps,
     report,
     run::{self, Mode, Wish},
+    sandbox::CacheDir,
 };
 
 /// Below the workspace: what a later step may upload.
@@ -44,6 +45,7 @@ pub struct Action {
     fail_on: Vec<String>,
     pythons: Vec<String>,
     no_isolation: bool,
+    cache: CacheDir,
     report: PathBuf,
     client: std::sync::OnceLock<Client>,
 }
@@ -75,7 +77,7 @@ impl Action {
         let server = if server.is_empty() { "https://github.com".to_owned() } else { server };
         let workspace = PathBuf::from(variable("GITHUB_WORKSPACE").unwrap_or_else(|| ".".to_owned()));
         let report = workspace.join(REPORT);
-        let cache = cli::default_cache();
+        let cache = cli::default_cache()?;
         let sandbox = actions::input("sandbox").unwrap_or_else(|| "auto".to_owned());
         if !["auto", "local"].contains(&sandbox.as_str()) {
             let why = match sandbox.as_str() {
@@ -92,7 +94,7 @@ impl Action {
             max_cost_usd: actions::input("max-cost-usd").map(|text| dollars(&text)).transpose()?,
             max_calls: None,
             max_tokens: None,
-            cache: Some(cache.join("completions")),
+            cache: Some(cache.root.join("completions")),
             cassette: None,
         };
         let transcript = TranscriptFile::New(report.join("transcript.jsonl"));
@@ -118,6 +120,7 @@ impl Action {
             fail_on: outcomes,
             pythons: list("python-versions"),
             no_isolation: false,
+            cache,
             report,
             client: std::sync::OnceLock::new(),
         })
@@ -161,7 +164,7 @@ impl Action {
             fix: self.fix.clone(),
             timeout: None,
             deadline: None,
-            cache: cli::default_cache(),
+            cache: self.cache.clone(),
             no_isolation: self.no_isolation,
             launcher: cli::launcher()?,
             pythons: self.pythons.clone(),

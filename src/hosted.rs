@@ -57,7 +57,7 @@ impl Hosted {
             fix,
             timeout: args.plan.timeout,
             deadline: args.plan.deadline,
-            cache: args.sandbox.cache()?,
+            cache: args.sandbox.environments()?,
             no_isolation: args.sandbox.no_isolation,
             launcher: cli::launcher()?,
             pythons: Vec::new(),

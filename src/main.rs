@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use test_repair::{
     action::Action,
+    cache,
     cli::{Cli, Command, DetectArgs, FindingsFormat, FixArgs, Format, GivenArgs, PlanArgs, VerifyArgs},
     config::{self, Config},
     detect::JobLog,
@@ -13,6 +14,7 @@ use test_repair::{
     fix::{self, FixOptions},
     hosted, init,
     input::{self, BadInput},
+    manual,
     outcome::{Outcome, Repair, Verdict, Verification},
     pipeline::Request,
     redact::{shown, shown_line},
@@ -60,6 +62,15 @@ async fn run(command: Command) -> Result<u8> {
         }
         Command::Action => act().await,
         Command::Doctor(args) => doctor::doctor(&args).await,
+        Command::Cache(args) => cache::cache(&args),
+        Command::Completions(args) => {
+            report::print(&manual::completions(args.shell));
+            Ok(0)
+        }
+        Command::Man => {
+            report::print(&manual::man()?);
+            Ok(0)
+        }
         Command::Init(args) => init::init(&args),
     }
 }

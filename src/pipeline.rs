@@ -13,7 +13,7 @@ use crate::{
     progress::Progress,
     redact,
     repair::{Baseline, Reproduction, reproduce},
-    sandbox::{LocalSandbox, Posture, Recipe, Sandbox as _, SandboxError},
+    sandbox::{CacheDir, LocalSandbox, Posture, Recipe, Sandbox as _, SandboxError},
     workspace::Tree,
 };
 
@@ -28,8 +28,8 @@ pub struct Request {
     pub overrides: Overrides,
     /// `--timeout`: limit on one command, in seconds.
     pub timeout: Option<u64>,
-    /// Where environments are kept.
-    pub cache: PathBuf,
+    /// Where environments are kept, and how many.
+    pub cache: CacheDir,
     /// Run without isolation: a person said so.
     pub no_isolation: bool,
     /// The binary that supervises sandboxed commands: this one.

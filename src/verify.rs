@@ -39,6 +39,17 @@ impl Verification {
         }
     }
 
+    fn stopped(&mut self, stop: Stop) {
+        self.verdict = match stop {
+            Stop::NothingDetected => Verdict::NothingDetected,
+            Stop::Infrastructure => Verdict::Infrastructure,
+            Stop::Flaky => Verdict::Flaky,
+            Stop::NotReproduced => Verdict::NotReproduced,
+        };
+        let why = self.learned.targets.iter().filter_map(|t| t.baseline.as_ref()?.why.clone());
+        self.reasons.extend(why.collect::<Vec<_>>());
+    }
+
     fn take(&mut self, validation: Validation) {
         self.findings = validation.findings;
         self.checks = validation.checks;
@@ -90,14 +101,7 @@ pub async fn verify(
     let reproduced = match pipeline::reproduced(request, &given, progress, &mut verification.learned).await? {
         Ok(reproduced) => reproduced,
         Err(stop) => {
-            verification.verdict = match stop {
-                Stop::NothingDetected => Verdict::NothingDetected,
-                Stop::Infrastructure => Verdict::Infrastructure,
-                Stop::Flaky => Verdict::Flaky,
-                Stop::NotReproduced => Verdict::NotReproduced,
-            };
-            let why = verification.learned.targets.iter().filter_map(|t| t.baseline.as_ref()?.why.clone());
-            verification.reasons.extend(why.collect::<Vec<_>>());
+            verification.stopped(stop);
             return Ok(());
         }
     };
@@ -130,6 +134,23 @@ pub async fn verify(
             verification.verdict = Verdict::Failed;
             verification.reasons.extend(reasons);
             verification.take(validation);
+        }
+    }
+    Ok(())
+}
+
+/// What there is to say where no patch is offered, since nothing of the code is held to be at fault: the same as
+/// [`verify`] up to the point where one would be tried.
+///
+/// # Errors
+/// As [`verify`].
+pub async fn without_patch(request: &Request, progress: &Progress, verification: &mut Verification) -> Result<()> {
+    let given = pipeline::read(request, progress, &mut verification.learned)?;
+    match pipeline::reproduced(request, &given, progress, &mut verification.learned).await? {
+        Err(stop) => verification.stopped(stop),
+        Ok(_) => {
+            verification.verdict = Verdict::Failed;
+            verification.reasons.push("the failure shows here as well, and no patch is offered for it".to_owned());
         }
     }
     Ok(())

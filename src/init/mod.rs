@@ -85,6 +85,11 @@ fn root(given: &Path) -> Result<PathBuf, BadInput> {
     Ok(root)
 }
 
+/// The paths of a repository's workflows that run checks.
+pub(crate) fn workflows_that_check(root: &Path) -> Vec<String> {
+    ci::read(root).into_iter().filter(|file| file.left_out.is_none()).map(|file| file.path).collect()
+}
+
 /// The workflows that a person names, else those that run checks.
 fn choose<'a>(files: &'a [CiFile], named: &[String]) -> Result<Vec<&'a CiFile>, BadInput> {
     let known = || match files.is_empty() {

@@ -20,7 +20,7 @@ pub use detected::{detected_json, detected_text};
 pub use fixed::fixed_text;
 pub use hub::*;
 pub use markdown::markdown;
-pub use progress::{watch, watch_groups};
+pub use progress::{Cases, watch, watch_cases, watch_groups};
 pub use sarif::{detected_sarif, verified_sarif};
 pub use table::Table;
 pub use transcript::transcript;

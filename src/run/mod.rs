@@ -25,6 +25,7 @@ use crate::{
     plan::Overrides,
     progress::{Progress, Stage},
     propose::{self, Target},
+    sandbox::CacheDir,
     workspace::Checkout,
 };
 use collect::Collected;
@@ -69,7 +70,7 @@ pub struct Wish {
     /// Limit on the run, in seconds, before what the configuration says.
     pub deadline: Option<u64>,
     /// Where environments are kept.
-    pub cache: PathBuf,
+    pub cache: CacheDir,
     /// Run without isolation: a person said so.
     pub no_isolation: bool,
     /// This binary.

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::{
     CheckRun, Ended, Exec, Finished, Limits, Network, Posture, Prepared, Recipe, Sandbox, SandboxError,
-    cache::{self, Ready, Slot},
+    cache::{self, About, CacheDir, CacheLimits, Ready, Slot},
     local::{Isolation, IsolationOptions},
     python::{self, Python},
     reports::{index_environment, quote, read_report, report_to},
@@ -27,6 +27,7 @@ use crate::{
 pub struct LocalSandbox {
     isolation: Arc<Isolation>,
     cache: PathBuf,
+    limits: CacheLimits,
     /// Environments that candidates have built: of no use to a later run.
     candidates: Mutex<BTreeSet<PathBuf>>,
 }
@@ -35,7 +36,7 @@ impl Drop for LocalSandbox {
     fn drop(&mut self) {
         let candidates = self.candidates.get_mut().map(std::mem::take).unwrap_or_default();
         for slot in candidates {
-            cache::discard(&slot);
+            cache::discard(&self.cache, &slot);
         }
     }
 }
@@ -54,21 +55,24 @@ impl LocalSandbox {
     /// `pythons` are the versions that will run: where other users can't reach their installations, that decides what
     /// can be enforced.
     pub async fn new(
-        cache: &Path,
+        cache: &CacheDir,
         no_isolation: bool,
         launcher: PathBuf,
         pythons: &[String],
     ) -> Result<LocalSandbox, SandboxError> {
-        fs::create_dir_all(cache).with_context(|| {
+        let CacheDir { root, limits } = cache.clone();
+        fs::create_dir_all(&root).with_context(|| {
             format!(
                 "the cache {} cannot be written: choose another with --cache-dir or TEST_REPAIR_CACHE",
-                cache.display()
+                root.display()
             )
         })?;
-        let cache = cache.canonicalize().context("the cache directory has no path")?;
+        let cache = root.canonicalize().context("the cache directory has no path")?;
         let state_dir = cache.join("run");
         Isolation::sweep(&state_dir).map_err(|e| SandboxError::Lost(e.to_string()))?;
         cache::sweep(&cache);
+        // Not by size: what this run is about to use may be what was not used for longest.
+        cache::keep_within(&cache, CacheLimits { bytes: u64::MAX, ..limits });
         scratch::sweep();
         let mut options = IsolationOptions::new(state_dir.clone()).context("this program has no path")?;
         options.launcher = launcher;
@@ -77,7 +81,7 @@ impl LocalSandbox {
         let found = pythons.iter().filter_map(|wanted| python::find(wanted).ok());
         options.needed = found.map(|python| python.prefix).filter(|prefix| !prefix.starts_with("/usr")).collect();
         let isolation = Isolation::probe(options).await.map_err(|e| SandboxError::Lost(e.to_string()))?;
-        Ok(LocalSandbox { isolation: Arc::new(isolation), cache, candidates: Mutex::default() })
+        Ok(LocalSandbox { isolation: Arc::new(isolation), cache, limits, candidates: Mutex::default() })
     }
 }
 
@@ -119,11 +123,18 @@ impl Sandbox for LocalSandbox {
             root: slot.tree(tree.name()),
             pip_cache: slot.root().join("pip-cache"),
             cache: self.cache.clone(),
+            limits: self.limits,
+            about: About {
+                python: String::new(),
+                kind: self.isolated().to_owned(),
+                project: tree.name().to_owned(),
+                bytes: 0,
+            },
             candidate,
             slot,
             python,
             recipe: recipe.clone(),
-            ready: Ready { installed: Vec::new(), notes: Vec::new() },
+            ready: Ready { installed: Vec::new(), notes: Vec::new(), about: About::default() },
             reused: false,
             runs: Mutex::new(0),
         };
@@ -155,6 +166,8 @@ struct LocalPrepared {
     /// Where pip keeps what it fetched, during installation.
     pip_cache: PathBuf,
     cache: PathBuf,
+    limits: CacheLimits,
+    about: About,
     candidate: bool,
     python: Python,
     recipe: Recipe,
@@ -192,6 +205,10 @@ impl LocalPrepared {
         if !shares && !self.recipe.disposable {
             cache::remove(&self.pip_cache)?;
         }
+        drop(lock);
+        if built.is_ok() && !self.recipe.disposable {
+            cache::keep_within(&self.cache, self.limits);
+        }
         built
     }
 
@@ -215,7 +232,9 @@ impl LocalPrepared {
             notes.push("the log names no installed versions: installed by fresh resolution".to_owned());
         }
         self.keep_overlay(tree)?;
-        self.ready = Ready { installed: self.list_installed().await?, notes };
+        let bytes = cache::size(self.slot.root());
+        let about = About { python: self.python.version.clone(), bytes, ..self.about.clone() };
+        self.ready = Ready { installed: self.list_installed().await?, notes, about };
         if !self.recipe.disposable {
             self.slot.set_ready(&self.ready)?;
         }

@@ -51,7 +51,7 @@ fn lines(text: &str) -> Vec<Value> {
 fn a_corpus_is_replayed_by_two_jobs_and_resumed_from_its_results() {
     let world = corpus();
     let arguments = ["eval", "corpus", "--jobs", "2", "--resume", "done.jsonl", "--out", "out", "--format", "json"];
-    let ran = world.run(&arguments).exits_with(0).complains(&["[1/2]", "[2/2]"]);
+    let ran = world.run(&arguments).exits_with(0).complains(&["[0/2] missing-import: begins", "[2/2] "]);
     let cases = lines(&ran.stdout);
     let of = |i: usize, field: &str| cases[i][field].clone();
     assert_eq!((of(0, "case"), of(0, "ended")), ("missing-import".into(), "fixed".into()), "{cases:#?}");
@@ -70,6 +70,63 @@ fn a_corpus_is_replayed_by_two_jobs_and_resumed_from_its_results() {
     assert!(!ran.stderr.contains("missing-import"), "{}", ran.stderr);
     assert_eq!(lines(&ran.stdout).len(), 2);
     assert_eq!(lines(&fs::read_to_string(world.path("done.jsonl")).unwrap()).len(), 2);
+}
+
+#[test]
+fn a_case_that_a_kill_cut_off_or_whose_files_changed_is_run_again_and_no_other() {
+    let world = corpus();
+    let arguments = ["eval", "corpus", "--resume", "done.jsonl", "--rules-only", "--format", "json"];
+    world.run(&arguments).exits_with(0);
+    let done = fs::read_to_string(world.path("done.jsonl")).unwrap();
+    // Killed while it wrote its last line.
+    world.file("done.jsonl", &done[..done.len() - 20]);
+    let ran = world.run(&arguments).exits_with(0).complains(&["the last line was cut", "[2/2] wrong-answer"]);
+    assert!(!ran.stderr.contains("missing-import"), "{}", ran.stderr);
+    let again = lines(&fs::read_to_string(world.path("done.jsonl")).unwrap());
+    assert_eq!(again.iter().map(|l| &l["case"]).collect::<Vec<_>>(), ["missing-import", "wrong-answer"]);
+    // Nothing is left to do.
+    let ran = world.run(&arguments).exits_with(0).complains(&["[2/2] known from an earlier run"]);
+    assert!(!ran.stderr.contains("begins"), "{}", ran.stderr);
+    // Another expectation is another case; a verified one is no repaired one.
+    world.file("corpus/wrong-answer/case.json", "{\"expected_outcome\": \"no_fix_found\"}");
+    let ran = world.run(&arguments).exits_with(0).complains(&["wrong-answer: run again: its files or the options"]);
+    assert!(!ran.stderr.contains("missing-import"), "{}", ran.stderr);
+    assert_eq!(lines(&ran.stdout)[1]["expected"], "no_fix_found");
+    let verified = ["eval", "corpus", "--resume", "done.jsonl", "--verify", "--filter", "missing-*"];
+    world.run(&verified).exits_with(0).complains(&["missing-import: run again"]).prints("1 proven");
+    // Somebody else's file is neither read nor written.
+    world.file("notes", "mine");
+    world.run(&["eval", "corpus", "--resume", "notes"]).exits_with(2).complains(&["no file of results"]);
+    assert_eq!(fs::read_to_string(world.path("notes")).unwrap(), "mine");
+}
+
+#[test]
+fn a_case_that_nothing_repairs_is_right_where_the_code_is_not_blamed_for_it() {
+    let world = World::new();
+    world.example("wrong-answer");
+    let lost = "WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError(\"Failed to establish a \
+                new connection: [Errno -3] Temporary failure in name resolution\")': /simple/pip/\n\
+                ERROR: Could not find a version that satisfies the requirement pip (from versions: none)\n\
+                ERROR: No matching distribution found for pip";
+    let log = crate::world::log(&[crate::world::Step("python -m pip install --upgrade pip", lost, 1)]);
+    pack(&world, "corpus/no-network", "wrong-answer", log.as_bytes());
+    world.file("corpus/no-network/case.json", "{\"category\": \"infra\", \"expected_outcome\": \"infrastructure\"}");
+    world.file("corpus/no-network/fix.patch", "");
+    world
+        .run(&["eval", "corpus", "--verify"])
+        .exits_with(0)
+        .prints("no-network  infra     –           infrastructure")
+        .prints("as expected: ")
+        .prints("0 of 0 reproduced; 1 infrastructure")
+        .prints("1 of 1 ended as their case.json expects");
+    // Where the code is to blame, no patch is no repair.
+    case(&world, "missing-import", "unit_test", &[]);
+    world.file("corpus/missing-import/fix.patch", "\n");
+    world
+        .run(&["eval", "corpus", "--verify", "--filter", "missing-*"])
+        .exits_with(0)
+        .prints("failed")
+        .prints("no patch is offered for it");
 }
 
 #[test]

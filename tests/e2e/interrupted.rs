@@ -99,10 +99,14 @@ fn a_corpus_that_is_interrupted_leaves_no_process() {
     hanging(&world, marker);
     crate::eval::pack(&world, "corpus/hanging", "tiny", &std::fs::read(world.path("ci.log")).unwrap());
     crate::eval::pack(&world, "corpus/an-empty-log", "tiny", b"\n");
-    let running = world.start(&["eval", "corpus"]);
+    let running = world.start(&["eval", "corpus", "--resume", "done.jsonl", "--out", "out"]);
     wait_for("the check to run", || !with_words(marker).is_empty());
     running.signal(Signal::SIGINT);
-    let ran = running.ended().exits_with(130).complains(&["interrupted: 1 of 2 cases are done"]);
-    ran.prints("an-empty-log").prints("0 of 1 reproduced; 1 error");
+    let ran = running.ended().exits_with(130).complains(&["interrupted: 1 of 2 cases are done; under way: hanging"]);
+    ran.prints("an-empty-log").prints("0 of 2 reproduced; 1 error, 1 interrupted");
+    // What was learned of the case that was under way is kept; that it has ended is not said.
+    let outcome = std::fs::read_to_string(world.path("out/hanging/outcome.json")).unwrap();
+    assert!(outcome.contains("\"interrupted\"") && outcome.contains(UNITTEST), "{outcome}");
+    assert!(!std::fs::read_to_string(world.path("done.jsonl")).unwrap().contains("hanging"));
     wait_for("the check to end", || with_words(marker).is_empty());
 }

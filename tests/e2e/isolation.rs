@@ -85,3 +85,18 @@ fn doctor_says_what_the_sandbox_enforces() {
     let world = World::new();
     world.run(&["doctor"]).exits_with(0).prints("local: ").prints("network-").prints("Python").prints("git version");
 }
+
+#[test]
+fn doctor_says_what_a_repository_needs_and_how_to_get_what_is_missing() {
+    let world = World::new();
+    let ci = "on: push\njobs:\n  test:\n    runs-on: ubuntu-latest\n    services: {db: {image: 'postgres:16'}}\n    steps:\n    \
+              - uses: actions/setup-python@v6\n      with: {python-version: '3.2'}\n    - run: bash -c true\n";
+    world.repository(&[(".github/workflows/ci.yml", ci)]);
+    let mut doctor = world.command();
+    // Where uv is, it gets any Python.
+    doctor.env("PATH", "/usr/bin:/bin").args(["doctor", "--repo", "tiny"]);
+    let ran = crate::world::Ran::of(&run(&mut doctor)).prints("postgres:16").prints("the local sandbox has none");
+    if !std::path::Path::new("/usr/bin/uv").exists() {
+        ran.exits_with(1).prints("Python 3.2").prints("3.2");
+    }
+}

@@ -58,7 +58,9 @@ fn every_exit_code_and_command_is_in_the_readme() {
         assert!(readme.contains(&format!("| {code} |")), "exit code {code}");
     }
     let help = world.run(&["--help"]).exits_with(0).stdout;
-    for name in ["detect", "fix", "verify", "eval", "explain", "transcript", "doctor", "init"] {
+    for name in
+        ["detect", "fix", "verify", "eval", "explain", "transcript", "doctor", "cache", "init", "completions", "man"]
+    {
         assert!(
             help.contains(name)
                 && (readme.contains(&format!("-- {name}")) || readme.contains(&format!("test-repair {name}"))),

@@ -70,7 +70,7 @@ impl Failed {
             logs: vec![log],
             overrides: Overrides::default(),
             timeout: Some(300),
-            cache: directory.path().join("cache"),
+            cache: directory.path().join("cache").into(),
             no_isolation: false,
             config: None,
             jobs: Default::default(),

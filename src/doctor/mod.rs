@@ -1,9 +1,14 @@
-//! doctor: what this machine can do, and what is missing.
+//! doctor: what this machine can do, and what is missing: for any repair, and for a repository's own CI.
+
+mod needs;
+mod repository;
 
 use std::process::{Command, Stdio};
 
 use anyhow::Result;
 use console::style;
+
+use repository::Machine;
 
 use crate::{
     cli::{self, DoctorArgs},
@@ -13,6 +18,7 @@ use crate::{
     redact::shown_line,
     report::{self, Table},
     sandbox::{LocalSandbox, Sandbox as _, pythons},
+    size,
 };
 
 /// Looks at everything that a repair needs, and prints it. 0 when nothing is missing, 1 else.
@@ -37,18 +43,21 @@ pub async fn doctor(args: &DoctorArgs) -> Result<u8> {
     row("git", version("git", "install git: trees and patches are read with it"), true);
     row("bash", version("bash", "install bash: it runs the job's commands"), true);
     let pythons = pythons();
+    let machine = Machine::this(pythons.clone());
     let found =
         if pythons.is_empty() { Err("install Python 3 with venv and pip".to_owned()) } else { Ok(pythons.join(", ")) };
     row("Python", found, true);
     row("uv", version("uv", "not there: Pythons come from PATH and pyenv"), false);
     row("bubblewrap", version("bwrap", "not there: the sandbox uses the kernel directly"), false);
-    let cache = args.sandbox.cache()?;
+    let cache = args.sandbox.environments()?;
     let origin = match args.sandbox.cache_dir {
         Some(_) => "--cache-dir or TEST_REPAIR_CACHE",
         None => "default",
     };
     let sandbox = LocalSandbox::new(&cache, args.sandbox.no_isolation, cli::launcher()?, &[]).await;
-    row("cache", Ok(format!("{} ({origin})", cache.display())), true);
+    let days = cache.limits.age.as_secs() / (24 * 3600);
+    let kept = format!("at most {days} days and {}", size::shown(cache.limits.bytes));
+    row("cache", Ok(format!("{} ({origin}), {kept}", cache.root.display())), true);
     match &sandbox {
         Ok(sandbox) => {
             row("sandbox", Ok(format!("local: {}", sandbox.posture().enforced.join(", "))), true);
@@ -76,6 +85,11 @@ pub async fn doctor(args: &DoctorArgs) -> Result<u8> {
             table.row(vec![name.to_owned(), value, origin.to_owned()]);
         }
         report::print(&format!("\n{}", table.render(0)));
+        let (table, whole) = repository::table(&needs::read(&repository.canonicalize()?), &machine, repository);
+        complete &= whole;
+        if let Some(table) = table {
+            report::print(&format!("\n{}", table.render(0)));
+        }
     }
     Ok(u8::from(!complete))
 }

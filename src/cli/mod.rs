@@ -2,6 +2,8 @@
 // The help texts are the documentation; a flattened group has none of its own.
 #![allow(missing_docs)]
 
+mod cache;
+
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -13,8 +15,8 @@ use crate::{
     pipeline::Request,
     plan::Overrides,
     repair::ladder::Steps,
-    sandbox,
 };
+pub use cache::{CacheArgs, CacheCommand, PruneArgs, SandboxArgs, SandboxKind, default_cache};
 
 /// Reads a failing CI log, reproduces the failure, repairs it, and proves the repair.
 #[derive(Debug, Parser)]
@@ -44,10 +46,16 @@ pub enum Command {
     Transcript(TranscriptArgs),
     /// Say what this machine can do, and what is missing
     Doctor(DoctorArgs),
+    /// List what the cache of environments holds, or remove what is too old or too much
+    Cache(CacheArgs),
     /// What GitHub's runner starts: inputs and event from the environment
     Action,
     /// Write the workflow that repairs a repository's CI on GitHub, and say what remains to be done by hand
     Init(InitArgs),
+    /// Print the completions of a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, as roff
+    Man,
 }
 
 /// How a result is printed.
@@ -207,7 +215,7 @@ pub struct TranscriptArgs {
 /// `doctor`
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Also say what this repository configures
+    /// Also say what this repository configures, what its CI needs of this machine, and how to get what is missing
     #[arg(long, value_name = "DIR")]
     pub repo: Option<PathBuf>,
     #[command(flatten)]
@@ -240,6 +248,14 @@ pub struct InitArgs {
     /// Overwrite a workflow that differs
     #[arg(long)]
     pub force: bool,
+}
+
+/// `completions`
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: clap_complete::Shell,
 }
 
 /// What is given.
@@ -345,51 +361,6 @@ impl ModelArgs {
     }
 }
 
-/// The sandboxes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SandboxKind {
-    /// This machine's kernel keeps it apart.
-    Local,
-    /// Containers: not part of this version.
-    Dagger,
-    /// The best there is: local, in this version.
-    Auto,
-}
-
-/// Where commands run.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Sandbox")]
-pub struct SandboxArgs {
-    /// Where the repository's code runs
-    #[arg(long, value_enum, default_value = "local")]
-    pub sandbox: SandboxKind,
-    /// Run the repository's code without isolation. Only for code that you trust
-    #[arg(long)]
-    pub no_isolation: bool,
-    /// Where environments are kept [default: /var/cache/test-repair for root, else ~/.cache/test-repair]
-    #[arg(long, value_name = "DIR", env = "TEST_REPAIR_CACHE")]
-    pub cache_dir: Option<PathBuf>,
-}
-
-impl SandboxArgs {
-    /// Where environments are kept.
-    ///
-    /// # Errors
-    /// [`BadInput`] for a sandbox that this version has not.
-    pub fn cache(&self) -> Result<PathBuf, BadInput> {
-        if self.sandbox == SandboxKind::Dagger {
-            return Err(BadInput("this version has no Dagger sandbox: use --sandbox local".to_owned()));
-        }
-        Ok(self.cache_dir.clone().unwrap_or_else(sandbox::default_cache))
-    }
-}
-
-/// Where environments are kept where no flag says it.
-pub fn default_cache() -> PathBuf {
-    let said = std::env::var_os("TEST_REPAIR_CACHE").filter(|said| !said.is_empty());
-    said.map_or_else(sandbox::default_cache, PathBuf::from)
-}
-
 impl FixArgs {
     /// What is given without a run: both are there, or the command line was refused.
     pub fn given(&self) -> GivenArgs {
@@ -436,7 +407,7 @@ impl GivenArgs {
             logs: self.logs.clone(),
             overrides: plan.overrides()?,
             timeout: plan.timeout,
-            cache: sandbox.cache()?,
+            cache: sandbox.environments()?,
             no_isolation: sandbox.no_isolation,
             launcher: launcher()?,
             config: None,

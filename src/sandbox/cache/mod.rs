@@ -1,0 +1,243 @@
+//! The cache of environments: content-addressed, safe under two runs at once and under a kill at any moment.
+//!
+//! `<cache>/env/<key>/<n>/` is a *slot*: one environment and the one place where trees that use it stand, so that an
+//! editable install always points at the run's own tree. A slot is used under its lock; a second run takes the next one.
+
+mod evict;
+mod key;
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+pub use evict::{CacheLimits, Environment, Evicted, State, contents, downloads, prune};
+pub(super) use evict::{discard, keep_within, size, sweep};
+pub(super) use key::{candidate_key, key};
+
+/// Where environments are kept, and how many of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheDir {
+    /// The directory.
+    pub root: PathBuf,
+    /// What it may hold.
+    pub limits: CacheLimits,
+}
+
+impl From<PathBuf> for CacheDir {
+    fn from(root: PathBuf) -> Self {
+        CacheDir { root, limits: CacheLimits::default() }
+    }
+}
+
+/// What is known of an environment that was built to the end.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Ready {
+    pub(super) installed: Vec<(String, String)>,
+    pub(super) notes: Vec<String>,
+    /// For the list of what the cache holds; an older version wrote none.
+    #[serde(default)]
+    pub(super) about: About,
+}
+
+/// What is said of an environment where the cache is listed.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct About {
+    /// `3.11.7`
+    pub(super) python: String,
+    /// `isolated`, or `open`: built without isolation.
+    pub(super) kind: String,
+    /// The name of the repository's folder.
+    pub(super) project: String,
+    /// What it takes on the disk: it does not change once it is built.
+    pub(super) bytes: u64,
+}
+
+/// A slot that this process holds.
+#[derive(Debug)]
+pub(super) struct Slot {
+    root: PathBuf,
+    disposable: bool,
+    // Held, and so locked, as long as the slot is.
+    _lock: File,
+}
+
+impl Slot {
+    /// The first slot of `key` that nobody else uses; a slot of its own for `disposable`.
+    pub(super) fn take(cache: &Path, key: &str, disposable: bool) -> Result<Slot> {
+        let environments = cache.join("env");
+        fs::create_dir_all(&environments).with_context(|| {
+            format!("the cache {} cannot be written: choose another with --cache-dir", cache.display())
+        })?;
+        for number in 0..1000 {
+            let name = if disposable { format!("{key}-once") } else { key.to_owned() };
+            let root = environments.join(name).join(number.to_string());
+            if let Some(lock) = lock(&root)? {
+                let slot = Slot { root, disposable, _lock: lock };
+                if disposable {
+                    slot.clear()?;
+                }
+                return Ok(slot);
+            }
+        }
+        anyhow::bail!("a thousand runs use the same environment at once")
+    }
+
+    /// A slot of `key` whose environment is whole and that nobody else uses.
+    pub(super) fn take_ready(cache: &Path, key: &str) -> Result<Option<Slot>> {
+        let Ok(entries) = cache.join("env").join(key).read_dir() else { return Ok(None) };
+        let mut roots: Vec<PathBuf> = entries.filter_map(Result::ok).map(|e| e.path()).collect();
+        roots.sort();
+        for root in roots.into_iter().filter(|root| root.join("ready.json").exists()) {
+            if let Some(lock) = lock(&root)?
+                && root.join("ready.json").exists()
+            {
+                return Ok(Some(Slot { root, disposable: false, _lock: lock }));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn venv(&self) -> PathBuf {
+        self.root.join("venv")
+    }
+
+    /// HOME during installation; checks get a copy.
+    pub(super) fn install_home(&self) -> PathBuf {
+        self.root.join("install-home")
+    }
+
+    pub(super) fn home(&self) -> PathBuf {
+        self.root.join("home")
+    }
+
+    /// Files that the installation put into the tree.
+    pub(super) fn overlay(&self) -> PathBuf {
+        self.root.join("overlay")
+    }
+
+    /// Where checks leave their reports.
+    pub(super) fn reports(&self) -> PathBuf {
+        self.root.join("reports")
+    }
+
+    pub(super) fn tree(&self, name: &str) -> PathBuf {
+        self.root.join("w").join(name)
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn ready(&self) -> Option<Ready> {
+        let ready = serde_json::from_slice(&fs::read(self.root.join("ready.json")).ok()?).ok()?;
+        // The time of the last use, for eviction.
+        let _ =
+            File::options().append(true).open(self.root.join("ready.json")).map(|f| f.set_modified(SystemTime::now()));
+        Some(ready)
+    }
+
+    /// Everything that was built is whole from here on.
+    pub(super) fn set_ready(&self, ready: &Ready) -> Result<()> {
+        let temporary = self.root.join("ready.json.new");
+        fs::write(&temporary, serde_json::to_vec(ready)?)?;
+        fs::rename(temporary, self.root.join("ready.json"))?;
+        Ok(())
+    }
+
+    /// Removes all but the lock.
+    pub(super) fn clear(&self) -> Result<()> {
+        let _ = fs::remove_file(self.root.join("ready.json"));
+        for entry in fs::read_dir(&self.root)? {
+            let path = entry?.path();
+            if path.file_name().is_some_and(|n| n == "lock") {
+                continue;
+            }
+            remove(&path)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let left = [self.root.join("w"), self.home(), self.reports()];
+        for path in left {
+            let _ = remove(&path);
+        }
+        if self.disposable {
+            let _ = self.clear();
+        }
+    }
+}
+
+/// Does the path still name the file that is open? Between the two a sweep may have removed it.
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let identity = |meta: fs::Metadata| (meta.dev(), meta.ino());
+    path.metadata().map(identity).ok().is_some_and(|there| file.metadata().map(identity).ok() == Some(there))
+}
+
+/// The lock of a slot, `None` when another run holds it.
+fn lock(root: &Path) -> Result<Option<File>> {
+    let path = root.join("lock");
+    for _ in 0..100 {
+        fs::create_dir_all(root)?;
+        let Ok(lock) = File::create(&path) else { continue };
+        if lock.try_lock().is_err() {
+            return Ok(None);
+        }
+        // Else this locks a file that nobody else will see.
+        if is_at(&lock, &path) {
+            return Ok(Some(lock));
+        }
+    }
+    Ok(None)
+}
+
+/// Removes a file or a directory, also one whose directories were made read-only.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Ok(meta) = path.symlink_metadata() else { return Ok(()) };
+    if !meta.is_dir() {
+        return Ok(fs::remove_file(path)?);
+    }
+    if fs::remove_dir_all(path).is_err() {
+        for entry in walkdir::WalkDir::new(path).into_iter().filter_map(Result::ok) {
+            if entry.file_type().is_dir() {
+                let _ = fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o755));
+            }
+        }
+        fs::remove_dir_all(path).with_context(|| format!("{} cannot be removed", path.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::sandbox::cache) fn ready() -> Ready {
+        Ready { installed: Vec::new(), notes: Vec::new(), about: About::default() }
+    }
+
+    #[test]
+    fn a_second_run_takes_a_slot_of_its_own_and_a_later_one_takes_the_first_again() {
+        let cache = tempfile::tempdir().unwrap();
+        let first = Slot::take(cache.path(), "k", false).unwrap();
+        first.set_ready(&ready()).unwrap();
+        let second = Slot::take(cache.path(), "k", false).unwrap();
+        assert_ne!(first.root(), second.root());
+        assert!(second.ready().is_none());
+        let root = first.root().to_owned();
+        drop(first);
+        let third = Slot::take(cache.path(), "k", false).unwrap();
+        assert_eq!(third.root(), root);
+        assert!(third.ready().is_some());
+    }
+}

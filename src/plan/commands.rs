@@ -13,6 +13,22 @@ pub(super) fn program(command: &str) -> Option<(&'static str, bool)> {
     Some((tool, words.windows(2).any(|pair| pair == ["-m", tool])))
 }
 
+/// A call of tox's without the package that another job built: it builds its own.
+pub(super) fn without_package(script: &str) -> String {
+    let line = |line: &str| {
+        let mut words = line.split(' ');
+        let mut kept = Vec::new();
+        while let Some(word) = words.next() {
+            match word {
+                "--installpkg" => drop(words.next()),
+                word => kept.push(word),
+            }
+        }
+        kept.join(" ")
+    };
+    script.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// Does the command make an environment of the project's own?
 pub(super) fn makes_environment(command: &str) -> bool {
     let words = shell::words_of(command);

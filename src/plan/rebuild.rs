@@ -359,7 +359,9 @@ impl Job {
     }
 
     fn script(&mut self, script: &str, origin: Origin, part: Part, place: &Place) {
-        let commands = shell::split(script);
+        let prebuilt = script.contains("--installpkg dist/") && !self.checks.iter().any(|check| builds(&check.script));
+        let script = if prebuilt { commands::without_package(script) } else { script.to_owned() };
+        let commands = shell::split(&script);
         let installs_only = commands.iter().all(|c| !matches!(c.purpose, Purpose::Check | Purpose::OnlineCheck));
         for command in commands {
             let script = place.before(&command.script, &self.directory);

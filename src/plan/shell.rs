@@ -107,6 +107,9 @@ fn purpose_of(words: &[&str], line: &str) -> Purpose {
             "lock" | "build" | "audit" => Purpose::OnlineCheck,
             _ => Purpose::Check,
         },
+        "poetry" | "pdm" | "pipenv" if argument == "run" && words.get(2).is_some_and(|w| !w.starts_with('-')) => {
+            purpose_of(&words[2..], line)
+        }
         "poetry" | "pdm" | "hatch" | "pipenv" | "rye" => match argument {
             "install" | "sync" | "config" | "update" | "add" | "env" | "self" | "plugin" => Purpose::Install,
             // Resolving, and an isolated build, need what is on the index.
@@ -348,6 +351,8 @@ mod tests {
             ("scripts/install", Purpose::Install),
             ("bash ./ci/install-deps.sh x", Purpose::Install),
             ("scripts/test", Purpose::Check),
+            ("pdm run pip install -U setuptools", Purpose::Install),
+            ("poetry run pytest", Purpose::Check),
             ("uv python install 3.12", Purpose::Skip("the sandbox has its own Python")),
             ("echo x > version.txt", Purpose::Setup),
             (

@@ -215,7 +215,7 @@ fn what_another_job_built_is_built_here_and_what_is_not_made_here_is_not_activat
 
 #[test]
 fn the_log_says_which_cell_of_an_unknown_matrix_it_is() {
-    let workflow = "on: push\njobs:\n  a:\n    runs-on: x\n    strategy: {matrix: {python-version: '${{ fromJSON(needs.b.outputs.v) }}'}}\n    env: {PYTHON: '${{ matrix.python-version }}'}\n    steps:\n      - {run: tox run -e $PYTHON-mypy}\n      - {run: tox run -e $PYTHON-tests}\n";
+    let workflow = "on: push\njobs:\n  a:\n    runs-on: x\n    strategy: {matrix: {python-version: '${{ fromJSON(needs.b.outputs.v) }}'}}\n    env: {PYTHON: '${{ matrix.python-version }}'}\n    steps:\n      - {run: tox run -e $PYTHON-mypy}\n      - {run: 'tox run --installpkg dist/*.whl -e $PYTHON-tests'}\n";
     let job = plan(&plain(FAILED), &sources(&[(".github/workflows/ci.yml", workflow)]), &Overrides::default());
     assert_eq!(job.env.get("PYTHON").map(String::as_str), Some("3.12"));
     assert_eq!(scripts(&job).last(), Some(&"tox run -e $PYTHON-tests --skip-pkg-install"));

@@ -175,9 +175,9 @@ fn strength(step: &CellStep, tool: &str) -> usize {
 
 /// How much of what a job and its step call themselves goes with the tool.
 fn hint(cell: &Cell, at: usize, tools: &[&str]) -> usize {
-    let step = cell.steps.get(at).map_or("", |step| step.title.as_str());
     let file = cell.file.rsplit('/').next().unwrap_or_default();
-    let said = [cell.id.as_str(), cell.name.as_deref().unwrap_or_default(), file, step].join(" ").to_ascii_lowercase();
+    let job = [cell.id.as_str(), cell.name.as_deref().unwrap_or_default(), file].join(" ").to_ascii_lowercase();
+    let step = cell.steps.get(at).map_or("", |step| step.title.as_str()).to_ascii_lowercase();
     let words: &[&str] = match tools.first() {
         Some(tool) if TESTING.contains(tool) => &["test"],
         Some(&("sphinx" | "mkdocs")) => &["doc"],
@@ -189,9 +189,11 @@ fn hint(cell: &Cell, at: usize, tools: &[&str]) -> usize {
         _ => false,
     };
     let linter = tools.first().is_some_and(|tool| !TESTING.contains(tool) && !INSTALLERS.contains(tool));
-    2 * tools.iter().filter(|tool| said.contains(*tool)).count()
-        + words.iter().filter(|word| said.contains(*word)).count()
-        + if hooks && linter { 2 } else { 0 }
+    let said = |said: &str| {
+        2 * tools.iter().filter(|tool| said.contains(*tool)).count()
+            + words.iter().filter(|word| said.contains(*word)).count()
+    };
+    said(&job) + said(&step) + if hooks && linter { 2 } else { 0 }
 }
 
 /// Is the cell's name the log's? 3: to the letter; 2: with values that the cell has; 1: by its id.

@@ -72,7 +72,7 @@ pub fn plan(args: &PlanCommandArgs) -> Result<u8> {
     let overrides = args.plan.overrides()?;
     let failing: Vec<&JobLog> = logs.iter().filter(|log| !log.failures.is_empty()).collect();
     let shown = if failing.is_empty() { logs.iter().collect() } else { failing.clone() };
-    let sources = input::sources(&tree, logs.iter().find_map(|log| log.repository.as_deref()));
+    let sources = input::sources(&tree, &logs);
     for log in shown {
         let job = plan::plan(log, &sources, &overrides);
         report::print(&match args.format {

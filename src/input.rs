@@ -12,6 +12,7 @@ use crate::{
         Project, Sources,
         workflow::{self, Workflow, Workflows},
     },
+    sandbox,
     workspace::Tree,
 };
 
@@ -164,8 +165,9 @@ pub fn read_patch(path: &Path) -> Result<Vec<u8>, BadInput> {
     Ok(patch)
 }
 
-/// What the tree says of its CI and of itself. `repository` is `owner/name`, where a log says it.
-pub fn sources(tree: &Tree, repository: Option<&str>) -> Sources {
+/// What the tree says of its CI and of itself, for plans of these logs.
+pub fn sources<'a>(tree: &Tree, logs: impl IntoIterator<Item = &'a JobLog> + Clone) -> Sources {
+    let repository = logs.clone().into_iter().find_map(|log| log.repository.as_deref());
     let yaml = |path: &str| path.ends_with(".yml") || path.ends_with(".yaml");
     let of_ci = |path: &str| {
         let name = path.rsplit('/').next().unwrap_or(path);
@@ -176,7 +178,9 @@ pub fn sources(tree: &Tree, repository: Option<&str>) -> Sources {
     let mut workflows = Workflows::read(paths.iter().filter(|path| of_ci(path)).cloned().filter_map(text));
     workflows.repository = repository.map(str::to_owned);
     let project = Project::of(paths.into_iter().filter(|path| Project::wants(path)).filter_map(text));
-    Sources { workflows, project }
+    // Asking every Python for its version takes longer than all the rest.
+    let asked = logs.into_iter().any(|log| log.python.is_none());
+    Sources { workflows, project, pythons: if asked { sandbox::pythons() } else { Vec::new() } }
 }
 
 /// A workflow file that a person names.

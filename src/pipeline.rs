@@ -149,8 +149,7 @@ pub async fn reproduced(
         }
         return Ok(Err(Stop::Infrastructure));
     }
-    let repository = failing.iter().find_map(|log| log.repository.as_deref());
-    let sources = input::sources(&given.tree, repository);
+    let sources = input::sources(&given.tree, failing.iter().copied());
     let jobs: Vec<(usize, &JobLog, Job)> = failing
         .iter()
         .enumerate()

@@ -119,6 +119,8 @@ pub struct Sources {
     pub workflows: Workflows,
     /// Its own configuration.
     pub project: Project,
+    /// The Pythons that there are to run it with.
+    pub pythons: Vec<String>,
 }
 
 /// Rebuilds the job that `log` shows. `sources` are the repository's own, for what the log does not say.

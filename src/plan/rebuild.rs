@@ -65,7 +65,7 @@ struct Place {
 pub(super) fn rebuild(log: &JobLog, sources: &Sources, overrides: &Overrides) -> Job {
     let cells = sources.workflows.cells(overrides.workflow.as_deref(), log.python.as_deref());
     let failing = log.steps.iter().position(|step| step.failed).or_else(|| last_run(&log.steps));
-    let choice = workflow::choose(&cells, &wanted(log, failing, overrides));
+    let choice = workflow::choose(&cells, &wanted(log, failing, sources, overrides));
     let mut job = Job {
         name: log.job.clone().unwrap_or_else(|| log.log.clone()),
         workflow: None,
@@ -122,7 +122,7 @@ pub(super) fn rebuild(log: &JobLog, sources: &Sources, overrides: &Overrides) ->
     job
 }
 
-fn wanted<'a>(log: &'a JobLog, failing: Option<usize>, overrides: &'a Overrides) -> Wanted<'a> {
+fn wanted<'a>(log: &'a JobLog, failing: Option<usize>, sources: &'a Sources, overrides: &'a Overrides) -> Wanted<'a> {
     let script = |step: &'a Step| match &step.kind {
         StepKind::Run { script, .. } => Some(script.as_str()),
         StepKind::Uses { .. } => None,
@@ -142,6 +142,7 @@ fn wanted<'a>(log: &'a JobLog, failing: Option<usize>, overrides: &'a Overrides)
         failing: failing.and_then(|index| log.steps.get(index)).and_then(script),
         tools: tools.iter().map(named).collect(),
         python: log.python.as_deref(),
+        pythons: &sources.pythons,
     }
 }
 

@@ -28,7 +28,7 @@ fn log(steps: &[(&str, Option<i32>)]) -> JobLog {
 fn sources(files: &[(&str, &str)]) -> Sources {
     let files = || files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
     let (ours, theirs): (Vec<_>, Vec<_>) = files().partition(|(path, _)| Project::wants(path));
-    Sources { workflows: Workflows::read(theirs), project: Project::of(ours) }
+    Sources { workflows: Workflows::read(theirs), project: Project::of(ours), pythons: Vec::new() }
 }
 
 fn lines(lines: &[Line]) -> Vec<&str> {
@@ -153,6 +153,15 @@ fn a_person_chooses_job_and_cell() {
     let overrides = Overrides { job: Some("test".to_owned()), matrix, ..Overrides::default() };
     let job = plan(&plain("FAILED tests/test_a.py::test_a - x\n"), &sources, &overrides);
     assert_eq!((job.python.as_str(), job.python_from), ("3.11", "the workflow"));
+}
+
+#[test]
+fn of_cells_that_the_log_does_not_tell_apart_that_with_a_python_of_this_machine_is_taken() {
+    let mut sources = sources(&[(".github/workflows/ci.yml", CI)]);
+    let failed = plain("FAILED tests/test_a.py::test_a - x\n");
+    assert_eq!(plan(&failed, &sources, &Overrides::default()).python, "3.12");
+    sources.pythons = vec!["3.11.7".to_owned()];
+    assert_eq!(plan(&failed, &sources, &Overrides::default()).python, "3.11");
 }
 
 #[test]

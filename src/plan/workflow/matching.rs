@@ -25,6 +25,8 @@ pub struct Wanted<'a> {
     pub tools: Vec<&'a str>,
     /// The Python of the log.
     pub python: Option<&'a str>,
+    /// The Pythons that there are to run it with.
+    pub pythons: &'a [String],
 }
 
 /// The cell that was found, and in it the failing step.
@@ -83,8 +85,11 @@ pub fn choose<'a>(cells: &'a [Cell], wanted: &Wanted<'_>) -> Result<Choice<'a>, 
     };
     found.retain(|(rank, ..)| *rank == best);
     let (_, mut cell, mut failing) = found[0];
-    // Of cells that differ in what the log does not say, the newest Python is the likeliest to be here.
-    let newest = |cell: &Cell| python_of(cell).map(|python| minor(&python));
+    // Of cells that differ in what the log does not say, that with the newest Python that is here.
+    let newest = |cell: &Cell| {
+        let python = python_of(cell)?;
+        Some((wanted.pythons.iter().any(|here| same_minor(here, &python)), minor(&python)))
+    };
     for (_, other, at) in &found[1..] {
         if (&other.file, &other.id) == (&cell.file, &cell.id) && newest(other) > newest(cell) {
             (cell, failing) = (other, *at);

@@ -63,7 +63,9 @@ struct Place {
 }
 
 pub(super) fn rebuild(log: &JobLog, sources: &Sources, overrides: &Overrides) -> Job {
-    let cells = sources.workflows.cells(overrides.workflow.as_deref(), log.python.as_deref());
+    // Of a matrix that only GitHub knows, the newest Python that is here will do.
+    let assumed = log.python.as_deref().or(sources.pythons.last().map(String::as_str));
+    let cells = sources.workflows.cells(overrides.workflow.as_deref(), assumed);
     let failing = log.steps.iter().position(|step| step.failed).or_else(|| last_run(&log.steps));
     let choice = workflow::choose(&cells, &wanted(log, failing, sources, overrides));
     let mut job = Job {
@@ -158,6 +160,7 @@ impl Job {
             (overrides.python.clone(), "--python"),
             (log.python.clone(), "the log"),
             (cell.and_then(workflow::python_of), "the workflow"),
+            (cell.filter(|cell| !cell.notes.is_empty()).and_then(|_| sources.pythons.last().cloned()), "this machine"),
             (sources.project.python(), ".python-version"),
         ];
         match named.into_iter().find_map(|(version, from)| Some((version?, from))) {

@@ -23,6 +23,9 @@ use crate::{
     workspace::{Tree, copy_tree, inside},
 };
 
+/// In an environment: where the Python that it is made of can be found.
+const BASE: &str = "base";
+
 /// Runs commands on this machine, isolated by its kernel.
 pub struct LocalSandbox {
     isolation: Arc<Isolation>,
@@ -262,7 +265,10 @@ impl LocalPrepared {
             let lines: String = versions.iter().map(|(name, version)| format!("{name}=={version}\n")).collect();
             fs::write(&constraints, lines).context("the constraints cannot be written")?;
         }
-        for (script, network) in commands {
+        for (number, (script, network)) in commands.into_iter().enumerate() {
+            if number == 1 {
+                self.show_base()?;
+            }
             let mut env = self.environment(&self.slot.install_home());
             if network == Network::Full {
                 env.extend(index_environment());
@@ -307,6 +313,19 @@ impl LocalPrepared {
         Ok(())
     }
 
+    /// Tools that make environments of their own (tox, nox, uv) look for the Python that is no environment: it, and
+    /// nothing that is installed beside it.
+    fn show_base(&self) -> Result<(), SandboxError> {
+        let base = self.slot.venv().join(BASE);
+        fs::create_dir_all(&base).context("the environment cannot be written")?;
+        let minor: String = self.python.version.split('.').take(2).collect::<Vec<_>>().join(".");
+        for name in [format!("python{minor}"), "python3".to_owned()] {
+            std::os::unix::fs::symlink(&self.python.executable, base.join(name))
+                .context("the environment cannot be written")?;
+        }
+        Ok(())
+    }
+
     async fn list_installed(&self) -> Result<Vec<(String, String)>, SandboxError> {
         #[derive(Deserialize)]
         struct Distribution {
@@ -323,7 +342,8 @@ impl LocalPrepared {
 
     fn environment(&self, home: &Path) -> BTreeMap<String, String> {
         let reports = self.slot.reports();
-        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", self.slot.venv().join("bin").display());
+        let venv = self.slot.venv();
+        let path = format!("{}:/usr/local/bin:/usr/bin:/bin:{}", venv.join("bin").display(), venv.join(BASE).display());
         let mut env: BTreeMap<String, String> = [
             ("PATH", path.as_str()),
             ("VIRTUAL_ENV", &self.slot.venv().display().to_string()),

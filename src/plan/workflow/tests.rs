@@ -173,3 +173,14 @@ fn a_file_that_is_no_workflow_is_named_and_left_out() {
     assert_eq!((read.files.len(), read.unreadable.len()), (1, 1));
     assert_eq!(read.unreadable[0].0, ".github/workflows/a.yml");
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_mangled_workflow_panics(cut in 0usize..CI.len(), length in 0usize..60, text in "[a-z${}:\\[\\]'\"&*\n -]{0,40}") {
+        let end = (cut + length).min(CI.len());
+        let mangled = format!("{}{text}{}", &CI[..cut], &CI[end..]);
+        let read = workflows(&[(".github/workflows/ci.yml", &mangled), (".github/actions/lint/action.yml", LINT)]);
+        let cells = read.cells(None, Some("3.12"));
+        let _ = choose(&cells, &Wanted { tools: vec!["pytest"], ..Wanted::default() });
+    }
+}

@@ -63,7 +63,19 @@ fn halves(line: &str) -> Vec<(String, Purpose)> {
         halves.push((format!("{options}{skip}{positional}"), Purpose::Check));
         return halves;
     }
+    if let Some(installation) = hooks_installation(&words, line) {
+        return vec![(installation, Purpose::Install), (line.to_owned(), Purpose::Check)];
+    }
     vec![(line.to_owned(), purpose_of(&words, line))]
+}
+
+/// What fetches the hooks that a line runs: pre-commit's `run` would do it by itself, with a network.
+fn hooks_installation(words: &[&str], line: &str) -> Option<String> {
+    let rest = tool_arguments(words, "pre-commit").or_else(|| tool_arguments(words, "pre_commit"))?;
+    let (program, _) = line.split_once(" run").filter(|_| rest.first() == Some(&"run"))?;
+    let config = rest.iter().position(|word| matches!(*word, "-c" | "--config")).and_then(|at| rest.get(at + 1));
+    let config = config.map(|config| format!(" -c {}", shell_words::quote(config))).unwrap_or_default();
+    Some(format!("{program} install-hooks{config}"))
 }
 
 fn whole(script: &str) -> Purpose {
@@ -315,6 +327,20 @@ mod tests {
             ]
         );
         assert_eq!(purposes("tox run -e py --notest"), [("tox run -e py --notest".to_owned(), Purpose::Install)]);
+    }
+
+    #[test]
+    fn hooks_are_fetched_before_they_are_run_without_network() {
+        for (script, installation) in [
+            ("pre-commit run --all-files", "pre-commit install-hooks"),
+            (
+                "SKIP=mypy python -m pre_commit run -c ci.yaml -a",
+                "SKIP=mypy python -m pre_commit install-hooks -c ci.yaml",
+            ),
+        ] {
+            let expected = [(installation.to_owned(), Purpose::Install), (script.to_owned(), Purpose::Check)];
+            assert_eq!(purposes(script), expected);
+        }
     }
 
     #[test]

@@ -5,10 +5,14 @@
 
 mod added;
 mod importers;
+mod lint_edits;
 mod manifests;
 mod metadata;
 mod missing_import;
 mod names;
+mod own_fixers;
+mod precommit;
+mod rerun;
 mod spelling;
 mod text;
 mod tool_fixers;
@@ -41,6 +45,9 @@ pub trait Workspace: Send + Sync {
 
     /// Runs a script with `bash -e -c` in the job's working directory and environment, without network.
     async fn run(&self, script: &str) -> anyhow::Result<Finished>;
+
+    /// Runs a script in the same way, with the network that install steps have: what can't be made without an index.
+    async fn run_online(&self, script: &str) -> anyhow::Result<Finished>;
 }
 
 /// What a rule may know.
@@ -49,6 +56,8 @@ pub struct RuleContext<'a> {
     pub workspace: &'a dyn Workspace,
     /// The reproduced failures; only these may be repaired.
     pub failures: &'a [Failure],
+    /// The job's checks, as they are run.
+    pub checks: &'a [String],
     /// The job's install commands.
     pub install: &'a [String],
     /// Names and versions in the job's environment.
@@ -114,9 +123,12 @@ pub const CATALOGUE: &[RuleDoc] = &[
     missing_import::DOC,
     unused_ignore::DOC,
     spelling::DOC,
+    lint_edits::DOC,
     tool_fixers::RUFF_DOC,
     tool_fixers::ISORT_DOC,
     tool_fixers::FORMAT_DOC,
+    own_fixers::DOC,
+    precommit::DOC,
 ];
 
 /// The types that rules repair.
@@ -138,7 +150,10 @@ pub async fn repair(context: &RuleContext<'_>) -> anyhow::Result<Repaired> {
     if enabled(FixType::Quality) {
         unused_ignore::apply(context, &mut repaired)?;
         spelling::apply(context, &mut repaired)?;
+        lint_edits::apply(context, &mut repaired)?;
         tool_fixers::apply(context, &mut repaired).await?;
+        own_fixers::apply(context, &mut repaired).await?;
+        precommit::apply(context, &mut repaired).await?;
     }
     for left_out in RULE_TYPES.iter().filter(|fix_type| !enabled(**fix_type)) {
         repaired.notes.push(format!("fix type {left_out} is not enabled: its rules were not applied"));

@@ -7,6 +7,8 @@ use crate::{
     sandbox::Ended,
 };
 
+mod by_running;
+
 /// A workspace of plain processes.
 struct Plain {
     root: PathBuf,
@@ -35,12 +37,17 @@ impl Workspace for Plain {
         let ended = Ended::Exit(output.status.code().unwrap_or(-1));
         Ok(Finished { ended, output: [output.stdout, output.stderr].concat(), dropped: 0, seconds: 0.0 })
     }
+
+    async fn run_online(&self, script: &str) -> anyhow::Result<Finished> {
+        self.run(&format!("export ONLINE=1\n{script}")).await
+    }
 }
 
 /// A tree, what failed in it, and what the rules make of it.
 struct Case {
     folder: tempfile::TempDir,
     failures: Vec<Failure>,
+    checks: Vec<String>,
     install: Vec<String>,
     installed: Vec<(String, String)>,
     path: String,
@@ -59,6 +66,7 @@ impl Case {
         Case {
             folder,
             failures: Vec::new(),
+            checks: Vec::new(),
             install: Vec::new(),
             installed: Vec::new(),
             path,
@@ -68,6 +76,11 @@ impl Case {
 
     fn fails(mut self, failure: Failure) -> Case {
         self.failures.push(failure);
+        self
+    }
+
+    fn checks(mut self, script: &str) -> Case {
+        self.checks.push(script.to_owned());
         self
     }
 
@@ -90,6 +103,7 @@ impl Case {
         let context = RuleContext {
             workspace: &workspace,
             failures: &self.failures,
+            checks: &self.checks,
             install: &self.install,
             installed: &self.installed,
             workdir: ".",
@@ -477,6 +491,7 @@ async fn an_installed_package_or_an_unreachable_index_adds_nothing() {
     let context = RuleContext {
         workspace: &workspace,
         failures,
+        checks: &[],
         install,
         installed: &[],
         workdir: "",

@@ -14,6 +14,7 @@ mod own_fixers;
 mod precommit;
 mod rerun;
 mod spelling;
+mod stale_lock;
 mod text;
 mod tool_fixers;
 mod tree;
@@ -120,6 +121,7 @@ pub struct RuleDoc {
 pub const CATALOGUE: &[RuleDoc] = &[
     metadata::DOC,
     undeclared::DOC,
+    stale_lock::DOC,
     missing_import::DOC,
     unused_ignore::DOC,
     spelling::DOC,
@@ -143,6 +145,7 @@ pub async fn repair(context: &RuleContext<'_>) -> anyhow::Result<Repaired> {
     }
     if enabled(FixType::Dependency) {
         undeclared::apply(context, &mut repaired).await?;
+        stale_lock::apply(context, &mut repaired).await?;
     }
     if enabled(FixType::Import) {
         missing_import::apply(context, &mut repaired).await?;

@@ -83,3 +83,43 @@ async fn findings_of_flake8_are_repaired_without_a_tool() {
     assert_eq!(case.read("a.py"), "import sys\n\n\ndef f():\n    return sys.path\n");
     assert_eq!(repaired.applied[0].rule, "lint-edit");
 }
+
+fn stale(tool: &str, message: &str) -> Failure {
+    let key = Key::Message { file: None, message: message.to_owned() };
+    failure(Category::ImportDependency, tool, message, key)
+}
+
+const LOCK: &str = "[[package]]\nname = \"a\"\nversion = \"1\"\n";
+
+#[tokio::test]
+async fn a_stale_lock_is_made_again_by_its_tool() {
+    for (tool, message, asked) in [
+        ("uv", "The lockfile at `uv.lock` needs to be updated, but `--locked` was provided.", "lock"),
+        ("poetry", "pyproject.toml changed significantly since poetry.lock was last generated.", "lock --no-update"),
+        ("pdm", "Lock file hash doesn't match pyproject.toml, packages may be outdated", "lock --update-reuse"),
+    ] {
+        let lock = format!("{tool}.lock");
+        let case = Case::new(&[(&lock, LOCK), ("pyproject.toml", PROJECT)]);
+        let script = format!(
+            "case \"$1\" in --version) echo 'Poetry (version 1.8.3)'; exit;; esac\n\
+             case \"$*\" in \"{asked}\"*) test -n \"$ONLINE\" && sed -i s/1/2/ {lock} && echo > pyproject.toml;; esac"
+        );
+        let case = with_program(case, tool, &script).fails(stale(tool, message));
+        let repaired = case.repair().await;
+        assert_eq!(repaired.notes, Vec::<String>::new(), "{tool}");
+        assert_eq!(repaired.applied[0].files, [lock.as_str()]);
+        assert_eq!(repaired.applied[0].impact, "Locked versions change: a 1 → 2.");
+        // Only the lock is kept of what the tool did.
+        assert_eq!(case.read("pyproject.toml"), PROJECT);
+    }
+}
+
+#[tokio::test]
+async fn a_lock_that_can_not_be_made_stays() {
+    let message = "The lockfile at `uv.lock` needs to be updated, but `--locked` was provided.";
+    let case = Case::new(&[("uv.lock", LOCK), ("pyproject.toml", PROJECT)]).fails(stale("uv", message));
+    let repaired = with_program(case, "uv", "echo no solution found; exit 1").repair().await;
+    assert!(repaired.applied.is_empty() && repaired.notes[0].contains("no solution"), "{:?}", repaired.notes);
+    let case = Case::new(&[("a/uv.lock", LOCK), ("b/uv.lock", LOCK)]).fails(stale("uv", message));
+    assert!(case.repair().await.notes[0].contains("not clear which"));
+}

@@ -4,6 +4,7 @@
 //! of a job are applied together, in the order of the [`CATALOGUE`]. A rule that nearly applied says why it did not.
 
 mod added;
+mod advisories;
 mod importers;
 mod lint_edits;
 mod manifests;
@@ -15,6 +16,7 @@ mod precommit;
 mod rerun;
 mod spelling;
 mod stale_lock;
+mod stubs;
 mod text;
 mod tool_fixers;
 mod tree;
@@ -121,6 +123,8 @@ pub struct RuleDoc {
 pub const CATALOGUE: &[RuleDoc] = &[
     metadata::DOC,
     undeclared::DOC,
+    stubs::DOC,
+    advisories::DOC,
     stale_lock::DOC,
     missing_import::DOC,
     unused_ignore::DOC,
@@ -134,7 +138,8 @@ pub const CATALOGUE: &[RuleDoc] = &[
 ];
 
 /// The types that rules repair.
-const RULE_TYPES: [FixType; 4] = [FixType::Build, FixType::Dependency, FixType::Import, FixType::Quality];
+const RULE_TYPES: [FixType; 5] =
+    [FixType::Build, FixType::Dependency, FixType::Security, FixType::Import, FixType::Quality];
 
 /// Applies all rules that match to the workspace's files.
 pub async fn repair(context: &RuleContext<'_>) -> anyhow::Result<Repaired> {
@@ -145,7 +150,11 @@ pub async fn repair(context: &RuleContext<'_>) -> anyhow::Result<Repaired> {
     }
     if enabled(FixType::Dependency) {
         undeclared::apply(context, &mut repaired).await?;
+        stubs::apply(context, &mut repaired).await?;
         stale_lock::apply(context, &mut repaired).await?;
+    }
+    if enabled(FixType::Security) {
+        advisories::apply(context, &mut repaired)?;
     }
     if enabled(FixType::Import) {
         missing_import::apply(context, &mut repaired).await?;

@@ -10,10 +10,12 @@ mod lint_edits;
 mod manifests;
 mod metadata;
 mod missing_import;
+mod moved_abcs;
 mod names;
 mod own_fixers;
 mod precommit;
 mod rerun;
+mod source_path;
 mod spelling;
 mod stale_lock;
 mod stubs;
@@ -127,6 +129,8 @@ pub const CATALOGUE: &[RuleDoc] = &[
     advisories::DOC,
     stale_lock::DOC,
     missing_import::DOC,
+    moved_abcs::DOC,
+    source_path::DOC,
     unused_ignore::DOC,
     spelling::DOC,
     lint_edits::DOC,
@@ -158,6 +162,8 @@ pub async fn repair(context: &RuleContext<'_>) -> anyhow::Result<Repaired> {
     }
     if enabled(FixType::Import) {
         missing_import::apply(context, &mut repaired).await?;
+        moved_abcs::apply(context, &mut repaired)?;
+        source_path::apply(context, &mut repaired)?;
     }
     if enabled(FixType::Quality) {
         unused_ignore::apply(context, &mut repaired)?;

@@ -7,6 +7,7 @@ use crate::{
     sandbox::Ended,
 };
 
+mod by_path;
 mod by_running;
 
 /// A workspace of plain processes.

@@ -341,7 +341,9 @@ fn is_of_module(file: &str, module: &str) -> bool {
     if parts.len() > 2 && parts[0].ends_with(".data") && matches!(parts[1], "purelib" | "platlib") {
         parts.drain(..2);
     }
-    let code = |name: &str| [".py", ".so", ".pyd"].iter().any(|extension| name.ends_with(extension));
+    // A package of stubs (PEP 561) holds no code.
+    let extensions: &[&str] = if module.ends_with("-stubs") { &[".pyi"] } else { &[".py", ".so", ".pyd"] };
+    let code = |name: &str| extensions.iter().any(|extension| name.ends_with(extension));
     match parts.as_slice() {
         [single] => code(single) && single.split('.').next() == Some(module),
         [top, .., last] => *top == module && code(last),

@@ -45,6 +45,7 @@ pub use crate::fix_type::FixType;
 pub use added::{AddedTest, added_tests};
 pub(crate) use config::toml_value;
 pub use evidence::Witness;
+pub(crate) use paths::is_of_checks;
 pub use paths::is_test_file;
 pub use protected::is_protected;
 pub use rule_docs::{RULES, RuleDoc};

@@ -110,6 +110,11 @@ pub(crate) fn is_git(path: &str) -> bool {
         || parts(path).iter().any(|p| p.eq_ignore_ascii_case(".git"))
 }
 
+/// A file that says what is checked, and where: nothing mechanical may touch it.
+pub(crate) fn is_of_checks(path: &str) -> bool {
+    is_ci(path) || is_git(path) || is_ignore_list(path)
+}
+
 /// A file that says what commands the checks run.
 pub(crate) fn is_runner(path: &str) -> bool {
     let lower = name(path).to_ascii_lowercase();

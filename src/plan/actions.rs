@@ -141,7 +141,7 @@ pub(super) fn known(action: &str, with: &BTreeMap<String, String>) -> Known {
 }
 
 /// Programs that set-up actions, and images of runners, bring in.
-pub(super) const TOOLS: [&str; 8] = ["uv", "poetry", "pdm", "hatch", "pipenv", "tox", "nox", "pre-commit"];
+pub(super) const TOOLS: [&str; 9] = ["uv", "pipx", "poetry", "pdm", "hatch", "pipenv", "tox", "nox", "pre-commit"];
 
 /// Brings a program in that works on environments: apart from the project's packages, as the set-up actions do it, where
 /// its own requirements could clash with theirs. uv has none.

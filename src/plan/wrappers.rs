@@ -11,7 +11,8 @@ pub(super) fn halves(line: &str, words: &[&str]) -> Option<Vec<(String, Purpose)
     if let Some(rest) = tool_arguments(words, "nox") {
         return nox(line, rest);
     }
-    if let Some(rest) = tool_arguments(words, "pre-commit").or_else(|| tool_arguments(words, "prek")) {
+    let hooks = ["pre-commit", "pre_commit", "prek"].into_iter().find_map(|tool| tool_arguments(words, tool));
+    if let Some(rest) = hooks {
         return pre_commit(line, rest);
     }
     if let Some(rest) = tool_arguments(words, "uv") {
@@ -280,6 +281,11 @@ mod tests {
                 "MODE=x uv run --extra 'a b' --frozen -m pytest",
             ),
             ("pre-commit run --all-files", "pre-commit install-hooks", "pre-commit run --all-files"),
+            (
+                "SKIP=mypy python -m pre_commit run -c ci.yaml -a",
+                "SKIP=mypy python -m pre_commit install-hooks -c ci.yaml",
+                "SKIP=mypy python -m pre_commit run -c ci.yaml -a",
+            ),
             ("pre-commit run -a -c x.yaml", "pre-commit install-hooks -c x.yaml", "pre-commit run -a -c x.yaml"),
             ("uvx ruff@0.8.0 check .", "uv tool install 'ruff==0.8.0'", "uvx ruff@0.8.0 check ."),
             (

@@ -67,6 +67,7 @@ pub async fn repair(task: &Task<'_>, tell: &(dyn Fn(Told) + Send + Sync)) -> Res
             let context = RuleContext {
                 workspace: &workspace,
                 failures,
+                checks: &baseline.job().checks.iter().map(|c| c.script.clone()).collect::<Vec<_>>(),
                 install: &all_installs(baseline),
                 installed: prepared.installed(),
                 workdir: &baseline.recipe().directory,
@@ -143,5 +144,8 @@ impl rules::Workspace for Workspace<'_> {
 
     async fn run(&self, script: &str) -> anyhow::Result<Finished> {
         Ok(self.prepared.run(script, Network::None, Limits::default()).await?.finished)
+    }
+    async fn run_online(&self, script: &str) -> anyhow::Result<Finished> {
+        Ok(self.prepared.run(script, Network::Full, Limits::default()).await?.finished)
     }
 }

@@ -4,12 +4,21 @@
 //! of a job are applied together, in the order of the [`CATALOGUE`]. A rule that nearly applied says why it did not.
 
 mod added;
+mod advisories;
 mod importers;
+mod lint_edits;
 mod manifests;
 mod metadata;
 mod missing_import;
+mod moved_abcs;
 mod names;
+mod own_fixers;
+mod precommit;
+mod rerun;
+mod source_path;
 mod spelling;
+mod stale_lock;
+mod stubs;
 mod text;
 mod tool_fixers;
 mod tree;
@@ -41,6 +50,9 @@ pub trait Workspace: Send + Sync {
 
     /// Runs a script with `bash -e -c` in the job's working directory and environment, without network.
     async fn run(&self, script: &str) -> anyhow::Result<Finished>;
+
+    /// Runs a script in the same way, with the network that install steps have: what can't be made without an index.
+    async fn run_online(&self, script: &str) -> anyhow::Result<Finished>;
 }
 
 /// What a rule may know.
@@ -49,6 +61,8 @@ pub struct RuleContext<'a> {
     pub workspace: &'a dyn Workspace,
     /// The reproduced failures; only these may be repaired.
     pub failures: &'a [Failure],
+    /// The job's checks, as they are run.
+    pub checks: &'a [String],
     /// The job's install commands.
     pub install: &'a [String],
     /// Names and versions in the job's environment.
@@ -111,16 +125,25 @@ pub struct RuleDoc {
 pub const CATALOGUE: &[RuleDoc] = &[
     metadata::DOC,
     undeclared::DOC,
+    stubs::DOC,
+    advisories::DOC,
+    stale_lock::DOC,
     missing_import::DOC,
+    moved_abcs::DOC,
+    source_path::DOC,
     unused_ignore::DOC,
     spelling::DOC,
+    lint_edits::DOC,
     tool_fixers::RUFF_DOC,
     tool_fixers::ISORT_DOC,
     tool_fixers::FORMAT_DOC,
+    own_fixers::DOC,
+    precommit::DOC,
 ];
 
 /// The types that rules repair.
-const RULE_TYPES: [FixType; 4] = [FixType::Build, FixType::Dependency, FixType::Import, FixType::Quality];
+const RULE_TYPES: [FixType; 5] =
+    [FixType::Build, FixType::Dependency, FixType::Security, FixType::Import, FixType::Quality];
 
 /// Applies all rules that match to the workspace's files.
 pub async fn repair(context: &RuleContext<'_>) -> anyhow::Result<Repaired> {
@@ -131,14 +154,24 @@ pub async fn repair(context: &RuleContext<'_>) -> anyhow::Result<Repaired> {
     }
     if enabled(FixType::Dependency) {
         undeclared::apply(context, &mut repaired).await?;
+        stubs::apply(context, &mut repaired).await?;
+        stale_lock::apply(context, &mut repaired).await?;
+    }
+    if enabled(FixType::Security) {
+        advisories::apply(context, &mut repaired)?;
     }
     if enabled(FixType::Import) {
         missing_import::apply(context, &mut repaired).await?;
+        moved_abcs::apply(context, &mut repaired)?;
+        source_path::apply(context, &mut repaired)?;
     }
     if enabled(FixType::Quality) {
         unused_ignore::apply(context, &mut repaired)?;
         spelling::apply(context, &mut repaired)?;
+        lint_edits::apply(context, &mut repaired)?;
         tool_fixers::apply(context, &mut repaired).await?;
+        own_fixers::apply(context, &mut repaired).await?;
+        precommit::apply(context, &mut repaired).await?;
     }
     for left_out in RULE_TYPES.iter().filter(|fix_type| !enabled(**fix_type)) {
         repaired.notes.push(format!("fix type {left_out} is not enabled: its rules were not applied"));

@@ -92,7 +92,7 @@ fn places(content: &str, line: u32, word: &str) -> Vec<Range<usize>> {
 }
 
 /// Comments and docstrings of a module.
-fn prose(content: &str) -> Vec<Range<usize>> {
+pub(super) fn prose(content: &str) -> Vec<Range<usize>> {
     struct Docstrings(Vec<Range<usize>>);
     impl Docstrings {
         fn of(&mut self, body: &[Stmt]) {

@@ -7,6 +7,10 @@ use crate::{
     sandbox::Ended,
 };
 
+mod by_path;
+mod by_running;
+mod declared;
+
 /// A workspace of plain processes.
 struct Plain {
     root: PathBuf,
@@ -35,12 +39,17 @@ impl Workspace for Plain {
         let ended = Ended::Exit(output.status.code().unwrap_or(-1));
         Ok(Finished { ended, output: [output.stdout, output.stderr].concat(), dropped: 0, seconds: 0.0 })
     }
+
+    async fn run_online(&self, script: &str) -> anyhow::Result<Finished> {
+        self.run(&format!("export ONLINE=1\n{script}")).await
+    }
 }
 
 /// A tree, what failed in it, and what the rules make of it.
 struct Case {
     folder: tempfile::TempDir,
     failures: Vec<Failure>,
+    checks: Vec<String>,
     install: Vec<String>,
     installed: Vec<(String, String)>,
     path: String,
@@ -59,6 +68,7 @@ impl Case {
         Case {
             folder,
             failures: Vec::new(),
+            checks: Vec::new(),
             install: Vec::new(),
             installed: Vec::new(),
             path,
@@ -68,6 +78,11 @@ impl Case {
 
     fn fails(mut self, failure: Failure) -> Case {
         self.failures.push(failure);
+        self
+    }
+
+    fn checks(mut self, script: &str) -> Case {
+        self.checks.push(script.to_owned());
         self
     }
 
@@ -85,11 +100,14 @@ impl Case {
         let mut answers = BTreeMap::new();
         publish(&mut answers, "pyyaml", &[("6.0.3", old, ">=3.8", &["yaml/__init__.py"])]);
         publish(&mut answers, "zebra", &[("2.5.1", old, ">=3.8", &["zebra/__init__.py"])]);
+        publish(&mut answers, "types-pyyaml", &[("6.0.12", old, ">=3.8", &["yaml-stubs/__init__.pyi"])]);
+        publish(&mut answers, "types-zebra", &[("1.0", old, ">=3.8", &["zebra/__init__.py"])]);
         let registry = Registry::new(&serve(answers).await).unwrap();
         let workspace = Plain { root: self.folder.path().to_owned(), path: self.path.clone() };
         let context = RuleContext {
             workspace: &workspace,
             failures: &self.failures,
+            checks: &self.checks,
             install: &self.install,
             installed: &self.installed,
             workdir: ".",
@@ -477,6 +495,7 @@ async fn an_installed_package_or_an_unreachable_index_adds_nothing() {
     let context = RuleContext {
         workspace: &workspace,
         failures,
+        checks: &[],
         install,
         installed: &[],
         workdir: "",
@@ -516,7 +535,7 @@ fn the_catalogue_names_each_rule_once() {
 #[tokio::test]
 async fn a_rule_of_a_type_that_is_not_enabled_is_not_applied() {
     let mut case = Case::new(&[("pyproject.toml", PROJECT), ("p/a.py", "import yaml\n")]).fails(missing("yaml"));
-    case.enabled = vec![FixType::Import, FixType::Quality, FixType::Build];
+    case.enabled = vec![FixType::Import, FixType::Quality, FixType::Build, FixType::Security];
     let repaired = case.repair().await;
     assert_eq!(repaired.applied, []);
     assert_eq!(repaired.notes, ["fix type dependency is not enabled: its rules were not applied"]);

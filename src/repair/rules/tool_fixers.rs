@@ -228,7 +228,7 @@ async fn run(
     Ok(())
 }
 
-fn listed(files: &[String]) -> String {
+pub(super) fn listed(files: &[String]) -> String {
     match files {
         [] => String::new(),
         [only] => format!("`{only}`"),

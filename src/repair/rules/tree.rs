@@ -162,6 +162,15 @@ impl<'a> Tree<'a> {
         Ok(changed)
     }
 
+    /// Which of `files` differ from the snapshot.
+    pub(super) fn differing(&self, snapshot: &Snapshot, files: &[String]) -> Vec<String> {
+        let differs = |file: &&String| {
+            let now = self.locate(file).and_then(|found| fs::read(found).ok());
+            now.is_some() && snapshot.files.get(*file).is_some_and(|before| now.as_ref() != Some(before))
+        };
+        files.iter().filter(differs).cloned().collect()
+    }
+
     fn links(&self) -> BTreeSet<PathBuf> {
         let entries = WalkDir::new(self.root).follow_links(false).into_iter();
         let own =

@@ -166,7 +166,7 @@ async fn add(
 }
 
 /// The nearest folder above a file that describes a project, else the working directory.
-fn project_folder(tree: &Tree<'_>, file: &str, workdir: &str) -> String {
+pub(super) fn project_folder(tree: &Tree<'_>, file: &str, workdir: &str) -> String {
     let mut folder = tree::parent(file);
     loop {
         if manifests::is_project(tree, folder) {
@@ -180,7 +180,7 @@ fn project_folder(tree: &Tree<'_>, file: &str, workdir: &str) -> String {
 }
 
 /// The lists beside the project's own that the install commands name: extras, groups and requirements files.
-fn used(install: &[String], tree: &Tree<'_>, workdir: &str, listings: &[Listing]) -> Vec<Listing> {
+pub(super) fn used(install: &[String], tree: &Tree<'_>, workdir: &str, listings: &[Listing]) -> Vec<Listing> {
     static EXTRAS: LazyLock<Option<Regex>> = matcher!(r"\[([A-Za-z0-9_,. -]+)\]");
     let mut names: Vec<String> = Vec::new();
     let mut files: Vec<String> = Vec::new();
@@ -268,7 +268,7 @@ fn for_runtime<'a>(listings: &'a [Listing], used: &'a [Listing]) -> Option<&'a L
 }
 
 /// A lock file that would disagree with a changed manifest where the job insists on it.
-fn stale_lock(tree: &Tree<'_>, folder: &str, listing: &Listing, install: &[String]) -> Option<&'static str> {
+pub(super) fn stale_lock(tree: &Tree<'_>, folder: &str, listing: &Listing, install: &[String]) -> Option<&'static str> {
     let has = |text: &str| install.iter().any(|command| command.contains(text));
     let there = |name: &'static str| tree.is_file(&tree::join(folder, name)).then_some(name);
     if !listing.file.ends_with("pyproject.toml") {

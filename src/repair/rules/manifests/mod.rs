@@ -127,6 +127,11 @@ impl Listing {
         }
     }
 
+    /// Is it a requirements file that a tool wrote?
+    pub(super) fn is_generated(&self, content: &str) -> bool {
+        self.kind == Kind::Lines && requirements::is_generated(content)
+    }
+
     pub(super) fn is_poetry(&self) -> bool {
         matches!(self.kind, Kind::Poetry(_))
     }

@@ -76,7 +76,7 @@ fn add_array(content: &str, toml: &Toml, path: &[&str], new: &New) -> Option<Str
 }
 
 /// The end of the last line that holds a value of the table itself, sub-tables left out.
-fn end_of_values(content: &str, table: &toml_edit::Table) -> Option<usize> {
+pub(in crate::repair::rules) fn end_of_values(content: &str, table: &toml_edit::Table) -> Option<usize> {
     let values = table.iter().filter_map(|(_, item)| item.as_value()?.span());
     let last = values.map(|span| span.end).max();
     Some(text::line_end(content, last.or(table.span().map(|span| span.end))?))

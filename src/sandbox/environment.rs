@@ -286,6 +286,9 @@ impl LocalPrepared {
                 return Err(SandboxError::Install { command: script, finished });
             }
         }
+        for written in [self.slot.venv(), self.slot.install_home()] {
+            cache::open_to_readers(&written)?;
+        }
         Ok(())
     }
 

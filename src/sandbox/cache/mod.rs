@@ -200,6 +200,32 @@ fn lock(root: &Path) -> Result<Option<File>> {
     Ok(None)
 }
 
+/// Lets every run read what an installation wrote: the next one may be another user's, and tools make private directories
+/// (`mkdtemp`). Links are not followed, and what has other names stays as it is.
+pub(super) fn open_to_readers(path: &Path) -> Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    // A directory that nobody may enter is opened before it is walked.
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir().with_context(|| format!("{} cannot be read", folder.display()))? {
+            let entry = entry?;
+            let meta = entry.path().symlink_metadata()?;
+            let mode = meta.permissions().mode();
+            let opened = mode | 0o044 | if meta.is_dir() || mode & 0o100 != 0 { 0o011 } else { 0 };
+            if meta.is_symlink() || (meta.is_file() && meta.nlink() > 1) || !(meta.is_dir() || meta.is_file()) {
+                continue;
+            }
+            if opened != mode {
+                fs::set_permissions(entry.path(), fs::Permissions::from_mode(opened))?;
+            }
+            if meta.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Removes a file or a directory, also one whose directories were made read-only.
 pub(super) fn remove(path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -221,6 +247,29 @@ pub(super) fn remove(path: &Path) -> Result<()> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_installation_keeps_to_itself_is_opened_to_other_runs() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let directory = tempfile::tempdir().unwrap();
+        let (private, outside) = (directory.path().join("env/private"), directory.path().join("outside"));
+        fs::create_dir_all(&private).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let close = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        for name in ["data", "tool"] {
+            fs::write(private.join(name), "x").unwrap();
+        }
+        fs::write(&outside, "x").unwrap();
+        symlink(&outside, private.join("link")).unwrap();
+        fs::hard_link(&outside, private.join("name")).unwrap();
+        close(&private.join("data"), 0o600);
+        close(&private.join("tool"), 0o700);
+        close(&outside, 0o600);
+        close(&private, 0o700);
+        open_to_readers(&directory.path().join("env")).unwrap();
+        assert_eq!((mode(&private), mode(&private.join("data")), mode(&private.join("tool"))), (0o755, 0o644, 0o755));
+        assert_eq!(mode(&outside), 0o600);
+    }
 
     pub(in crate::sandbox::cache) fn ready() -> Ready {
         Ready { installed: Vec::new(), notes: Vec::new(), about: About::default() }

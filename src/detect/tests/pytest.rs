@@ -293,3 +293,13 @@ FAILED tests/test_t.py::test_slow - Failed: Timeout (>1.0s) from pytest-timeout.
     assert_eq!(failures[0].category, Category::Timeout);
     assert_eq!(failures[0].key, test_key("tests/test_t.py::test_slow", "Timeout"));
 }
+
+#[test]
+fn a_file_that_could_not_be_collected_is_one_failure_wherever_pytest_was_started() {
+    let output = "==================================== ERRORS ====================================\n_______________________ ERROR collecting test_cart.py _______________________\ntests/test_cart.py:3: in <module>\n    import cart\ncart.py:7: in <module>\n    HOME = os.getcwd()\nE   NameError: name 'os' is not defined\n=========================== short test summary info ============================\nERROR tests/test_cart.py - NameError: name 'os' is not defined\n!!!!!!!!!!!!!!!!!!!! Interrupted: 1 error during collection !!!!!!!!!!!!!!!!!!!!\n1 error in 0.90s\n";
+    let job = ran("pytest -q", output, 2);
+    assert_eq!(job.failures.len(), 1, "{:?}", job.failures);
+    let found = &job.failures[0];
+    assert_eq!(found.test_id.as_deref(), Some("tests/test_cart.py"));
+    assert_eq!((found.file.as_deref(), found.line), (Some("cart.py"), Some(7)));
+}

@@ -35,6 +35,16 @@ impl Pytest {
                 let at = candidates.iter().take(64).position(own).unwrap_or(0);
                 candidates.remove(at)
             });
+            // Sections are named from the root, the summary from where pytest was started.
+            let from_root = |index: &usize| {
+                self.sections.get(*index).is_some_and(|section| {
+                    section.errors && path.strip_suffix(&section.head).is_some_and(|before| before.ends_with('/'))
+                })
+            };
+            let best = best.or_else(|| {
+                let whole = listed.error && !listed.id.contains("::");
+                (0..used.len().min(64)).filter(|index| whole && !used[*index]).find(from_root)
+            });
             if let Some(best) = best {
                 used[best] = true;
             }

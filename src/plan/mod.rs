@@ -5,6 +5,7 @@
 
 mod actions;
 mod commands;
+mod place;
 mod project;
 mod rebuild;
 pub mod shell;

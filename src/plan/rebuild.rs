@@ -6,6 +6,7 @@ use super::{
     Check, Job, Line, Origin, Overrides, Skipped, Sources,
     actions::{self, Known},
     commands::{self, builds, in_workspace, installs_what_was_built, is_posix},
+    place::{Place, is_the_runners},
     shell::{self, Purpose},
     workflow::{self, Cell, CellStep, Choice, Condition, Kind, Text, Wanted},
 };
@@ -27,40 +28,6 @@ enum Part {
 
 /// Tools whose failure is an installation's.
 const INSTALLERS: &[&str] = &["pip", "uv", "poetry", "pdm", "setuptools", "hatchling", "conda"];
-
-/// Variables that a runner, its set-up actions or a shell put there: the sandbox has its own.
-const RUNNER_VARIABLES: &[&str] = &[
-    "pythonLocation",
-    "Python_ROOT_DIR",
-    "Python2_ROOT_DIR",
-    "Python3_ROOT_DIR",
-    "LD_LIBRARY_PATH",
-    "PKG_CONFIG_PATH",
-    "PATH",
-    "HOME",
-    "VIRTUAL_ENV",
-    "UV_CACHE_DIR",
-    "UV_PYTHON",
-    "UV_PYTHON_INSTALL_DIR",
-    "UV_PYTHON_PREFERENCE",
-    "UV_PYTHON_DOWNLOADS",
-    "UV_MANAGED_PYTHON",
-    "UV_NO_MANAGED_PYTHON",
-    "PIP_CACHE_DIR",
-    "PRE_COMMIT_HOME",
-    "TMPDIR",
-    "ACTIONS_STEP_DEBUG",
-];
-
-/// Where a command stands: its step, and what must be said before it there.
-#[derive(Debug, Clone, Default)]
-struct Place {
-    step: String,
-    /// Repository-relative, where it is not the job's own.
-    directory: Option<String>,
-    /// Variables that only this step has.
-    env: Vec<(String, String)>,
-}
 
 pub(super) fn rebuild(log: &JobLog, sources: &Sources, overrides: &Overrides) -> Job {
     // Of a matrix that only GitHub knows, the newest Python that is here will do.
@@ -475,28 +442,6 @@ impl Job {
     }
 }
 
-impl Place {
-    /// A command of this step, run from the job's directory.
-    fn before(&self, script: &str, job: &str) -> String {
-        let mut lines = Vec::new();
-        if let Some(directory) = self.directory.as_deref().filter(|directory| *directory != job) {
-            let below = if directory.is_empty() { String::new() } else { format!("/{directory}") };
-            lines.push(format!("cd \"$GITHUB_WORKSPACE{}\"", below.replace(['"', '`', '\\'], "")));
-        }
-        for (name, value) in &self.env {
-            // The tree's place is the shell's to fill in; nothing else is.
-            let words = value.split("$GITHUB_WORKSPACE").map(|part| match part {
-                "" => String::new(),
-                part => shell_words::quote(part).into_owned(),
-            });
-            let value = words.collect::<Vec<_>>().join("\"$GITHUB_WORKSPACE\"");
-            lines.push(format!("export {name}={value}"));
-        }
-        lines.push(script.to_owned());
-        lines.join("\n")
-    }
-}
-
 fn flagged(command: &str) -> Check {
     Check {
         script: command.to_owned(),
@@ -521,10 +466,6 @@ fn changes_environment(step: &CellStep) -> bool {
         }
         Kind::Uses { .. } => false,
     }
-}
-
-fn is_the_runners(name: &str) -> bool {
-    RUNNER_VARIABLES.contains(&name) || name.starts_with("GITHUB_") || name.starts_with("RUNNER_")
 }
 
 fn skip(what: &str, why: &str) -> Skipped {

@@ -56,10 +56,8 @@ fn within(line: &str, words: &[&str]) -> Option<Vec<(String, Purpose)>> {
 /// A command of uv's without what would have it fetch a Python: the sandbox has its own.
 pub(super) fn own_python(line: String) -> String {
     let tool = line.contains("uv tool install") || line.contains("uvx ");
-    if !line.contains("--python-preference")
-        && !line.contains("--managed-python")
-        && !(tool && line.contains("--python"))
-    {
+    let fetches = line.contains("--python-preference") || line.contains("--managed-python");
+    if !(fetches || tool && line.contains("--python")) {
         return line;
     }
     let mut kept = Vec::new();

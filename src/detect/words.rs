@@ -11,6 +11,8 @@ use super::tools::Mask;
 /// The hash has so many bits: the set is to stay in a core's nearest cache.
 const BITS: u32 = 15;
 const SET: usize = 1 << BITS;
+/// No piece of any word: every word is text.
+const SEVERAL: u32 = 0;
 
 /// Pieces that stand in every other line of a log.
 const COMMON: [&[u8; 4]; 48] = [
@@ -32,8 +34,8 @@ struct Word {
 #[derive(Debug)]
 pub(super) struct Words {
     set: Box<[bool; SET]>,
-    /// By hash: one more than where in `words` those of the piece are.
-    heads: Box<[u16]>,
+    /// By hash: the piece ([`SEVERAL`] where two have the hash), and one more than where in `words` its words are.
+    heads: Box<[(u32, u16)]>,
     words: Vec<Vec<Word>>,
     /// Whom a line concerns by how it begins: by its first byte, the beginnings.
     starts: Vec<Vec<(&'static str, Mask)>>,
@@ -65,17 +67,20 @@ impl Words {
                 starts[usize::from(first)].push((start, mask));
             }
         }
-        let mut heads = vec![0; 1 << BITS].into_boxed_slice();
+        let mut heads = vec![(0, 0); 1 << BITS].into_boxed_slice();
         let mut lists: Vec<Vec<Word>> = Vec::new();
         for (piece, list) in words {
             // Pieces of one hash share a list.
             let at = hash(piece);
             match heads.get_mut(at) {
-                Some(0) => {
+                Some(head @ (_, 0)) => {
                     lists.push(list);
-                    heads[at] = u16::try_from(lists.len()).unwrap_or(u16::MAX);
+                    *head = (piece, u16::try_from(lists.len()).unwrap_or(u16::MAX));
                 }
-                Some(head) => lists[usize::from(*head) - 1].extend(list),
+                Some((known, head)) => {
+                    *known = SEVERAL;
+                    lists[usize::from(*head) - 1].extend(list);
+                }
                 None => {}
             }
         }
@@ -98,11 +103,11 @@ impl Words {
             start += 4;
         }
         for (at, piece) in text[start..].windows(4).enumerate() {
-            mask |= self.at(text, start + at, hash(u32::from_le_bytes([piece[0], piece[1], piece[2], piece[3]])));
+            mask |= self.at(text, start + at, u32::from_le_bytes([piece[0], piece[1], piece[2], piece[3]]));
         }
         // The line's end is part of a word that is to stand there.
         if let [.., a, b, c] = text {
-            mask |= self.at(text, text.len() - 3, hash(u32::from_le_bytes([*a, *b, *c, b'\n'])));
+            mask |= self.at(text, text.len() - 3, u32::from_le_bytes([*a, *b, *c, b'\n']));
         }
         mask
     }
@@ -115,17 +120,21 @@ impl Words {
         if ruler && text.get(start + 8) == text.get(start) {
             return 0;
         }
-        (0..4).fold(0, |mask, at| mask | self.at(text, start + at, hash((bytes >> (8 * at)) as u32)))
+        (0..4).fold(0, |mask, at| mask | self.at(text, start + at, (bytes >> (8 * at)) as u32))
     }
 
     /// Whose words stand around a piece that begins at `at`.
-    fn at(&self, text: &[u8], at: usize, hash: usize) -> Mask {
-        if !self.set[hash] {
+    fn at(&self, text: &[u8], at: usize, bytes: u32) -> Mask {
+        let hash = hash(bytes);
+        // Most that have a piece's hash are not the piece.
+        let (piece, head) = match self.set[hash] {
+            true => self.heads[hash],
+            false => return 0,
+        };
+        if piece != bytes && piece != SEVERAL {
             return 0;
         }
-        let Some(words) = usize::from(self.heads[hash]).checked_sub(1).and_then(|head| self.words.get(head)) else {
-            return 0;
-        };
+        let Some(words) = usize::from(head).checked_sub(1).and_then(|head| self.words.get(head)) else { return 0 };
         let found = |word: &&Word| {
             at.checked_sub(word.offset).is_some_and(|start| match word.text.strip_suffix(b"\n") {
                 Some(last) => text[start..] == *last,

@@ -36,6 +36,8 @@ pub struct Workflow {
     /// Repository-relative.
     pub path: String,
     parsed: workflow::Workflow,
+    /// Jobs that could not be read, and why.
+    lost: Vec<String>,
     /// What callers of it need not say: the defaults of `workflow_call`'s inputs.
     defaults: BTreeMap<String, serde_json::Value>,
 }
@@ -108,11 +110,32 @@ pub fn parse(path: &str, text: &str) -> anyhow::Result<Workflow> {
     struct Callable {
         on: On,
     }
-    let parsed: workflow::Workflow = typed(text)?;
+    let (parsed, lost) = match typed(text) {
+        Ok(parsed) => (parsed, Vec::new()),
+        Err(error) => leniently(text).ok_or(error)?,
+    };
     let called = typed::<Callable>(text).ok().and_then(|callable| callable.on.workflow_call);
     let inputs = called.map(|call| call.inputs).unwrap_or_default();
     let defaults = inputs.into_iter().filter_map(|(name, input)| Some((name, input.default?))).collect();
-    Ok(Workflow { path: path.to_owned(), parsed, defaults })
+    Ok(Workflow { path: path.to_owned(), parsed, defaults, lost })
+}
+
+/// What can be read of a file that GitHub might refuse: the jobs that are as they should be, and what is wrong with the
+/// others.
+fn leniently(text: &str) -> Option<(workflow::Workflow, Vec<String>)> {
+    let mut file: serde_json::Value = typed(text).ok()?;
+    let whole = file.as_object_mut()?;
+    whole.entry("on").or_insert_with(|| "push".into());
+    let mut lost = Vec::new();
+    whole.get_mut("jobs")?.as_object_mut()?.retain(|id, job| {
+        if let Some(job) = job.as_object_mut().filter(|job| job.contains_key("steps")) {
+            job.entry("runs-on").or_insert_with(|| "ubuntu-latest".into());
+        }
+        let read = Job::deserialize(&*job);
+        lost.extend(read.as_ref().err().map(|error| format!("job {id}: {error}")));
+        read.is_ok()
+    });
+    Some((workflow::Workflow::deserialize(&file).ok()?, lost))
 }
 
 impl Workflows {
@@ -122,7 +145,11 @@ impl Workflows {
         for (path, text) in files {
             if path.starts_with(".github/workflows/") {
                 match parse(&path, &text) {
-                    Ok(workflow) => workflows.files.push(workflow),
+                    Ok(workflow) => {
+                        let lost = workflow.lost.iter().map(|why| (path.clone(), why.clone()));
+                        workflows.unreadable.extend(lost);
+                        workflows.files.push(workflow);
+                    }
                     Err(error) => workflows.unreadable.push((path, format!("{error:#}"))),
                 }
             } else if let Some((folder, _)) = path.rsplit_once('/').or(Some(("", &path)))

@@ -174,6 +174,16 @@ fn a_file_that_is_no_workflow_is_named_and_left_out() {
     assert_eq!(read.unreadable[0].0, ".github/workflows/a.yml");
 }
 
+#[test]
+fn one_job_that_cannot_be_read_hides_no_other() {
+    let text = "on: push\njobs:\n  odd: {runs-on: x, steps: 7}\n  bare: {steps: [{run: make}]}\n  good: {runs-on: x, steps: [{run: pytest}]}\n";
+    let read = workflows(&[(".github/workflows/a.yml", text)]);
+    let mut ids: Vec<String> = read.cells(None, None).into_iter().map(|cell| cell.id).collect();
+    ids.sort();
+    assert_eq!(ids, ["bare", "good"]);
+    assert!(read.unreadable[0].1.starts_with("job odd: "), "{:?}", read.unreadable);
+}
+
 proptest::proptest! {
     #[test]
     fn no_mangled_workflow_panics(cut in 0usize..CI.len(), length in 0usize..60, text in "[a-z${}:\\[\\]'\"&*\n -]{0,40}") {

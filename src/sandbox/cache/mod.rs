@@ -8,6 +8,7 @@ mod key;
 
 use std::{
     fs::{self, File},
+    io::ErrorKind,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -187,7 +188,11 @@ fn is_at(file: &File, path: &Path) -> bool {
 fn lock(root: &Path) -> Result<Option<File>> {
     let path = root.join("lock");
     for _ in 0..100 {
-        fs::create_dir_all(root)?;
+        match fs::create_dir_all(root) {
+            // It went, or a folder above it, while it was looked at: another run evicts.
+            Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => continue,
+            made => made?,
+        }
         let Ok(lock) = File::create(&path) else { continue };
         if lock.try_lock().is_err() {
             return Ok(None);

@@ -20,6 +20,7 @@ pub mod hosted;
 pub mod init;
 pub mod input;
 pub mod integrity;
+pub mod interrupt;
 pub mod llm;
 pub mod manual;
 pub mod markup;

@@ -14,6 +14,7 @@ use test_repair::{
     fix::{self, FixOptions},
     hosted, init,
     input::{self, BadInput},
+    interrupt::interrupted,
     manual,
     outcome::{Outcome, Repair, Verdict, Verification},
     pipeline::Request,
@@ -109,16 +110,9 @@ async fn until(deadline: Option<Duration>, work: impl Future<Output = Result<()>
             None => std::future::pending().await,
         }
     };
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
     tokio::select! {
         result = work => Ended::ByItself(result),
-        _ = tokio::signal::ctrl_c() => Ended::Interrupted,
-        () = terminated => Ended::Interrupted,
+        () = interrupted() => Ended::Interrupted,
         () = spent => Ended::Deadline,
     }
 }

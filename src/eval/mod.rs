@@ -14,6 +14,7 @@ use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     cli::{EvalArgs, Format},
+    interrupt::interrupted,
     llm::Usage,
     redact::shown_line,
     report::{self, Cases},
@@ -166,19 +167,5 @@ async fn run(
             progress.end(&scored.case, &scored.ended, scored.seconds);
         }
         done.push(scored);
-    }
-}
-
-/// Ctrl-C, or a polite end.
-async fn interrupted() {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
     }
 }

@@ -321,8 +321,7 @@ impl LocalPrepared {
     fn show_base(&self) -> Result<(), SandboxError> {
         let base = self.slot.venv().join(BASE);
         fs::create_dir_all(&base).context("the environment cannot be written")?;
-        let minor: String = self.python.version.split('.').take(2).collect::<Vec<_>>().join(".");
-        for name in [format!("python{minor}"), "python3".to_owned()] {
+        for name in [format!("python{}", python::minor(&self.python.version)), "python3".to_owned()] {
             std::os::unix::fs::symlink(&self.python.executable, base.join(name))
                 .context("the environment cannot be written")?;
         }

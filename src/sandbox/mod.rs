@@ -20,7 +20,7 @@ use serde::Serialize;
 use crate::workspace::Tree;
 pub use cache::{CacheDir, CacheLimits};
 pub use environment::{LocalSandbox, default_cache};
-pub use python::pythons;
+pub use python::{minor, pythons};
 
 /// What a sandbox enforces, probed by running.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -24,7 +24,7 @@ pub(super) struct Python {
 /// takes this machine's default.
 pub(super) fn find(wanted: &str) -> Result<Python, SandboxError> {
     let parts: Vec<&str> = wanted.trim().trim_start_matches('v').split('.').collect();
-    let minor = parts.iter().take(2).copied().collect::<Vec<_>>().join(".");
+    let minor = minor(&parts.join("."));
     let sane = parts.len() <= 3 && parts.iter().all(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
     if !sane {
         return Err(SandboxError::NoPython { wanted: wanted.to_owned(), found: versions(&installations()) });
@@ -42,6 +42,11 @@ pub(super) fn find(wanted: &str) -> Result<Python, SandboxError> {
         return Ok(python);
     }
     Err(SandboxError::NoPython { wanted: wanted.to_owned(), found: versions(&candidates) })
+}
+
+/// The version as far as its minor: `3.11` of `3.11.7`.
+pub fn minor(version: &str) -> String {
+    version.split('.').take(2).collect::<Vec<_>>().join(".")
 }
 
 fn choose(candidates: &[PathBuf], wanted: &str, minor: &str) -> Option<Python> {

@@ -21,6 +21,7 @@ use github_actions_models::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
+use crate::sandbox;
 use expression::{Contexts, Entries, Known, Unknown};
 pub use matching::{Choice, Wanted, choose, python_of, same_minor, same_script};
 pub use steps::{CellStep, Condition, Kind, Text};
@@ -172,8 +173,7 @@ impl Workflows {
             if named.is_none() && only_called(&workflow.parsed.on) && called() {
                 continue;
             }
-            let minor = |python: &str| python.split('.').take(2).collect::<Vec<_>>().join(".");
-            let (repository, python) = (self.repository.clone(), python.map(minor));
+            let (repository, python) = (self.repository.clone(), python.map(sandbox::minor));
             let contexts = Contexts { repository, python, ..Contexts::default() };
             let inputs = workflow.inputs(None, &contexts, "an input of the workflow");
             let contexts = Contexts { inputs, ..contexts };

@@ -1,5 +1,6 @@
 //! One job's log: its steps, and which of the failures that the tools' parsers found count.
 
+mod around;
 mod end;
 mod header;
 mod service;
@@ -15,9 +16,6 @@ use super::tools::{self, Mask, Tools, WORDS as ALL};
 
 patterns! {
     EXITED = r"^Process completed with exit code (-?\d+)\.?$";
-    SHA = r"^'?([0-9a-f]{40})'?$";
-    HEAD = r"^HEAD is now at ([0-9a-f]{7,40})\b";
-    SYNCING = r"^Syncing repository: ([\w.-]+/[\w.-]+)$";
     COMPOSE = r"^(?:[a-z][a-z0-9.]*(?:[-_][a-z0-9.]+)*[-_]\d+ +\| |#\d+ \d+\.\d+ )";
     PASSED = r"^(?:=* ?(?:\d+ (?:skipped|deselected|xfailed|warnings?), )*\d+ passed(?:, \d+ (?:skipped|deselected|xfailed|xpassed|warnings?|rerun))* in .*|OK(?: \(.*\))?|Success: no issues found.*|All checks passed!|\d+ files? already formatted)$";
     ACTION = r"^(?:[\w.-]+/[\w./-]+@\S+|\./\S*|docker://\S+)$";
@@ -372,48 +370,6 @@ impl Job {
             self.zone = Zone::After;
         } else if self.zone == Zone::After && !self.open && !unknown && !same {
             self.zone = Zone::Before;
-        }
-    }
-
-    /// What the lines around the steps say of the job.
-    fn around(&mut self, text: &str, mask: Mask) {
-        if std::mem::take(&mut self.sha_next)
-            && self.sha.is_none()
-            && let Some(found) = SHA.captures(text.trim())
-        {
-            self.sha = Some(found[1].to_owned());
-        }
-        if mask & tools::JOB != 0 {
-            if text.starts_with("[command]") && text.contains("git log -1 --format=") {
-                self.sha_next = true;
-            } else if let Some(found) = text.strip_prefix("Complete job name: ") {
-                self.name.get_or_insert_with(|| bounded(found, 300).to_owned());
-            } else if self.head.is_none() && text.starts_with("HEAD is now at ") {
-                self.head = HEAD.captures(text).map(|found| found[1].to_owned());
-            } else if self.repository.is_none()
-                && text.starts_with("Syncing repository: ")
-                && let Some(found) = SYNCING.captures(text)
-            {
-                self.sink.paths.add_own(found[1].split('/').next_back().unwrap_or_default());
-                self.repository = Some(found[1].to_owned());
-            }
-        }
-        if mask & tools::KNOWN == 0 {
-            return;
-        }
-        if self.workspace.is_none()
-            && let Some(found) = facts::workspace(text)
-        {
-            self.workspace = Some(found.to_owned());
-            self.sink.paths.add(found);
-            self.sink.paths.add_own(found.rsplit('/').next().unwrap_or_default());
-        }
-        if let Some(found) = facts::python(text) {
-            if found.matches('.').count() >= 2 {
-                self.python.get_or_insert(found);
-            } else {
-                self.asked.get_or_insert(found);
-            }
         }
     }
 

@@ -123,12 +123,19 @@ pub(super) fn fingerprint(cause: Option<&str>, key: &Key) -> String {
 }
 
 /// A failure of which only the exit code is known. `gate`: the step looks at other jobs' results.
-pub(super) fn exited(command: &str, step: &str, job: &str, exit: i32, gate: bool, recent: &[String]) -> Found {
+/// `error`: what the step reported as its error.
+pub(super) fn exited(
+    [command, step, job]: [&str; 3],
+    exit: i32,
+    gate: bool,
+    error: Option<&str>,
+    recent: &[String],
+) -> Found {
     // make only repeats that a recipe failed.
     let own: Vec<&String> =
         recent.iter().filter(|line| line.contains(char::is_alphabetic) && !MAKE.is_match(line)).collect();
-    let said = own.iter().rev().find(|line| SPOKEN.is_match(line)).or(own.last()).copied().or(recent.last());
-    let message = match said {
+    let last_of = || own.iter().rev().find(|line| SPOKEN.is_match(line)).or(own.last()).copied().or(recent.last());
+    let message = match error.or_else(|| last_of().map(String::as_str)) {
         Some(said) => bounded(said.trim(), 500).to_owned(),
         None => format!("exit code {exit}"),
     };

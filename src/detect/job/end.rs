@@ -126,18 +126,8 @@ impl Job {
         let step = index.and_then(|index| self.steps.get(index));
         let name = step.map_or("", |step| step.name.as_str());
         let gate = step.is_some_and(|step| command::is_gate(step, &script));
-        let mut found = verdict::exited(
-            &script,
-            name,
-            self.name.as_deref().unwrap_or_default(),
-            exit,
-            gate,
-            &self.sink.recent.lines(),
-        );
-        if let Some(said) = &self.error {
-            said.clone_into(&mut found.message);
-        }
-        found
+        let said = [script.as_str(), name, self.name.as_deref().unwrap_or_default()];
+        verdict::exited(said, exit, gate, self.error.as_deref(), &self.sink.recent.lines())
     }
 
     /// An action that ended with an error which no list knows.

@@ -49,17 +49,24 @@ struct Command<'a> {
     network: bool,
 }
 
-impl<'a> From<&'a Line> for Command<'a> {
-    fn from(line: &'a Line) -> Self {
-        Self { command: &line.script, origin: line.origin, step: &line.step, network: true }
+impl<'a> Command<'a> {
+    fn line(line: &'a Line, network: bool) -> Self {
+        Self { command: &line.script, origin: line.origin, step: &line.step, network }
     }
-}
 
-impl<'a> From<&'a Check> for Command<'a> {
-    fn from(check: &'a Check) -> Self {
+    fn check(check: &'a Check) -> Self {
         let network = check.network == Network::Full;
         Self { command: &check.script, origin: check.origin, step: &check.step, network }
     }
+}
+
+/// What installs, what sets up and what checks, each in its order.
+fn commands(job: &Job) -> [Vec<Command<'_>>; 3] {
+    [
+        job.install.iter().map(|line| Command::line(line, true)).collect(),
+        job.setup.iter().map(|line| Command::line(line, false)).collect(),
+        job.checks.iter().map(Command::check).collect(),
+    ]
 }
 
 /// Prints the plan of every failing job, or of all jobs where none failed. Exits with 0, or with 8 where none failed.
@@ -70,7 +77,7 @@ pub fn plan(args: &PlanCommandArgs) -> Result<u8> {
     let logs = pipeline::read_logs(&args.given.logs, &BTreeMap::new())?;
     let tree = input::read_repository(&args.given.repo)?;
     let overrides = args.plan.overrides()?;
-    let failing: Vec<&JobLog> = logs.iter().filter(|log| !log.failures.is_empty()).collect();
+    let failing = pipeline::failing(&logs);
     let shown = if failing.is_empty() { logs.iter().collect() } else { failing.clone() };
     let sources = input::sources(&tree, &logs);
     for log in shown {
@@ -88,7 +95,7 @@ pub fn plan(args: &PlanCommandArgs) -> Result<u8> {
 }
 
 fn planned<'a>(job: &'a Job, log: &'a JobLog) -> Planned<'a> {
-    let setup = |line: &'a Line| Command { network: false, ..Command::from(line) };
+    let [install, setup, checks] = commands(job);
     Planned {
         schema: 1,
         log: &log.log,
@@ -98,9 +105,9 @@ fn planned<'a>(job: &'a Job, log: &'a JobLog) -> Planned<'a> {
         python_from: job.python_from,
         env: &job.env,
         directory: &job.directory,
-        install: job.install.iter().map(Command::from).collect(),
-        setup: job.setup.iter().map(setup).collect(),
-        checks: job.checks.iter().map(Command::from).collect(),
+        install,
+        setup,
+        checks,
         versions: job.versions.iter().map(|(name, version)| (name.as_str(), version.as_str())).collect(),
         skipped: &job.skipped,
     }
@@ -135,11 +142,9 @@ fn text(job: &Job, log: &JobLog) -> String {
     }
     out.push('\n');
     let mut table = Table::new(&["", "command", "network", "from"]);
-    let installs = job.install.iter().map(|line| ("install", Command::from(line)));
-    let setups = job.setup.iter().map(|line| ("set up", Command { network: false, ..Command::from(line) }));
-    let checks = job.checks.iter().map(|check| ("check", Command::from(check)));
     let mut before = "";
-    for (kind, command) in installs.chain(setups).chain(checks) {
+    let kinds = ["install", "set up", "check"].into_iter().zip(commands(job));
+    for (kind, command) in kinds.flat_map(|(kind, commands)| commands.into_iter().map(move |command| (kind, command))) {
         for (at, part) in command.command.lines().enumerate() {
             let first = at == 0;
             let from = match command.step {

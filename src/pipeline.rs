@@ -99,7 +99,7 @@ pub fn read_logs(paths: &[PathBuf], jobs: &BTreeMap<PathBuf, String>) -> Result<
 }
 
 /// The logs that show a failure.
-fn failing(logs: &[JobLog]) -> Vec<&JobLog> {
+pub fn failing(logs: &[JobLog]) -> Vec<&JobLog> {
     logs.iter().filter(|log| log.result != JobResult::Success && !log.failures.is_empty()).collect()
 }
 

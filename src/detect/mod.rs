@@ -23,6 +23,7 @@ mod words;
 use memchr::{memchr, memchr2, memrchr2};
 
 pub use failure::{Category, Failure, JobLog, JobResult, Key, Step, StepKind};
+pub use paths::replace_root;
 
 use self::{
     found::FAILURES,

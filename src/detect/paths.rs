@@ -91,7 +91,7 @@ impl Paths {
             if text.contains(root.as_str()) {
                 text = text.replace(&format!("file://{root}/"), "");
                 text = text.replace(&format!("{root}/"), "").replace(&format!("{root}\\"), "");
-                text = without(&text, root);
+                text = replace_root(&text, root, ".");
             }
         }
         if text.contains("-packages") || text.contains("ib/python3.") || text.contains("ib\\") {
@@ -178,15 +178,14 @@ fn checkout(text: &str) -> String {
     result
 }
 
-/// The root itself, where no longer name begins with it, is `.`.
-fn without(text: &str, root: &str) -> String {
+/// The root itself, where no longer name begins with it, becomes `by`.
+pub fn replace_root(text: &str, root: &str, by: &str) -> String {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find(root) {
-        let (before, after) = (&rest[..at], &rest[at + root.len()..]);
+    while let Some((before, after)) = rest.split_once(root) {
         result.push_str(before);
         let longer = after.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'));
-        result.push_str(if longer { root } else { "." });
+        result.push_str(if longer { root } else { by });
         rest = after;
     }
     result.push_str(rest);

@@ -1,6 +1,7 @@
 //! What a single command says of itself: does it build, does it copy the project, which program does it need.
 
 use super::{actions::TOOLS, shell};
+use crate::detect::replace_root;
 
 /// The program of [`TOOLS`] that a command runs, and whether as a module (`python -m tox`).
 pub(super) fn program(command: &str) -> Option<(&'static str, bool)> {
@@ -13,20 +14,18 @@ pub(super) fn program(command: &str) -> Option<(&'static str, bool)> {
     Some((tool, words.windows(2).any(|pair| pair == ["-m", tool])))
 }
 
-/// A call of tox's without the package that another job built: it builds its own.
-pub(super) fn without_package(script: &str) -> String {
-    let line = |line: &str| {
-        let mut words = line.split(' ');
-        let mut kept = Vec::new();
-        while let Some(word) = words.next() {
-            match word {
-                "--installpkg" => drop(words.next()),
-                word => kept.push(word),
-            }
+/// A command line without some options: `flags` stand alone, `valued` have their value behind a blank or `=`.
+pub(super) fn without(line: &str, flags: &[&str], valued: &[&str]) -> String {
+    let mut words = line.split(' ');
+    let mut kept = Vec::new();
+    while let Some(word) = words.next() {
+        if valued.contains(&word) {
+            words.next();
+        } else if !flags.contains(&word) && !word.split_once('=').is_some_and(|(name, _)| valued.contains(&name)) {
+            kept.push(word);
         }
-        kept.join(" ")
-    };
-    script.lines().map(line).collect::<Vec<_>>().join("\n")
+    }
+    kept.join(" ")
 }
 
 /// Does the command make an environment of the project's own?
@@ -83,17 +82,10 @@ pub(super) fn builds(command: &str) -> bool {
 
 /// Paths below the runner's checkout are paths below the tree.
 pub(super) fn in_workspace(text: &str, workspace: Option<&str>) -> String {
-    let Some(root) = workspace.filter(|root| root.len() > 4) else { return text.to_owned() };
-    let mut result = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once(root) {
-        let longer = after.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'));
-        result.push_str(before);
-        result.push_str(if longer { root } else { "$GITHUB_WORKSPACE" });
-        rest = after;
+    match workspace.filter(|root| root.len() > 4) {
+        Some(root) => replace_root(text, root, "$GITHUB_WORKSPACE"),
+        None => text.to_owned(),
     }
-    result.push_str(rest);
-    result
 }
 
 pub(super) fn is_posix(shell: &str) -> bool {

@@ -60,6 +60,13 @@ pub struct Check {
     pub installs: bool,
 }
 
+impl Check {
+    /// A check without network that installs nothing.
+    pub fn new(script: impl Into<String>, origin: Origin, step: &str) -> Self {
+        Self { script: script.into(), origin, step: step.to_owned(), network: Network::None, installs: false }
+    }
+}
+
 /// Something of the job that is not rebuilt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Skipped {

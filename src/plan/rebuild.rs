@@ -80,7 +80,7 @@ pub(super) fn rebuild(log: &JobLog, sources: &Sources, overrides: &Overrides) ->
         job.skipped.push(skip(path, &format!("it can't be read: {why}")));
     }
     if !overrides.commands.is_empty() {
-        job.checks = overrides.commands.iter().map(|command| flagged(command)).collect();
+        job.checks = overrides.commands.iter().map(|command| Check::new(command, Origin::Flag, "--command")).collect();
     }
     job.activate_nothing();
     job.bring_tools();
@@ -298,16 +298,10 @@ impl Job {
         };
         let why = format!("the log does not show them, and {why}: taken from {}", guess.from);
         self.skipped.push(skip("the job's commands", &why));
-        let place = Place { step: guess.from, ..Place::default() };
-        let line = |script: String| Line { script, origin: Origin::Project, step: place.step.clone() };
+        let step = guess.from;
+        let line = |script| Line { script, origin: Origin::Project, step: step.clone() };
         self.install.extend(guess.install.into_iter().map(line));
-        self.checks.extend(guess.checks.into_iter().map(|script| Check {
-            script,
-            origin: Origin::Project,
-            step: place.step.clone(),
-            network: Network::None,
-            installs: false,
-        }));
+        self.checks.extend(guess.checks.into_iter().map(|script| Check::new(script, Origin::Project, &step)));
     }
 
     fn uses(&mut self, action: &str, with: &BTreeMap<String, String>, origin: Origin, place: &Place) {
@@ -318,12 +312,9 @@ impl Job {
             Known::Same(same) => {
                 let line = |script: String| Line { script, origin, step: place.step.clone() };
                 self.install.extend(same.install.into_iter().map(line));
-                self.checks.extend(same.checks.into_iter().map(|(script, network)| Check {
-                    script: place.before(&script, &self.directory),
-                    origin,
-                    step: place.step.clone(),
-                    network,
-                    installs: false,
+                self.checks.extend(same.checks.into_iter().map(|(script, network)| {
+                    let check = Check::new(place.before(&script, &self.directory), origin, &place.step);
+                    Check { network, ..check }
                 }));
             }
         }
@@ -331,18 +322,13 @@ impl Job {
 
     fn script(&mut self, script: &str, origin: Origin, part: Part, place: &Place) {
         let prebuilt = script.contains("--installpkg dist/") && !self.checks.iter().any(|check| builds(&check.script));
-        let script = if prebuilt { commands::without_package(script) } else { script.to_owned() };
+        let script = if prebuilt { without_package(script) } else { script.to_owned() };
         let commands = shell::split(&script);
         let installs_only = commands.iter().all(|c| !matches!(c.purpose, Purpose::Check | Purpose::OnlineCheck));
         for command in commands {
             let script = place.before(&command.script, &self.directory);
-            let check = |network, installs| Check {
-                script: script.clone(),
-                origin,
-                step: place.step.clone(),
-                network,
-                installs,
-            };
+            let check =
+                |network, installs| Check { network, installs, ..Check::new(script.clone(), origin, &place.step) };
             match command.purpose {
                 // The installation is what failed, and what is to be repaired.
                 Purpose::Install if part == Part::FailedInstallation || part == Part::Failed && installs_only => {
@@ -442,19 +428,14 @@ impl Job {
     }
 }
 
-fn flagged(command: &str) -> Check {
-    Check {
-        script: command.to_owned(),
-        origin: Origin::Flag,
-        step: "--command".to_owned(),
-        network: Network::None,
-        installs: false,
-    }
-}
-
 /// Is this step of the workflow the one whose script the log shows?
 fn runs(step: &CellStep, logged: &str) -> bool {
     matches!(&step.kind, Kind::Run { script, .. } if workflow::same_script(script.written(), logged))
+}
+
+/// Calls of tox without the package that another job built: it builds its own.
+fn without_package(script: &str) -> String {
+    script.lines().map(|line| commands::without(line, &[], &["--installpkg"])).collect::<Vec<_>>().join("\n")
 }
 
 fn changes_environment(step: &CellStep) -> bool {

@@ -1,7 +1,10 @@
 //! Commands that install and check in one go, taken apart: what needs the network, and what must not have it
 //! (JUDGEMENT.md, install and check).
 
-use super::shell::{Purpose, tool_arguments};
+use super::{
+    commands,
+    shell::{Purpose, tool_arguments},
+};
 
 /// The halves of a command that a wrapper runs; `None` where there is no wrapper.
 pub(super) fn halves(line: &str, words: &[&str]) -> Option<Vec<(String, Purpose)>> {
@@ -60,18 +63,9 @@ pub(super) fn own_python(line: String) -> String {
     if !(fetches || tool && line.contains("--python")) {
         return line;
     }
-    let mut kept = Vec::new();
-    let mut words = line.split(' ');
-    while let Some(word) = words.next() {
-        match word {
-            "--managed-python" => {}
-            "--python-preference" => drop(words.next()),
-            "--python" if tool => drop(words.next()),
-            word if word.starts_with("--python-preference=") || (tool && word.starts_with("--python=")) => {}
-            word => kept.push(word),
-        }
-    }
-    kept.join(" ")
+    // A program runs with any Python; the project with its own.
+    let valued: &[&str] = if tool { &["--python-preference", "--python"] } else { &["--python-preference"] };
+    commands::without(&line, &["--managed-python"], valued)
 }
 
 /// What comes before ` -- ` in a command line, and the rest.

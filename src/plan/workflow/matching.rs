@@ -151,7 +151,7 @@ const WRAPPERS: &[&str] = &["tox", "nox", "make", "hatch", "pdm", "poetry", "inv
 /// Tools that run tests.
 const TESTING: &[&str] = &["pytest", "unittest", "django", "trial", "asv", "pytest-benchmark"];
 
-/// Tools whose failure is an installation's.
+/// Tools that only install: what they run as a check is nothing.
 const INSTALLERS: &[&str] = &["pip", "uv", "setuptools", "conda"];
 
 /// Does a step run the tool? 2: it names it; 1: it starts something that may.

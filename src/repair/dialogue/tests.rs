@@ -182,13 +182,7 @@ fn tree() -> Tree {
 }
 
 fn check(script: &str) -> Check {
-    Check {
-        script: script.to_owned(),
-        origin: Origin::Log,
-        step: String::new(),
-        network: Network::None,
-        installs: false,
-    }
+    Check::new(script, Origin::Log, "")
 }
 
 async fn talk(chat: &Script, memory: &Notes, bench: &dyn Bench, tree: &Tree, checks: &[Check]) -> Ended {

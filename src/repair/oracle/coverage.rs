@@ -20,7 +20,7 @@ use crate::{
     plan::{Check, Origin},
     progress::Progress,
     repair::reproduce::{Baseline, run_check},
-    sandbox::{Ended, Limits, Network, Prepared, Sandbox, SandboxError, describe},
+    sandbox::{Ended, Limits, Prepared, Sandbox, SandboxError, describe},
     workspace::{Change, FileChange, Tree},
 };
 
@@ -329,7 +329,7 @@ fn killers(run: &Observed, tests: &[usize], added: &[AddedTest]) -> BTreeSet<usi
 }
 
 fn check(script: String) -> Check {
-    Check { script, origin: Origin::Log, step: String::new(), network: Network::None, installs: false }
+    Check::new(script, Origin::Log, "")
 }
 
 /// The Python files of a prepared tree, repository-relative.

@@ -8,7 +8,7 @@ use crate::{
     plan::{Check, Origin, shell},
     progress::Progress,
     repair::reproduce::{Baseline, run_check},
-    sandbox::{Limits, Network, Prepared, Sandbox, SandboxError, describe, tail},
+    sandbox::{Limits, Prepared, Sandbox, SandboxError, describe, tail},
     workspace::Tree,
 };
 
@@ -41,7 +41,7 @@ pub(super) async fn compare(
     let Some(script) = claimed.filter_map(|check| whole_suite_of(&check.script)).next() else {
         return Ok(Compared::Nothing);
     };
-    let check = Check { script, origin: Origin::Log, step: String::new(), network: Network::None, installs: false };
+    let check = Check::new(script, Origin::Log, "");
     let mut run = async |prepared: &dyn Prepared, when: &str| {
         let stage =
             progress.begin("validate", format!("the whole suite {when} the change, {} s at most", left.as_secs()));

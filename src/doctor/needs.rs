@@ -7,11 +7,13 @@ use std::{
 };
 
 use regex::Regex;
-use serde_json::Value;
 
 use crate::{
     init,
-    plan::shell::{tool_arguments, words_of},
+    plan::{
+        shell::{tool_arguments, words_of},
+        workflow::{Cell, Condition, Kind, Text, Workflows},
+    },
     workspace::{inside, read_inside},
 };
 
@@ -92,12 +94,11 @@ pub(super) fn read(root: &Path) -> Needs {
         let bytes = read_inside(root, path).filter(|bytes| bytes.len() <= LARGEST)?;
         String::from_utf8(bytes).ok()
     };
-    for path in init::workflows_that_check(root) {
-        let Some(workflow) = text(&path).and_then(|text| serde_saphyr::from_str::<Value>(&text).ok()) else { continue };
-        let name = path.rsplit('/').next().unwrap_or(&path).to_owned();
-        for job in workflow["jobs"].as_object().into_iter().flat_map(|jobs| jobs.values()) {
-            needs.job(job, &name);
-        }
+    let named = |path: String| Some((path.clone(), text(&path)?));
+    let workflows =
+        Workflows::read(init::workflows_that_check(root).into_iter().chain(own_actions(root)).filter_map(named));
+    for cell in workflows.cells(None, None) {
+        needs.cell(&cell);
     }
     let manifests = ["pyproject.toml", "setup.cfg", "setup.py", "tox.ini", "noxfile.py", ".python-version"];
     for path in manifests {
@@ -138,49 +139,47 @@ impl Needs {
         };
     }
 
-    fn job(&mut self, job: &Value, place: &str) {
-        let runners = strings(&job["runs-on"]).into_iter().chain(strings(&job["strategy"]["matrix"]["os"]));
-        let (foreign, own): (Vec<String>, Vec<String>) =
-            runners.filter(|r| !r.contains("${{")).partition(|r| r.starts_with("windows") || r.starts_with("macos"));
-        let whole = own.is_empty() && !foreign.is_empty();
-        for runner in foreign {
-            self.elsewhere.entry(format!("runner {runner}")).or_default().insert(place.to_owned());
+    fn cell(&mut self, cell: &Cell) {
+        let place = cell.file.rsplit('/').next().unwrap_or(&cell.file);
+        if matches!(cell.condition, Condition::No(_)) {
+            return;
         }
-        if whole {
+        let foreign = |label: &&String| label.starts_with("windows") || label.starts_with("macos");
+        if let Some(runner) = cell.runs_on.iter().find(foreign) {
+            self.elsewhere.entry(format!("runner {runner}")).or_default().insert(place.to_owned());
             return; // nothing of it runs here
         }
-        for service in job["services"].as_object().into_iter().flat_map(|services| services.iter()) {
-            let image = service.1["image"].as_str().unwrap_or(service.0);
-            self.elsewhere.entry(format!("service {image}")).or_default().insert(place.to_owned());
+        let services = cell.services.iter().map(|(_, image)| format!("service {image}"));
+        for what in services.chain(cell.container.iter().map(|image| format!("container {image}"))) {
+            self.elsewhere.entry(what).or_default().insert(place.to_owned());
         }
-        if let Some(image) = job["container"].as_str().or(job["container"]["image"].as_str()) {
-            self.elsewhere.entry(format!("container {image}")).or_default().insert(place.to_owned());
+        for (_, python) in cell.matrix.iter().filter(|(key, _)| key.contains("python") || key == "py") {
+            self.python(python, place);
         }
-        let matrix = &job["strategy"]["matrix"];
-        let include = matrix["include"].as_array().into_iter().flatten();
-        for cell in include.chain([matrix]).filter_map(Value::as_object) {
-            let pythons = cell.iter().filter(|(key, _)| key.contains("python") || *key == "py");
-            pythons.flat_map(|(_, value)| strings(value)).for_each(|python| self.python(&python, place));
-        }
-        for step in job["steps"].as_array().into_iter().flatten() {
-            self.step(step, place);
+        for step in cell.steps.iter().filter(|step| !matches!(step.condition, Condition::No(_))) {
+            match &step.kind {
+                Kind::Uses { action, with } => {
+                    let input = |name: &str| with.get(name).and_then(Text::known).unwrap_or_default();
+                    self.action(action, input, place);
+                }
+                Kind::Run { script, .. } => self.script(script.written(), place),
+            }
         }
     }
 
-    fn step(&mut self, step: &Value, place: &str) {
-        let uses = step["uses"].as_str().unwrap_or_default();
-        let with = &step["with"];
-        if uses.starts_with("actions/setup-python@") || uses.starts_with("astral-sh/setup-uv@") {
-            let named = strings(&with["python-version"]);
-            named.iter().flat_map(|named| named.lines()).for_each(|python| self.python(python, place));
+    fn action<'a>(&mut self, action: &str, input: impl Fn(&str) -> &'a str, place: &str) {
+        if action == "actions/setup-python" || action == "astral-sh/setup-uv" {
+            input("python-version").lines().for_each(|python| self.python(python, place));
         }
-        if uses.starts_with("actions/checkout@") && strings(&with["fetch-depth"]).first().is_some_and(|d| d == "0") {
+        if action == "actions/checkout" && input("fetch-depth") == "0" {
             self.history.insert(place.to_owned());
         }
-        for (tool, _) in TOOLS.iter().filter(|(_, actions)| actions.iter().any(|action| uses.starts_with(action))) {
+        for (tool, _) in TOOLS.iter().filter(|(_, actions)| actions.iter().any(|known| action.starts_with(known))) {
             self.tool(tool, place);
         }
-        let script = step["run"].as_str().unwrap_or_default();
+    }
+
+    fn script(&mut self, script: &str, place: &str) {
         for command in script.split(['\n', ';', '|']).flat_map(|line| line.split("&&")) {
             let words = words_of(command);
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -270,15 +269,11 @@ fn requirements(path: &str, text: &str) -> String {
     document.and_then(|document| Some(document.get("build-system")?.to_string())).unwrap_or_default()
 }
 
-/// The scalars of a value, in words.
-fn strings(value: &Value) -> Vec<String> {
-    match value {
-        Value::String(text) => vec![text.clone()],
-        Value::Number(number) => vec![number.to_string()],
-        Value::Array(list) => list.iter().flat_map(strings).collect(),
-        Value::Object(map) => map.get("group").or(map.get("labels")).map(strings).unwrap_or_default(),
-        _ => Vec::new(),
-    }
+/// The repository's own actions, where they usually lie.
+fn own_actions(root: &Path) -> Vec<String> {
+    let folders = inside(root, ".github/actions").and_then(|folder| folder.read_dir().ok());
+    let names = folders.into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.flat_map(|name| ["yml", "yaml"].map(|end| format!(".github/actions/{name}/action.{end}"))).collect()
 }
 
 #[cfg(test)]

@@ -151,7 +151,8 @@ impl Job {
                 .push(skip(&format!("container {image}"), "the local sandbox has this machine's system instead"));
         }
         if !cell.services.is_empty() {
-            let what = format!("services {}", cell.services.join(", "));
+            let names: Vec<&str> = cell.services.iter().map(|(name, _)| name.as_str()).collect();
+            let what = format!("services {}", names.join(", "));
             self.skipped.push(skip(&what, "the local sandbox has no services"));
         }
         for note in &cell.notes {

@@ -71,8 +71,8 @@ pub struct Cell {
     pub runs_on: Vec<String>,
     /// The image that its steps run in.
     pub container: Option<String>,
-    /// The names of its services.
-    pub services: Vec<String>,
+    /// The names and the images of its services.
+    pub services: Vec<(String, String)>,
     /// Its steps, those of composite actions in their place.
     pub steps: Vec<CellStep>,
     /// Does it run?
@@ -242,7 +242,7 @@ impl Workflows {
                 matrix,
                 runs_on: runs_on(&job.runs_on, &contexts),
                 container: job.container.as_ref().map(|container| image(container, &contexts)),
-                services: job.services.keys().cloned().collect(),
+                services: job.services.iter().map(|(name, own)| (name.clone(), image(own, &contexts))).collect(),
                 steps: steps::flatten(job, &defaults, &contexts, &self.actions),
                 condition: caller.condition.clone().and(Condition::of(job.r#if.as_ref(), &contexts)),
                 notes: notes.clone(),

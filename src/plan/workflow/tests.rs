@@ -109,7 +109,10 @@ fn a_composite_action_of_the_repository_stands_in_its_step() {
     assert_eq!(lint.steps[2].directory, Text::Known("src".to_owned()));
     assert_eq!((lint.steps[2].number, &lint.steps[2].condition), (1, &Condition::Yes));
     assert_eq!(lint.condition, Condition::No("${{ false }}".to_owned()));
-    assert_eq!((lint.container.as_deref(), lint.services), (Some("python:3.12"), vec!["db".to_owned()]));
+    assert_eq!(
+        (lint.container.as_deref(), lint.services),
+        (Some("python:3.12"), vec![("db".to_owned(), "postgres".to_owned())])
+    );
     assert_eq!(python_of(&ci()[3]).as_deref(), Some("3.13"));
 }
 

@@ -159,6 +159,8 @@ pub async fn reproduced(
     let stage = progress.begin("sandbox", "probing what this machine can enforce");
     let pythons: Vec<String> = jobs.iter().map(|(_, _, job)| job.python.clone()).collect();
     let sandbox = LocalSandbox::new(&request.cache, request.no_isolation, request.launcher.clone(), &pythons).await?;
+    let watcher = progress.clone();
+    let sandbox = sandbox.telling(move |seconds| watcher.ran(seconds));
     let enforced = &sandbox.posture().enforced;
     let first = enforced.first().map_or("nothing", String::as_str);
     stage.end(&format!("{first}: {} protections hold", enforced.len()));

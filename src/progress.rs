@@ -39,21 +39,31 @@ pub struct Timing {
     pub detail: String,
     /// Wall time.
     pub seconds: f64,
+    /// How much of it commands of the repository took, in the sandbox; where several ran at once, the sum.
+    pub commands: f64,
 }
 
 type Watcher = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
+
+/// The stages that ended, and those that are under way with what their commands took.
+#[derive(Default)]
+struct Ledger {
+    ended: Vec<Timing>,
+    open: Vec<(u64, f64)>,
+    begun: u64,
+}
 
 /// Tells a watcher of stages, and remembers how long each took.
 #[derive(Clone)]
 pub struct Progress {
     watcher: Watcher,
-    timings: Arc<Mutex<Vec<Timing>>>,
+    ledger: Arc<Mutex<Ledger>>,
 }
 
 impl Progress {
     /// Tells `watcher`.
     pub fn new(watcher: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Progress {
-        Progress { watcher: Arc::new(watcher), timings: Arc::default() }
+        Progress { watcher: Arc::new(watcher), ledger: Arc::default() }
     }
 
     /// Tells nobody.
@@ -65,12 +75,27 @@ impl Progress {
     pub fn begin(&self, stage: &'static str, detail: impl Into<String>) -> Stage {
         let detail = detail.into();
         (self.watcher)(&Event::Begin { stage, detail: &detail });
-        Stage { progress: self.clone(), stage, detail, since: Instant::now(), ended: false }
+        let mut number = 0;
+        if let Ok(mut ledger) = self.ledger.lock() {
+            ledger.begun += 1;
+            number = ledger.begun;
+            ledger.open.push((number, 0.0));
+        }
+        Stage { progress: self.clone(), stage, detail, since: Instant::now(), number, ended: false }
+    }
+
+    /// A command of the repository took so many seconds: it is put down to the stage that began last.
+    pub fn ran(&self, seconds: f64) {
+        if let Ok(mut ledger) = self.ledger.lock()
+            && let Some((_, commands)) = ledger.open.last_mut()
+        {
+            *commands += seconds;
+        }
     }
 
     /// The stages that ended, in order.
     pub fn timings(&self) -> Vec<Timing> {
-        self.timings.lock().map(|t| t.clone()).unwrap_or_default()
+        self.ledger.lock().map(|ledger| ledger.ended.clone()).unwrap_or_default()
     }
 }
 
@@ -80,6 +105,7 @@ pub struct Stage {
     stage: &'static str,
     detail: String,
     since: Instant,
+    number: u64,
     ended: bool,
 }
 
@@ -95,8 +121,10 @@ impl Stage {
         }
         let seconds = self.since.elapsed().as_secs_f64();
         (self.progress.watcher)(&Event::End { stage: self.stage, begun: &self.detail, detail, seconds });
-        if let Ok(mut timings) = self.progress.timings.lock() {
-            timings.push(Timing { stage: self.stage, detail: self.detail.clone(), seconds });
+        if let Ok(mut ledger) = self.progress.ledger.lock() {
+            let at = ledger.open.iter().position(|(number, _)| *number == self.number);
+            let commands = at.map_or(0.0, |at| ledger.open.remove(at).1);
+            ledger.ended.push(Timing { stage: self.stage, detail: self.detail.clone(), seconds, commands });
         }
     }
 }
@@ -104,5 +132,25 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         self.finish("");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_command_took_is_put_down_to_the_stage_under_way() {
+        let progress = Progress::silent();
+        let outer = progress.begin("repair", "one");
+        progress.ran(1.0);
+        let inner = progress.begin("validate", "two");
+        progress.ran(2.0);
+        inner.end("");
+        progress.ran(4.0);
+        outer.end("");
+        progress.ran(8.0);
+        let commands: Vec<(&str, f64)> = progress.timings().iter().map(|t| (t.stage, t.commands)).collect();
+        assert_eq!(commands, [("validate", 2.0), ("repair", 5.0)]);
     }
 }

@@ -8,6 +8,7 @@ use super::{Table, detected};
 use crate::{
     llm::Usage,
     outcome::{Attempt, Diagnosis, Outcome, Repair, TargetReport},
+    progress::Timing,
     redact::{shown, shown_line},
     repair::Validation,
     sandbox::Posture,
@@ -89,8 +90,7 @@ pub fn fixed_text(repair: &Repair) -> String {
     if let Some(spent) = spent(&repair.usage) {
         let _ = writeln!(text, "{}", style(format!("the model: {spent}")).dim());
     }
-    let total: f64 = repair.timings.iter().map(|t| t.seconds).sum();
-    let _ = writeln!(text, "{}", style(format!("{total:.1} s in all")).dim());
+    let _ = writeln!(text, "{}", style(times(&repair.timings)).dim());
     text
 }
 
@@ -112,6 +112,17 @@ pub(super) fn attempts(repair: &Repair) -> impl Iterator<Item = (String, &Attemp
     };
     let best = best.into_iter().map(move |(_, best)| (titled("The best attempt".to_owned(), best), best));
     best.chain(others.into_iter().map(move |(n, other)| (titled(format!("Attempt {}", n + 1), other), other)))
+}
+
+/// How long it took, and how much of that the repository's own commands.
+pub(super) fn times(timings: &[Timing]) -> String {
+    let sum = |of: fn(&Timing) -> f64| timings.iter().map(of).sum::<f64>();
+    let (total, commands) = (sum(|t| t.seconds), sum(|t| t.commands));
+    // Commands that ran side by side may take more than all.
+    match commands > 0.0 && commands <= total {
+        true => format!("{total:.1} s in all, {commands:.1} s of it the repository's own commands"),
+        false => format!("{total:.1} s in all"),
+    }
 }
 
 /// What the model cost; nothing where nobody was asked.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use console::style;
 
-use super::fixed::{folded, heading, list, posture, proof, targets};
+use super::fixed::{folded, heading, list, posture, proof, targets, times};
 use crate::{
     integrity::Severity,
     outcome::{Verdict, Verification},
@@ -56,7 +56,6 @@ pub fn verified_text(verification: &Verification) -> String {
     );
     list(&mut text, "Not checked", &verification.not_checked);
     posture(&mut text, verification.learned.sandbox.as_ref());
-    let total: f64 = verification.timings.iter().map(|t| t.seconds).sum();
-    let _ = writeln!(text, "{}", style(format!("{total:.1} s in all")).dim());
+    let _ = writeln!(text, "{}", style(times(&verification.timings)).dim());
     text
 }

@@ -33,7 +33,11 @@ pub struct LocalSandbox {
     limits: CacheLimits,
     /// Environments that candidates have built: of no use to a later run.
     candidates: Mutex<BTreeSet<PathBuf>>,
+    told: Told,
 }
+
+/// Who is told how many seconds each command took.
+type Told = Arc<dyn Fn(f64) + Send + Sync>;
 
 impl Drop for LocalSandbox {
     fn drop(&mut self) {
@@ -84,7 +88,15 @@ impl LocalSandbox {
         let found = pythons.iter().filter_map(|wanted| python::find(wanted).ok());
         options.needed = found.map(|python| python.prefix).filter(|prefix| !prefix.starts_with("/usr")).collect();
         let isolation = Isolation::probe(options).await.map_err(|e| SandboxError::Lost(e.to_string()))?;
-        Ok(LocalSandbox { isolation: Arc::new(isolation), cache, limits, candidates: Mutex::default() })
+        let candidates = Mutex::default();
+        Ok(LocalSandbox { isolation: Arc::new(isolation), cache, limits, candidates, told: Arc::new(|_| {}) })
+    }
+
+    /// Tells somebody how many seconds each command of a repository took.
+    #[must_use]
+    pub fn telling(mut self, told: impl Fn(f64) + Send + Sync + 'static) -> LocalSandbox {
+        self.told = Arc::new(told);
+        self
     }
 }
 
@@ -140,6 +152,7 @@ impl Sandbox for LocalSandbox {
             ready: Ready { installed: Vec::new(), notes: Vec::new(), about: About::default() },
             reused: false,
             runs: Mutex::new(0),
+            told: Arc::clone(&self.told),
         };
         match prepared.slot.ready() {
             Some(ready) => {
@@ -177,6 +190,7 @@ struct LocalPrepared {
     ready: Ready,
     reused: bool,
     runs: Mutex<u32>,
+    told: Told,
 }
 
 impl LocalPrepared {
@@ -416,7 +430,9 @@ impl LocalPrepared {
         let directory = self.root.join(&self.recipe.directory);
         let cwd = if directory.is_dir() { directory } else { self.root.clone() };
         let exec = Exec { script: script.to_owned(), cwd, env, network, readable, writable, limits };
-        self.isolation.run(&exec).await.map_err(|e| SandboxError::Lost(e.to_string()))
+        let finished = self.isolation.run(&exec).await.map_err(|e| SandboxError::Lost(e.to_string()))?;
+        (self.told)(finished.seconds);
+        Ok(finished)
     }
 }
 

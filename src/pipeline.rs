@@ -13,7 +13,7 @@ use crate::{
     progress::Progress,
     redact,
     repair::{Baseline, Reproduction, reproduce},
-    sandbox::{CacheDir, LocalSandbox, Posture, Recipe, Sandbox as _, SandboxError},
+    sandbox::{Ahead, CacheDir, LocalSandbox, Posture, Recipe, Sandbox, SandboxError},
     workspace::Tree,
 };
 
@@ -168,10 +168,11 @@ pub async fn reproduced(
     let mut baselines = Vec::new();
     let mut stop = Stop::NotReproduced;
     let mut cells = Vec::new();
+    let ahead = environments(request, given, &sandbox, jobs.iter().map(|(_, _, job)| job), progress).await;
     for (index, log, job) in jobs {
         // Before anything runs: an interrupted run reports it.
         learned.targets[index].plan = Some(PlanReport::of(&job));
-        let (baseline, why) = attempt(request, given, &sandbox, log, &job, progress).await?;
+        let (baseline, why) = attempt(request, given, &ahead, log, &job, progress).await?;
         let target = &mut learned.targets[index];
         target.baseline = Some(baseline_report(&baseline, &why));
         match baseline {
@@ -188,8 +189,9 @@ pub async fn reproduced(
             None => stop = why.1.unwrap_or(stop),
         }
     }
+    let ahead = environments(request, given, &sandbox, cells.iter().map(|(_, job)| job), progress).await;
     for (log, job) in cells {
-        let (baseline, why) = attempt(request, given, &sandbox, log, &job, progress).await?;
+        let (baseline, why) = attempt(request, given, &ahead, log, &job, progress).await?;
         learned.targets.push(TargetReport {
             job: format!("{}, Python {}", job.name, job.python),
             failures: log.failures.clone(),
@@ -216,16 +218,24 @@ fn baseline_report(baseline: &Option<Baseline>, why: &Why) -> BaselineReport {
     baseline.as_ref().map_or_else(|| BaselineReport::not(&why.0), BaselineReport::of)
 }
 
-/// Reproduces one job.
-async fn attempt(
+/// Builds the environments of several jobs at once.
+async fn environments<'a>(
     request: &Request,
     given: &Given,
-    sandbox: &LocalSandbox,
-    log: &JobLog,
-    job: &Job,
+    sandbox: &'a LocalSandbox,
+    jobs: impl ExactSizeIterator<Item = &Job>,
     progress: &Progress,
-) -> Result<(Option<Baseline>, Why)> {
-    let recipe = Recipe {
+) -> Ahead<'a> {
+    let stage = (jobs.len() > 1).then(|| progress.begin("environments", format!("of {} jobs, at once", jobs.len())));
+    let recipes: Vec<Recipe> = jobs.map(|job| recipe(request, given, job)).collect();
+    let ahead = Ahead::build(sandbox, &recipes, &given.tree).await;
+    drop(stage);
+    ahead
+}
+
+/// How a job's workspace is built.
+fn recipe(request: &Request, given: &Given, job: &Job) -> Recipe {
+    Recipe {
         python: job.python.clone(),
         env: job.env.clone(),
         directory: job.directory.clone(),
@@ -236,7 +246,19 @@ async fn attempt(
         copies_project: job.copies_project,
         disposable: job.checks.iter().any(|c| c.installs),
         timeout: given.config.timeout(request.timeout),
-    };
+    }
+}
+
+/// Reproduces one job.
+async fn attempt(
+    request: &Request,
+    given: &Given,
+    sandbox: &dyn Sandbox,
+    log: &JobLog,
+    job: &Job,
+    progress: &Progress,
+) -> Result<(Option<Baseline>, Why)> {
+    let recipe = recipe(request, given, job);
     let reproduction = match reproduce(sandbox, &given.tree, log, job, &recipe, progress).await {
         Err(error @ SandboxError::NoPython { .. }) => return Err(BadInput(error.to_string()).into()),
         Err(SandboxError::Lost(why)) => Reproduction::Infrastructure { why: format!("the sandbox was lost: {why}") },

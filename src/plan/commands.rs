@@ -65,7 +65,9 @@ pub(super) fn installs_what_was_built(command: &str) -> bool {
     command.split_whitespace().any(|word| {
         let word = word.trim_matches(['"', '\'']).trim_start_matches("./");
         let word = word.strip_prefix("--find-links=").unwrap_or(word).trim_start_matches("./");
-        word == "dist" || word.starts_with("dist/") || word.starts_with("wheelhouse/") || word.ends_with(".whl")
+        word == "dist" || word.starts_with("dist/") || word.starts_with("wheelhouse/")
+            // One at an address is nobody's artefact.
+            || (word.ends_with(".whl") && !word.contains("://"))
     })
 }
 

@@ -188,6 +188,14 @@ fn an_earlier_step_runs_where_the_workflow_says_and_paths_of_the_runner_are_the_
 }
 
 #[test]
+fn a_wheel_at_an_address_is_installed_from_there() {
+    let install = "pip install https://example.org/a-1.0-py3-none-any.whl";
+    let log = log(&[(install, None), ("pytest -q", Some(1))]);
+    let job = plan(&log, &Sources::default(), &Overrides::default());
+    assert_eq!(lines(&job.install), [install]);
+}
+
+#[test]
 fn what_a_step_builds_and_a_later_one_installs_is_part_of_the_environment() {
     let log = log(&[("python -m build", None), ("pip install dist/*.whl", None), ("pytest -q", Some(1))]);
     let job = plan(&log, &Sources::default(), &Overrides::default());

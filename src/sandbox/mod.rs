@@ -3,6 +3,7 @@
 //! A [`Sandbox`] prepares a [`Prepared`] workspace: an environment built by the job's install commands, and a fresh
 //! copy of a tree. What was really enforced is probed by running, and said in the [`Posture`].
 
+mod ahead;
 pub mod cache;
 mod environment;
 pub mod local;
@@ -18,6 +19,7 @@ use std::{
 use serde::Serialize;
 
 use crate::workspace::Tree;
+pub use ahead::Ahead;
 pub use cache::{CacheDir, CacheLimits};
 pub use environment::{LocalSandbox, default_cache};
 pub use python::{minor, pythons};

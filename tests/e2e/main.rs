@@ -9,6 +9,7 @@ mod cache;
 mod endings;
 #[path = "../support/endpoint.rs"]
 mod endpoint;
+mod environments;
 mod eval;
 mod examples;
 #[path = "../support/github/mod.rs"]

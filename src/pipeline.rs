@@ -12,8 +12,8 @@ use crate::{
     plan::{self, Job, Overrides},
     progress::Progress,
     redact,
-    repair::{Baseline, Reproduction, reproduce},
-    sandbox::{CacheDir, LocalSandbox, Posture, Recipe, Sandbox as _, SandboxError},
+    repair::{Baseline, Beside, Reproduction, reproduce},
+    sandbox::{self, CacheDir, LocalSandbox, Posture, Sandbox as _, SandboxError},
     workspace::Tree,
 };
 
@@ -73,6 +73,8 @@ pub struct Reproduced {
     pub sandbox: LocalSandbox,
     /// The jobs whose failure was seen again; never empty.
     pub baselines: Vec<Baseline>,
+    /// What their workflows check besides.
+    pub beside: Beside,
 }
 
 impl Given {
@@ -165,7 +167,7 @@ pub async fn reproduced(
     learned.sandbox = Some(sandbox.posture().clone());
     let mut baselines = Vec::new();
     let mut stop = Stop::NotReproduced;
-    let mut cells = Vec::new();
+    let (mut seen, mut cells) = (Vec::new(), Vec::new());
     for (index, log, job) in jobs {
         // Before anything runs: an interrupted run reports it.
         learned.targets[index].plan = Some(PlanReport::of(&job));
@@ -175,6 +177,7 @@ pub async fn reproduced(
         match baseline {
             Some(baseline) => {
                 baselines.push(baseline);
+                seen.push((log, job.clone()));
                 cells.extend(
                     request
                         .pythons
@@ -204,7 +207,15 @@ pub async fn reproduced(
     if baselines.is_empty() {
         return Ok(Err(stop));
     }
-    Ok(Ok(Reproduced { sandbox, baselines }))
+    let beside = match given.config.other_jobs() {
+        true => {
+            let seen: Vec<(&JobLog, &Job)> = seen.iter().map(|(log, job)| (*log, job)).collect();
+            let planned = plan::beside(&seen, &sources, &request.overrides, &sandbox::pythons);
+            Beside::new(planned, given.config.timeout(request.timeout))
+        }
+        false => Beside::none(&format!("other_jobs: false in {}", config::PATH)),
+    };
+    Ok(Ok(Reproduced { sandbox, baselines, beside }))
 }
 
 /// Why there is no baseline: in words, and what that means where it is more than "not reproduced".
@@ -223,18 +234,7 @@ async fn attempt(
     job: &Job,
     progress: &Progress,
 ) -> Result<(Option<Baseline>, Why)> {
-    let recipe = Recipe {
-        python: job.python.clone(),
-        env: job.env.clone(),
-        directory: job.directory.clone(),
-        install: job.install.iter().map(|line| line.script.clone()).collect(),
-        setup: job.setup.iter().map(|line| line.script.clone()).collect(),
-        versions: job.versions.clone(),
-        hold: Vec::new(),
-        copies_project: job.copies_project,
-        disposable: job.checks.iter().any(|c| c.installs),
-        timeout: given.config.timeout(request.timeout),
-    };
+    let recipe = job.recipe(given.config.timeout(request.timeout));
     let reproduction = match reproduce(sandbox, &given.tree, log, job, &recipe, progress).await {
         Err(error @ SandboxError::NoPython { .. }) => return Err(BadInput(error.to_string()).into()),
         Err(SandboxError::Lost(why)) => Reproduction::Infrastructure { why: format!("the sandbox was lost: {why}") },

@@ -233,7 +233,9 @@ impl Beside {
             };
             let others: Vec<&Job> = failing.iter().copied().chain(&kept).filter(alike).collect();
             let ran = |script: &str| others.iter().any(|job| job.checks.iter().any(|check| check.script == script));
-            let left: Vec<_> = job.checks.iter().filter(|check| !ran(&check.script)).cloned().collect();
+            let mut known = BTreeSet::new();
+            let mut new = |script: &str| !ran(script) && known.insert(script.to_owned());
+            let left: Vec<_> = job.checks.iter().filter(|check| new(&check.script)).cloned().collect();
             if left.is_empty() {
                 let why = format!("{} checks the same in the same environment", others[0].name);
                 self.skipped.push(skip(&job.name, &why));

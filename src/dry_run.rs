@@ -220,10 +220,14 @@ fn beside_text(beside: &plan::Beside) -> String {
         }
         let _ = writeln!(out, "{}", table.render(2));
     }
-    if !beside.skipped.is_empty() {
+    let part = |job: &Job, skipped: &Skipped| (format!("{}: {}", job.name, skipped.what), skipped.why.clone());
+    let parts = beside.jobs.iter().flat_map(|job| job.skipped.iter().map(|skipped| part(job, skipped)));
+    let whole = beside.skipped.iter().map(|skipped| (skipped.what.clone(), skipped.why.clone()));
+    let left_out: Vec<(String, String)> = parts.chain(whole).collect();
+    if !left_out.is_empty() {
         let mut table = Table::new(&["not run beside it", "why"]);
-        for skipped in &beside.skipped {
-            table.row(vec![line(&skipped.what), shown_line(&skipped.why, 400)]);
+        for (what, why) in left_out {
+            table.row(vec![line(&what), shown_line(&why, 400)]);
         }
         let _ = writeln!(out, "{}", table.render(2));
     }

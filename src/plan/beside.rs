@@ -237,7 +237,8 @@ impl Beside {
             let mut new = |script: &str| !ran(script) && known.insert(script.to_owned());
             let left: Vec<_> = job.checks.iter().filter(|check| new(&check.script)).cloned().collect();
             if left.is_empty() {
-                let why = format!("{} checks the same in the same environment", others[0].name);
+                let names: Vec<&str> = others.iter().map(|job| job.name.as_str()).collect();
+                let why = format!("all that it checks is run by {}, in the same environment", names.join(" and "));
                 self.skipped.push(skip(&job.name, &why));
                 continue;
             }
@@ -272,4 +273,114 @@ fn weight(script: &str) -> Weight {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::{detect::Detector, plan, plan::workflow::Workflows};
+
+    /// What stands beside the job `test`, which ran `pytest` with Python 3.12, where 3.11, 3.12 and 3.14 are here.
+    fn beside(files: &[(&str, &str)]) -> Beside {
+        let read = files.iter().map(|(path, text)| (format!(".github/workflows/{path}"), (*text).to_owned()));
+        let sources = Sources { workflows: Workflows::read(read), ..Sources::default() };
+        let mut detector = Detector::new("log");
+        detector.feed(
+            b"Complete job name: test\nSuccessfully set up CPython (3.12.1)\n##[group]Run pip install -e .\n\x1b[36;1mpip install \
+              -e .\x1b[0m\nshell: /usr/bin/bash -e {0}\n##[endgroup]\nSuccessfully installed pytest-8.3.4\n##[group]Run \
+              pytest\n\x1b[36;1mpytest\x1b[0m\nshell: /usr/bin/bash -e {0}\n##[endgroup]\nFAILED tests/test_a.py::test_a - \
+              AssertionError: x\n##[error]Process completed with exit code 1.\n",
+        );
+        let log = detector.finish().remove(0);
+        let job = plan::plan(&log, &sources, &Overrides::default());
+        let pythons = || ["3.11.7", "3.12.1", "3.14.0"].map(str::to_owned).to_vec();
+        plan::beside(&[(&log, &job)], &sources, &Overrides::default(), &pythons)
+    }
+
+    const TEST: &str = "
+on: push
+jobs:
+  test:
+    name: test
+    runs-on: ubuntu-latest
+    steps: [{uses: actions/checkout@v5}, {run: pip install -e .}, {run: pytest}]
+";
+
+    /// A job of this one command, for each of these Pythons.
+    fn job(id: &str, pythons: &str, command: &str) -> String {
+        format!(
+            "  {id}:
+    runs-on: ${{{{ matrix.os }}}}
+    strategy: {{matrix: {{os: [windows-latest, ubuntu-latest], python: [{pythons}]}}}}
+    steps:
+      - uses: actions/checkout@v5
+      - {{uses: actions/setup-python@v6, with: {{python-version: '${{{{ matrix.python }}}}'}}}}
+      - run: {command}
+"
+        )
+    }
+
+    fn of(jobs: &[String]) -> Beside {
+        beside(&[("ci.yml", &format!("{TEST}{}", jobs.concat()))])
+    }
+
+    #[test]
+    fn one_cell_of_each_job_runs_that_with_the_python_nearest_to_the_failing_one() {
+        let found = of(&[job("lint", "'3.9', '3.12', '3.14'", "ruff check")]);
+        let [lint] = found.jobs.as_slice() else { panic!("{found:?}") };
+        assert_eq!((lint.name.as_str(), lint.python.as_str()), ("lint (ubuntu-latest, 3.12)", "3.12.1"));
+        // The log's versions are those of that day: for this Python.
+        assert_eq!(lint.versions, [("pytest".to_owned(), "8.3.4".to_owned())]);
+        let found = of(&[job("lint", "'3.9', '3.13', '3.14'", "ruff check")]);
+        assert_eq!((found.jobs[0].python.as_str(), found.jobs[0].versions.len()), ("3.14", 0));
+        let found = of(&[job("lint", "'3.9', '3.13'", "ruff check")]);
+        assert_eq!(found.skipped[0].why, "there is no Python 3.13 or 3.9 here");
+    }
+
+    #[test]
+    fn what_reads_the_code_comes_before_what_runs_it() {
+        let jobs = [("suite", "tox -e py"), ("docs", "sphinx-build docs out"), ("types", "mypy src")];
+        let found = of(&jobs.map(|(id, command)| job(id, "'3.12'", command)));
+        let ids: Vec<&str> = found.jobs.iter().filter_map(|job| job.name.split(' ').next()).collect();
+        assert_eq!(ids, ["types", "docs", "suite"]);
+        assert_eq!(weight("pytest tests/test_style.py"), Weight::Heavy);
+    }
+
+    #[test]
+    fn a_job_that_checks_the_same_in_the_same_environment_is_not_run_again() {
+        let same = "  same:\n    runs-on: x\n    steps: [{uses: actions/checkout@v5}, {run: pip install -e .}, {run: \"pytest\\nmypy .\\nmypy .\"}]\n";
+        let found = of(&[same.to_owned(), same.replace("same:", "twice:"), job("other", "'3.11'", "pytest")]);
+        let checks = |job: &Job| job.checks.iter().map(|check| check.script.clone()).collect::<Vec<_>>();
+        assert_eq!(found.jobs.iter().map(checks).collect::<Vec<_>>(), [vec!["mypy ."], vec!["pytest"]]);
+        assert_eq!(found.skipped, [skip("twice", "all that it checks is run by test and same, in the same environment")]);
+    }
+
+    #[test]
+    fn a_step_that_only_may_publish_leaves_its_job_a_check() {
+        let docs = "  docs:\n    runs-on: x\n    steps:\n      - uses: actions/checkout@v5\n      - run: mkdocs build\n      - {run: mkdocs gh-deploy, if: github.ref == 'refs/heads/main'}\n";
+        let found = of(&[docs.to_owned()]);
+        assert_eq!(found.jobs[0].checks.len(), 1, "{found:?}");
+        let found = of(&[docs.replace(", if: github.ref == 'refs/heads/main'", "")]);
+        assert_eq!(found.skipped, [skip("docs", "it publishes or deploys: mkdocs gh-deploy")]);
+    }
+
+    #[test]
+    fn a_secret_of_the_whole_job_is_left_out_and_one_of_a_step_leaves_the_step_out() {
+        let job = "  lint:\n    runs-on: x\n    env: {TOKEN: '${{ secrets.T }}', MODE: ci}\n    steps:\n      - uses: actions/checkout@v5\n      - run: ruff check\n      - {run: ./report, env: {KEY: '${{ secrets.K }}'}}\n";
+        let found = of(&[job.to_owned()]);
+        assert_eq!(found.jobs[0].env.iter().collect::<Vec<_>>(), [(&"MODE".to_owned(), &"ci".to_owned())]);
+        assert_eq!(found.jobs[0].checks.len(), 1);
+        let left_out: Vec<&str> = found.jobs[0].skipped.iter().map(|skipped| skipped.what.as_str()).collect();
+        assert_eq!(left_out, ["env TOKEN", "./report"]);
+    }
+
+    #[test]
+    fn called_workflows_are_beside_each_other_and_other_files_are_not() {
+        let caller = "on: push\njobs:\n  tests: {uses: ./.github/workflows/test.yml}\n  style: {uses: ./.github/workflows/style.yml}\n";
+        let test = TEST.replace("on: push", "on: workflow_call");
+        let style = "on: workflow_call\njobs:\n  lint:\n    runs-on: x\n    steps: [{uses: actions/checkout@v5}, {run: ruff check}]\n";
+        let apart = style.replace("workflow_call", "push").replace("lint", "apart");
+        let found =
+            beside(&[("ci.yml", caller), ("test.yml", &test), ("style.yml", style), ("apart.yml", &apart)]);
+        assert_eq!(found.jobs.iter().map(|job| job.name.as_str()).collect::<Vec<_>>(), ["style / lint"]);
+        assert_eq!(found.skipped, []);
+        assert_eq!(beside(&[]), Beside::default());
+    }
+}

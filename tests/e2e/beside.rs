@@ -164,7 +164,7 @@ fn what_cannot_be_run_is_listed_with_the_reason_and_nothing_of_it_runs() {
         ("called", "its steps are not in this repository"),
         ("gate", "it does not check the code out"),
         ("old", "there is no Python 3.2 here"),
-        ("again", "test checks the same in the same environment"),
+        ("again", "all that it checks is run by test, in the same environment"),
     ];
     let plan = world.run(&["plan", "--repo", "tiny", "--log", "ci.log", "--format", "json"]).exits_with(0).json();
     assert_eq!(plan["beside"]["jobs"], serde_json::json!([]));

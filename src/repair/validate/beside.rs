@@ -128,8 +128,7 @@ impl Other {
                 return Ok(());
             }
             let begun = Instant::now();
-            // As much must be left for the run after it.
-            *before = Some(self.run_before(place, judge.left / 2).await?);
+            *before = Some(self.run_before(place, judge.left).await?);
             judge.spend(begun.elapsed());
         }
         match &mut *before {
@@ -140,9 +139,12 @@ impl Other {
         Ok(())
     }
 
-    async fn run_before(&self, place: Place<'_>, time: Duration) -> Result<Before, SandboxError> {
+    /// `left` is for the run with the change as well: what is built is used again there, but not what holds a copy of the
+    /// project; the checks take as long again.
+    async fn run_before(&self, place: Place<'_>, left: Duration) -> Result<Before, SandboxError> {
         let Place { sandbox, trees: [tree, _], progress, .. } = place;
         let begun = Instant::now();
+        let time = if self.recipe.copies_project { left / 2 } else { left * 3 / 4 };
         let stage = progress.begin("beside", format!("{}, before the change", self.job.name));
         let not = |why: String| Ok(Before::Not(why));
         let prepared = match timeout(time, prepare(sandbox, &self.recipe, tree, false)).await {
@@ -158,7 +160,7 @@ impl Other {
             }
             Ok(other) => other?,
         };
-        let run = self.run(&*prepared, time.saturating_sub(begun.elapsed()), None).await?;
+        let run = self.run(&*prepared, left.saturating_sub(begun.elapsed()) / 2, None).await?;
         stage.end(&summary(&run));
         if run.iter().all(Option::is_none) {
             return not("it did not end within the time box".to_owned());
@@ -257,6 +259,10 @@ impl Other {
                 }
             }
             after = again;
+        }
+        let left_out: Vec<&str> = self.job.skipped.iter().map(|skipped| skipped.what.as_str()).collect();
+        if !left_out.is_empty() {
+            judge.not_checked(format!("{name}: run without {}", left_out.join(", ")));
         }
         for (index, verdict) in verdicts.into_iter().enumerate() {
             self.report(judge, index, runs, after[index].as_ref(), verdict);
@@ -374,3 +380,6 @@ fn summary(run: &Run) -> String {
         (all, red) => format!("{red} of {all} failed"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,7 +111,8 @@ pub async fn verify(
     let protected = &given.config.protected_paths;
     let enabled = &FixType::ALL;
     let beside = &reproduced.beside;
-    let task = Task { sandbox, tree, baselines, beside, logs: &logs, protected, enabled, registry: &registry, progress };
+    let task =
+        Task { sandbox, tree, baselines, beside, logs: &logs, protected, enabled, registry: &registry, progress };
     let judgement = match task.run(&change, options.declared.as_slice(), findings).await {
         Err(SandboxError::Lost(why)) => {
             verification.reasons.push(format!("the sandbox was lost: {why}"));

@@ -258,8 +258,23 @@ impl Job {
 
 fn weight(script: &str) -> Weight {
     const LIGHT: &[&str] = &[
-        "ruff", "flake8", "black", "isort", "mypy", "pyright", "pylint", "bandit", "codespell", "typos", "pre-commit",
-        "lint", "style", "format", "typ", "vulture", "pyflakes",
+        "ruff",
+        "flake8",
+        "black",
+        "isort",
+        "mypy",
+        "pyright",
+        "pylint",
+        "bandit",
+        "codespell",
+        "typos",
+        "pre-commit",
+        "lint",
+        "style",
+        "format",
+        "typ",
+        "vulture",
+        "pyflakes",
     ];
     const HEAVY: &[&str] = &["test", "tox", "nox", "make", "trial", "coverage", "asv"];
     let words = shell::words_of(script.lines().last().unwrap_or_default());
@@ -349,7 +364,10 @@ jobs:
         let found = of(&[same.to_owned(), same.replace("same:", "twice:"), job("other", "'3.11'", "pytest")]);
         let checks = |job: &Job| job.checks.iter().map(|check| check.script.clone()).collect::<Vec<_>>();
         assert_eq!(found.jobs.iter().map(checks).collect::<Vec<_>>(), [vec!["mypy ."], vec!["pytest"]]);
-        assert_eq!(found.skipped, [skip("twice", "all that it checks is run by test and same, in the same environment")]);
+        assert_eq!(
+            found.skipped,
+            [skip("twice", "all that it checks is run by test and same, in the same environment")]
+        );
     }
 
     #[test]
@@ -377,8 +395,7 @@ jobs:
         let test = TEST.replace("on: push", "on: workflow_call");
         let style = "on: workflow_call\njobs:\n  lint:\n    runs-on: x\n    steps: [{uses: actions/checkout@v5}, {run: ruff check}]\n";
         let apart = style.replace("workflow_call", "push").replace("lint", "apart");
-        let found =
-            beside(&[("ci.yml", caller), ("test.yml", &test), ("style.yml", style), ("apart.yml", &apart)]);
+        let found = beside(&[("ci.yml", caller), ("test.yml", &test), ("style.yml", style), ("apart.yml", &apart)]);
         assert_eq!(found.jobs.iter().map(|job| job.name.as_str()).collect::<Vec<_>>(), ["style / lint"]);
         assert_eq!(found.skipped, []);
         assert_eq!(beside(&[]), Beside::default());

@@ -96,7 +96,8 @@ fn a_job_that_was_red_before_blocks_nothing_unless_it_gets_worse() {
       - run: python -m unittest -v second third
 ";
     // The job's tests are compared one by one.
-    let red = "import unittest\n\n\nclass Third(unittest.TestCase):\n    def test_red(self):\n        self.fail('ever')\n";
+    let red =
+        "import unittest\n\n\nclass Third(unittest.TestCase):\n    def test_red(self):\n        self.fail('ever')\n";
     let reads = "import unittest\n\n\nclass Second(unittest.TestCase):\n    def test_tidy(self):\n        \
                  self.assertNotIn(';', open('tiny.py').read())\n";
     let world = self::world(second, &[("second.py", reads), ("third.py", red)]);

@@ -171,12 +171,7 @@ impl Other {
     }
 
     /// Runs its checks one after the other on the same tree, as the job does.
-    async fn run(
-        &self,
-        prepared: &dyn Prepared,
-        time: Duration,
-        before: Option<&Run>,
-    ) -> Result<Run, SandboxError> {
+    async fn run(&self, prepared: &dyn Prepared, time: Duration, before: Option<&Run>) -> Result<Run, SandboxError> {
         let begun = Instant::now();
         let mut watch = Watch::new(prepared, &self.job.checks);
         let mut run = Vec::new();

@@ -30,6 +30,7 @@ const KEYS: &[&str] = &[
     "issue",
     "labels",
     "model",
+    "other_jobs",
     "protected_paths",
     "redact",
     "reruns",
@@ -54,6 +55,8 @@ pub struct Config {
     pub fix_types: Option<Vec<FixType>>,
     /// Globs of files that no fix may touch, besides those that are always protected.
     pub protected_paths: Vec<String>,
+    /// Are the workflow's other jobs run as well, before and after a fix? They are where it is left out.
+    pub other_jobs: Option<bool>,
     /// Limit on one command.
     pub timeout_seconds: Option<u64>,
     /// Limit on the whole run.
@@ -215,6 +218,11 @@ impl Config {
         labels.iter().map(|label| label.replace("{fix_type}", fix_type)).filter(|l| !l.trim().is_empty()).collect()
     }
 
+    /// Are the workflow's other jobs run as well?
+    pub fn other_jobs(&self) -> bool {
+        self.other_jobs.unwrap_or(true)
+    }
+
     /// The limit on one command: the flag, the file, the default.
     pub fn timeout(&self, flag: Option<u64>) -> Duration {
         Duration::from_secs(flag.or(self.timeout_seconds).unwrap_or(TIMEOUT))
@@ -274,6 +282,7 @@ impl Config {
                 from(self.fix_types.is_some()),
             ),
             ("protected_paths", self.protected_paths.join(", "), from(!self.protected_paths.is_empty())),
+            ("other_jobs", self.other_jobs().to_string(), from(self.other_jobs.is_some())),
             ("timeout_seconds", self.timeout(None).as_secs().to_string(), from(self.timeout_seconds.is_some())),
             (
                 "deadline_seconds",

@@ -14,7 +14,7 @@ use crate::{
     plan::{self, Check, Job, Line, Origin, Skipped},
     redact::shown_line,
     report::{self, Table},
-    sandbox::Network,
+    sandbox::{self, Network},
 };
 
 /// No line of the text is longer, in characters.
@@ -38,6 +38,33 @@ struct Planned<'a> {
     checks: Vec<Command<'a>>,
     versions: BTreeMap<&'a str, &'a str>,
     skipped: &'a [Skipped],
+    beside: Beside<'a>,
+}
+
+/// What the same workflow checks besides.
+#[derive(Debug, Serialize)]
+struct Beside<'a> {
+    jobs: Vec<Other<'a>>,
+    skipped: &'a [Skipped],
+}
+
+#[derive(Debug, Serialize)]
+struct Other<'a> {
+    job: &'a str,
+    workflow: Option<&'a str>,
+    python: &'a str,
+    install: Vec<Command<'a>>,
+    setup: Vec<Command<'a>>,
+    checks: Vec<Command<'a>>,
+    skipped: &'a [Skipped],
+}
+
+impl<'a> Other<'a> {
+    fn of(job: &'a Job) -> Self {
+        let [install, setup, checks] = commands(job);
+        let (workflow, python) = (job.workflow.as_deref(), job.python.as_str());
+        Other { job: &job.name, workflow, python, install, setup, checks, skipped: &job.skipped }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -82,9 +109,10 @@ pub fn plan(args: &PlanCommandArgs) -> Result<u8> {
     let sources = input::sources(&tree, &logs);
     for log in shown {
         let job = plan::plan(log, &sources, &overrides);
+        let beside = plan::beside(&[(log, &job)], &sources, &overrides, &sandbox::pythons);
         report::print(&match args.format {
-            Format::Text => text(&job, log),
-            Format::Json => report::json_line(&planned(&job, log)),
+            Format::Text => text(&job, log) + &beside_text(&beside),
+            Format::Json => report::json_line(&planned(&job, log, &beside)),
         });
     }
     if failing.is_empty() {
@@ -94,7 +122,7 @@ pub fn plan(args: &PlanCommandArgs) -> Result<u8> {
     Ok(0)
 }
 
-fn planned<'a>(job: &'a Job, log: &'a JobLog) -> Planned<'a> {
+fn planned<'a>(job: &'a Job, log: &'a JobLog, beside: &'a plan::Beside) -> Planned<'a> {
     let [install, setup, checks] = commands(job);
     Planned {
         schema: 1,
@@ -110,6 +138,7 @@ fn planned<'a>(job: &'a Job, log: &'a JobLog) -> Planned<'a> {
         checks,
         versions: job.versions.iter().map(|(name, version)| (name.as_str(), version.as_str())).collect(),
         skipped: &job.skipped,
+        beside: Beside { jobs: beside.jobs.iter().map(Other::of).collect(), skipped: &beside.skipped },
     }
 }
 
@@ -173,6 +202,35 @@ fn text(job: &Job, log: &JobLog) -> String {
         let _ = write!(out, "\n{}", table.render(2));
     }
     out.push('\n');
+    out
+}
+
+/// The other jobs, in the order in which a repair would run them.
+fn beside_text(beside: &plan::Beside) -> String {
+    let mut out = String::new();
+    let line = |text: &str| shown_line(text, WIDEST);
+    if !beside.jobs.is_empty() {
+        let mut table = Table::new(&["beside it", "Python", "check"]);
+        for job in &beside.jobs {
+            for (at, check) in job.checks.iter().enumerate() {
+                let last = check.script.lines().last().unwrap_or_default();
+                let first = |text: &str| if at == 0 { line(text) } else { String::new() };
+                table.row(vec![first(&job.name), first(&job.python), line(last)]);
+            }
+        }
+        let _ = writeln!(out, "{}", table.render(2));
+    }
+    let part = |job: &Job, skipped: &Skipped| (format!("{}: {}", job.name, skipped.what), skipped.why.clone());
+    let parts = beside.jobs.iter().flat_map(|job| job.skipped.iter().map(|skipped| part(job, skipped)));
+    let whole = beside.skipped.iter().map(|skipped| (skipped.what.clone(), skipped.why.clone()));
+    let left_out: Vec<(String, String)> = parts.chain(whole).collect();
+    if !left_out.is_empty() {
+        let mut table = Table::new(&["not run beside it", "why"]);
+        for (what, why) in left_out {
+            table.row(vec![line(&what), shown_line(&why, 400)]);
+        }
+        let _ = writeln!(out, "{}", table.render(2));
+    }
     out
 }
 

@@ -113,6 +113,7 @@ async fn repaired(
         sandbox: &reproduced.sandbox,
         tree: &given.tree,
         baselines,
+        beside: &reproduced.beside,
         logs: &given.failing(),
         protected: &given.config.protected_paths,
         enabled: if options.fix_types.is_empty() { &configured } else { &options.fix_types },

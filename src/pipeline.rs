@@ -12,8 +12,8 @@ use crate::{
     plan::{self, Job, Overrides},
     progress::Progress,
     redact,
-    repair::{Baseline, Reproduction, reproduce},
-    sandbox::{Ahead, CacheDir, LocalSandbox, Posture, Recipe, Sandbox, SandboxError},
+    repair::{Baseline, Beside, Reproduction, reproduce},
+    sandbox::{self, Ahead, CacheDir, LocalSandbox, Posture, Recipe, Sandbox, SandboxError},
     workspace::Tree,
 };
 
@@ -73,6 +73,8 @@ pub struct Reproduced {
     pub sandbox: LocalSandbox,
     /// The jobs whose failure was seen again; never empty.
     pub baselines: Vec<Baseline>,
+    /// What their workflows check besides.
+    pub beside: Beside,
 }
 
 impl Given {
@@ -167,17 +169,20 @@ pub async fn reproduced(
     learned.sandbox = Some(sandbox.posture().clone());
     let mut baselines = Vec::new();
     let mut stop = Stop::NotReproduced;
-    let mut cells = Vec::new();
+    let (mut seen, mut cells) = (Vec::new(), Vec::new());
+    // Before anything runs: an interrupted run reports it.
+    for (index, _, job) in &jobs {
+        learned.targets[*index].plan = Some(PlanReport::of(job));
+    }
     let ahead = environments(request, given, &sandbox, jobs.iter().map(|(_, _, job)| job), progress).await;
     for (index, log, job) in jobs {
-        // Before anything runs: an interrupted run reports it.
-        learned.targets[index].plan = Some(PlanReport::of(&job));
         let (baseline, why) = attempt(request, given, &ahead, log, &job, progress).await?;
         let target = &mut learned.targets[index];
         target.baseline = Some(baseline_report(&baseline, &why));
         match baseline {
             Some(baseline) => {
                 baselines.push(baseline);
+                seen.push((log, job.clone()));
                 cells.extend(
                     request
                         .pythons
@@ -208,7 +213,15 @@ pub async fn reproduced(
     if baselines.is_empty() {
         return Ok(Err(stop));
     }
-    Ok(Ok(Reproduced { sandbox, baselines }))
+    let beside = match given.config.other_jobs() {
+        true => {
+            let seen: Vec<(&JobLog, &Job)> = seen.iter().map(|(log, job)| (*log, job)).collect();
+            let planned = plan::beside(&seen, &sources, &request.overrides, &sandbox::pythons);
+            Beside::new(planned, given.config.timeout(request.timeout))
+        }
+        false => Beside::none(&format!("other_jobs: false in {}", config::PATH)),
+    };
+    Ok(Ok(Reproduced { sandbox, baselines, beside }))
 }
 
 /// Why there is no baseline: in words, and what that means where it is more than "not reproduced".
@@ -227,26 +240,11 @@ async fn environments<'a>(
     progress: &Progress,
 ) -> Ahead<'a> {
     let stage = (jobs.len() > 1).then(|| progress.begin("environments", format!("of {} jobs, at once", jobs.len())));
-    let recipes: Vec<Recipe> = jobs.map(|job| recipe(request, given, job)).collect();
+    let timeout = given.config.timeout(request.timeout);
+    let recipes: Vec<Recipe> = jobs.map(|job| job.recipe(timeout)).collect();
     let ahead = Ahead::build(sandbox, &recipes, &given.tree).await;
     drop(stage);
     ahead
-}
-
-/// How a job's workspace is built.
-fn recipe(request: &Request, given: &Given, job: &Job) -> Recipe {
-    Recipe {
-        python: job.python.clone(),
-        env: job.env.clone(),
-        directory: job.directory.clone(),
-        install: job.install.iter().map(|line| line.script.clone()).collect(),
-        setup: job.setup.iter().map(|line| line.script.clone()).collect(),
-        versions: job.versions.clone(),
-        hold: Vec::new(),
-        copies_project: job.copies_project,
-        disposable: job.checks.iter().any(|c| c.installs),
-        timeout: given.config.timeout(request.timeout),
-    }
 }
 
 /// Reproduces one job.
@@ -258,7 +256,7 @@ async fn attempt(
     job: &Job,
     progress: &Progress,
 ) -> Result<(Option<Baseline>, Why)> {
-    let recipe = recipe(request, given, job);
+    let recipe = job.recipe(given.config.timeout(request.timeout));
     let reproduction = match reproduce(sandbox, &given.tree, log, job, &recipe, progress).await {
         Err(error @ SandboxError::NoPython { .. }) => return Err(BadInput(error.to_string()).into()),
         Err(SandboxError::Lost(why)) => Reproduction::Infrastructure { why: format!("the sandbox was lost: {why}") },

@@ -110,7 +110,9 @@ pub async fn verify(
     let registry = Registry::from_env()?;
     let protected = &given.config.protected_paths;
     let enabled = &FixType::ALL;
-    let task = Task { sandbox, tree, baselines, logs: &logs, protected, enabled, registry: &registry, progress };
+    let beside = &reproduced.beside;
+    let task =
+        Task { sandbox, tree, baselines, beside, logs: &logs, protected, enabled, registry: &registry, progress };
     let judgement = match task.run(&change, options.declared.as_slice(), findings).await {
         Err(SandboxError::Lost(why)) => {
             verification.reasons.push(format!("the sandbox was lost: {why}"));

@@ -4,6 +4,7 @@
 //! files do; what could not be rebuilt is said.
 
 mod actions;
+mod beside;
 mod commands;
 mod place;
 mod project;
@@ -12,11 +13,15 @@ pub mod shell;
 pub mod workflow;
 mod wrappers;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use crate::{detect::JobLog, sandbox::Network};
+use crate::{
+    detect::JobLog,
+    sandbox::{Network, Recipe},
+};
+pub use beside::{Beside, Weight};
 pub use project::Project;
 use workflow::{Workflow, Workflows};
 
@@ -105,6 +110,24 @@ pub struct Job {
     pub copies_project: bool,
 }
 
+impl Job {
+    /// How its workspace is built.
+    pub fn recipe(&self, timeout: Duration) -> Recipe {
+        Recipe {
+            python: self.python.clone(),
+            env: self.env.clone(),
+            directory: self.directory.clone(),
+            install: self.install.iter().map(|line| line.script.clone()).collect(),
+            setup: self.setup.iter().map(|line| line.script.clone()).collect(),
+            versions: self.versions.clone(),
+            hold: Vec::new(),
+            copies_project: self.copies_project,
+            disposable: self.checks.iter().any(|c| c.installs),
+            timeout,
+        }
+    }
+}
+
 /// What a person said on the command line, over what the log says.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
@@ -134,6 +157,17 @@ pub struct Sources {
 /// Rebuilds the job that `log` shows. `sources` are the repository's own, for what the log does not say.
 pub fn plan(log: &JobLog, sources: &Sources, overrides: &Overrides) -> Job {
     rebuild::rebuild(log, sources, overrides)
+}
+
+/// The jobs that the same workflows run beside those of the logs, each log with its own plan. `pythons` says which Pythons
+/// are here; it is asked only where that decides.
+pub fn beside(
+    failing: &[(&JobLog, &Job)],
+    sources: &Sources,
+    overrides: &Overrides,
+    pythons: &dyn Fn() -> Vec<String>,
+) -> Beside {
+    beside::beside(failing, sources, overrides, pythons)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::{
 
 /// How a step of the job stands to its failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     Passed,
     /// CI never reached it.
     Later,
@@ -29,26 +29,35 @@ enum Part {
 /// Tools whose failure is an installation's.
 const INSTALLERS: &[&str] = &["pip", "uv", "poetry", "pdm", "setuptools", "hatchling", "conda"];
 
-pub(super) fn rebuild(log: &JobLog, sources: &Sources, overrides: &Overrides) -> Job {
+/// Every job of the workflows, as far as the log lets them be known.
+pub(super) fn cells(log: &JobLog, sources: &Sources, overrides: &Overrides) -> Vec<Cell> {
     // Of a matrix that only GitHub knows, the newest Python that is here will do.
     let assumed = log.python.as_deref().or(sources.pythons.last().map(String::as_str));
-    let cells = sources.workflows.cells(overrides.workflow.as_deref(), assumed);
-    let failing = log.steps.iter().position(|step| step.failed).or_else(|| last_run(&log.steps));
-    let choice = workflow::choose(&cells, &wanted(log, failing, sources, overrides));
-    let mut job = Job {
-        name: log.job.clone().unwrap_or_else(|| log.log.clone()),
-        workflow: None,
-        python: String::new(),
-        python_from: "",
-        env: BTreeMap::new(),
-        directory: String::new(),
-        install: Vec::new(),
-        setup: Vec::new(),
-        checks: Vec::new(),
-        skipped: Vec::new(),
-        versions: Vec::new(),
-        copies_project: false,
-    };
+    sources.workflows.cells(overrides.workflow.as_deref(), assumed)
+}
+
+/// Which of them the log is of.
+///
+/// # Errors
+/// In words, why none.
+pub(super) fn chosen<'a>(
+    cells: &'a [Cell],
+    log: &JobLog,
+    sources: &Sources,
+    overrides: &Overrides,
+) -> Result<Choice<'a>, String> {
+    workflow::choose(cells, &wanted(log, failing(log), sources, overrides))
+}
+
+fn failing(log: &JobLog) -> Option<usize> {
+    log.steps.iter().position(|step| step.failed).or_else(|| last_run(&log.steps))
+}
+
+pub(super) fn rebuild(log: &JobLog, sources: &Sources, overrides: &Overrides) -> Job {
+    let cells = cells(log, sources, overrides);
+    let failing = failing(log);
+    let choice = chosen(&cells, log, sources, overrides);
+    let mut job = Job::named(log.job.clone().unwrap_or_else(|| log.log.clone()));
     let part = match installation_failed(log) {
         true => Part::FailedInstallation,
         false => Part::Failed,
@@ -82,12 +91,7 @@ pub(super) fn rebuild(log: &JobLog, sources: &Sources, overrides: &Overrides) ->
     if !overrides.commands.is_empty() {
         job.checks = overrides.commands.iter().map(|command| Check::new(command, Origin::Flag, "--command")).collect();
     }
-    job.activate_nothing();
-    job.bring_tools();
-    // The same twice brings nothing in.
-    let mut known = BTreeSet::new();
-    job.install.retain(|line| known.insert(line.script.clone()));
-    job.copies_project = job.install.iter().any(|line| commands::copies_project(&line.script));
+    job.finish();
     job
 }
 
@@ -122,6 +126,33 @@ fn installation_failed(log: &JobLog) -> bool {
 }
 
 impl Job {
+    pub(super) fn named(name: String) -> Job {
+        Job {
+            name,
+            workflow: None,
+            python: String::new(),
+            python_from: "",
+            env: BTreeMap::new(),
+            directory: String::new(),
+            install: Vec::new(),
+            setup: Vec::new(),
+            checks: Vec::new(),
+            skipped: Vec::new(),
+            versions: Vec::new(),
+            copies_project: false,
+        }
+    }
+
+    /// What holds of all its commands together.
+    pub(super) fn finish(&mut self) {
+        self.activate_nothing();
+        self.bring_tools();
+        // The same twice brings nothing in.
+        let mut known = BTreeSet::new();
+        self.install.retain(|line| known.insert(line.script.clone()));
+        self.copies_project = self.install.iter().any(|line| commands::copies_project(&line.script));
+    }
+
     fn choose_python(&mut self, log: &JobLog, cell: Option<&Cell>, sources: &Sources, overrides: &Overrides) {
         let named = [
             (overrides.python.clone(), "--python"),
@@ -141,7 +172,7 @@ impl Job {
     }
 
     /// What the workflow says of the job as a whole.
-    fn note_cell(&mut self, choice: &Choice<'_>) {
+    pub(super) fn note_cell(&mut self, choice: &Choice<'_>) {
         let cell = choice.cell;
         let values: Vec<String> = cell.matrix.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let values = if values.is_empty() { String::new() } else { format!(" ({})", values.join(", ")) };
@@ -242,7 +273,7 @@ impl Job {
     }
 
     /// One step of the workflow.
-    fn cell_step(&mut self, step: &CellStep, part: Part) {
+    pub(super) fn cell_step(&mut self, step: &CellStep, part: Part) {
         let because = |what: &str, why: &str| skip(what, &format!("a step of the workflow: {why}"));
         match &step.condition {
             Condition::Yes => {}
@@ -450,7 +481,7 @@ fn changes_environment(step: &CellStep) -> bool {
     }
 }
 
-fn skip(what: &str, why: &str) -> Skipped {
+pub(super) fn skip(what: &str, why: &str) -> Skipped {
     Skipped { what: what.lines().next().unwrap_or_default().to_owned(), why: why.to_owned() }
 }
 

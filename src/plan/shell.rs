@@ -136,6 +136,8 @@ fn purpose_of(words: &[&str], line: &str) -> Purpose {
         "safety" | "pip-audit" | "pyproject-build" | "check-manifest" => Purpose::OnlineCheck,
         "python" | "python3" if tool_arguments(words, "build").is_some() => Purpose::OnlineCheck,
         "sphinx-build" if line.contains("linkcheck") => Purpose::OnlineCheck,
+        // Behind `&&`: alone it would always fail.
+        "exit" => Purpose::Skip("it ends the script where something else says so"),
         "echo" | "printf" | "ls" | "pwd" | "env" | "date" | "which" | "whoami" | "uname" | "df" | "free" | "nproc"
             if !line.contains('>') =>
         {
@@ -355,6 +357,7 @@ mod tests {
             ("poetry run pytest", Purpose::Check),
             ("uv python install 3.12", Purpose::Skip("the sandbox has its own Python")),
             ("echo x > version.txt", Purpose::Setup),
+            ("exit 1", Purpose::Skip("it ends the script where something else says so")),
             (
                 "sudo apt-get install -y graphviz",
                 Purpose::Skip("system packages are not installed by the local sandbox"),

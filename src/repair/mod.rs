@@ -19,4 +19,4 @@ pub mod validate;
 pub use asking::Asker;
 pub use reproduce::{Baseline, Reproduction, reproduce};
 pub use trial::{Rejected, Task, Told};
-pub use validate::{Judgement, ValidatedFix, Validation, validate};
+pub use validate::{Beside, Judgement, ValidatedFix, Validation, validate};

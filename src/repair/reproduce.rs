@@ -258,7 +258,7 @@ pub(super) async fn run_check(
     Ok(observe(check, run, report.as_deref(), &prepared.root().display().to_string()))
 }
 
-fn install_failed(command: &str, output: &[u8], ended: Ended) -> Reproduction {
+pub(super) fn install_failed(command: &str, output: &[u8], ended: Ended) -> Reproduction {
     let mut detector = Detector::for_command(command, &[]);
     detector.feed(output);
     if let Ended::Exit(code) = ended {
@@ -273,7 +273,7 @@ fn install_failed(command: &str, output: &[u8], ended: Ended) -> Reproduction {
 }
 
 /// The versions that a candidate's installation is held to: what the baseline ran with, the project itself left out.
-fn held(installed: &[(String, String)], tree: &Tree) -> Vec<(String, String)> {
+pub(super) fn held(installed: &[(String, String)], tree: &Tree) -> Vec<(String, String)> {
     let own = crate::registry::normalise(&project_name(tree).unwrap_or_default());
     let installed = installed.iter().filter(|(name, version)| {
         crate::registry::normalise(name) != own && !version.contains(['+', ' ']) && !version.contains("dev")

@@ -4,7 +4,7 @@ use super::{
     dependencies,
     oracle::{Ruling, prove},
     reproduce::Baseline,
-    validate::{Judgement, Validation, refused, validate},
+    validate::{Beside, Judgement, Validation, refused, validate},
 };
 use crate::{
     detect::{Category, Failure, JobLog, Key},
@@ -25,6 +25,8 @@ pub struct Task<'a> {
     pub tree: &'a Tree,
     /// What was reproduced.
     pub baselines: &'a [Baseline],
+    /// What the same workflows check besides.
+    pub beside: &'a Beside,
     /// The logs that show a failure.
     pub logs: &'a [&'a JobLog],
     /// Paths that no change may touch.
@@ -70,8 +72,8 @@ impl Task<'_> {
         declared: &[FixType],
         findings: Vec<Finding>,
     ) -> Result<Judgement, SandboxError> {
-        let Task { sandbox, tree, baselines, progress, .. } = *self;
-        let judgement = validate(sandbox, tree, baselines, change, findings, progress).await?;
+        let Task { sandbox, tree, baselines, beside, progress, .. } = *self;
+        let judgement = validate(sandbox, tree, baselines, beside, change, findings, progress).await?;
         let Judgement::Validated(fix) = judgement else { return Ok(judgement) };
         // All that failed asks for its proof, not only what CI blames first.
         let claimed = baselines.iter().flat_map(|b| b.claimed().iter().map(|f| f.category));

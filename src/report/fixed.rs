@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use console::style;
 
-use super::{Table, detected};
+use super::{Table, detected, named};
 use crate::{
     llm::Usage,
     outcome::{Attempt, Diagnosis, Outcome, Repair, TargetReport},
@@ -193,11 +193,11 @@ pub(super) fn proof(text: &mut String, validation: &Validation) {
     heading(text, "The proof");
     let mut table = Table::new(&["check", "before", "after", ""]);
     for check in &validation.checks {
-        let command = check.command.lines().last().unwrap_or_default();
+        let command = named(check, &validation.checks);
         let after = shown_line(&check.after, 60);
         let after = if check.after.starts_with("passed") { style(after).green() } else { style(after).red() };
         table.row(vec![
-            shown_line(command, 70),
+            shown_line(&command, 70),
             shown_line(&check.before, 40),
             after.to_string(),
             format!("{:.1} s", check.seconds),

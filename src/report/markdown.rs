@@ -35,7 +35,7 @@ pub fn markdown(repair: &Repair) -> String {
     if !repair.validation.checks.is_empty() {
         let _ = writeln!(text, "\n## The proof\n\n| check | before | after | seconds |\n|---|---|---|---|");
         for check in &repair.validation.checks {
-            let command = code(check.command.lines().last().unwrap_or_default()).replace('|', "\\|");
+            let command = code(&super::named(check, &repair.validation.checks)).replace('|', "\\|");
             let _ = writeln!(text, "| {command} | {} | {} | {:.1} |", check.before, check.after, check.seconds);
         }
     }

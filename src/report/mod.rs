@@ -14,7 +14,7 @@ use std::io::{self, Write as _};
 
 use serde::Serialize;
 
-use crate::{actions::neutralised, redact::redact};
+use crate::{actions::neutralised, redact::redact, repair::validate::CheckResult};
 
 pub use detected::{detected_json, detected_text};
 pub use fixed::fixed_text;
@@ -25,6 +25,15 @@ pub use sarif::{detected_sarif, verified_sarif};
 pub use table::Table;
 pub use transcript::transcript;
 pub use verified::verified_text;
+
+/// A check's command, with its job where that is not the first that failed.
+fn named(check: &CheckResult, checks: &[CheckResult]) -> String {
+    let command = check.command.lines().last().unwrap_or_default();
+    match checks.first().filter(|first| first.job != check.job) {
+        Some(_) => format!("{}: {command}", check.job),
+        None => command.to_owned(),
+    }
+}
 
 /// Writes a text to standard output. A reader that has gone away is no error.
 pub fn print(text: &str) {

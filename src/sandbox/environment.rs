@@ -502,6 +502,8 @@ impl Prepared for LocalPrepared {
             // `uv run` checks; what it would install is installed.
             env.insert("UV_NO_SYNC".to_owned(), "1".to_owned());
             env.insert("UV_OFFLINE".to_owned(), "1".to_owned());
+            // tox-uv would build the project again.
+            env.insert("TOX_SKIP_UV_SYNC".to_owned(), "1".to_owned());
         } else {
             env.extend(index_environment());
             if self.recipe.disposable {

@@ -5,6 +5,7 @@
 
 mod action;
 mod bad_input;
+mod beside;
 mod cache;
 mod endings;
 #[path = "../support/endpoint.rs"]

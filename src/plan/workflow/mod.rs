@@ -61,6 +61,8 @@ pub struct Workflows {
 pub struct Cell {
     /// The workflow file, repository-relative.
     pub file: String,
+    /// The file that the run starts with: another than `file` where that is called.
+    pub entry: String,
     /// The job's id; of a called workflow `caller / job`.
     pub id: String,
     /// What GitHub shows as its name, where that is known.
@@ -237,6 +239,7 @@ impl Workflows {
             let defaults = [job.defaults.as_ref(), workflow.parsed.defaults.as_ref()];
             cells.push(Cell {
                 file: workflow.path.clone(),
+                entry: caller.entry.clone().unwrap_or_else(|| workflow.path.clone()),
                 id: caller.joined(id),
                 name: own.ok().map(|name| caller.named(&name)),
                 matrix,
@@ -261,12 +264,21 @@ impl Workflows {
         depth: usize,
         cells: &mut Vec<Cell>,
     ) {
-        let Uses::Local(path) = &job.uses else { return };
-        let path = path.raw().trim_start_matches("./");
-        let Some(callee) = self.files.iter().find(|file| file.path == path) else { return };
+        let callee = match &job.uses {
+            Uses::Local(path) => {
+                let path = path.raw().trim_start_matches("./");
+                self.files.iter().find(|file| file.path == path)
+            }
+            _ => None,
+        };
+        let Some(callee) = callee else {
+            cells.push(elsewhere(workflow, id, job, caller));
+            return;
+        };
         let Some(depth) = depth.checked_sub(1).filter(|_| callee.path != workflow.path) else { return };
         let own = job.name.as_deref().map_or_else(|| Ok(id.to_owned()), |name| contexts.interpolate(name));
         let caller = Caller {
+            entry: Some(caller.entry.clone().unwrap_or_else(|| workflow.path.clone())),
             ids: Some(caller.joined(id)),
             name: Some(caller.named(&own.unwrap_or_else(|_| id.to_owned()))),
             condition: caller.condition.clone().and(Condition::of(job.r#if.as_ref(), contexts)),
@@ -282,6 +294,7 @@ impl Workflows {
 /// Who calls a workflow.
 #[derive(Debug, Clone, Default)]
 struct Caller {
+    entry: Option<String>,
     ids: Option<String>,
     name: Option<String>,
     condition: Condition,
@@ -318,6 +331,23 @@ impl Workflow {
             }
         }
         inputs
+    }
+}
+
+/// A job whose workflow is another repository's, or not here: there is one, and nothing is known of it.
+fn elsewhere(workflow: &Workflow, id: &str, job: &ReusableWorkflowCallJob, caller: &Caller) -> Cell {
+    Cell {
+        file: workflow.path.clone(),
+        entry: caller.entry.clone().unwrap_or_else(|| workflow.path.clone()),
+        id: caller.joined(id),
+        name: job.name.as_deref().filter(|name| !name.contains("${{")).map(|name| caller.named(name)),
+        matrix: Vec::new(),
+        runs_on: Vec::new(),
+        container: None,
+        services: Vec::new(),
+        steps: Vec::new(),
+        condition: Condition::Yes,
+        notes: vec!["its steps are not in this repository".to_owned()],
     }
 }
 

@@ -6,7 +6,7 @@ use super::{CheckResult, Judgement, ValidatedFix, Validation, per_test, refused,
 use crate::{
     detect::{Failure, Key},
     integrity::{Finding, Severity},
-    observe::{Observed, runs},
+    observe::{Findings, Observed, runs},
     plan::Check,
     progress::Progress,
     repair::reproduce::{Baseline, Watch, run_check, same},
@@ -28,7 +28,7 @@ pub(super) struct Judge {
     /// Is there a reason besides failures of CI's that are still there?
     worse: bool,
     /// What is left of the time box, for all jobs together.
-    left: Duration,
+    pub(super) left: Duration,
 }
 
 impl Judge {
@@ -50,7 +50,7 @@ impl Judge {
     pub(super) async fn job(
         &mut self,
         sandbox: &dyn Sandbox,
-        [tree, candidate]: [&Tree; 2],
+        candidate: &Tree,
         change: &Change,
         baseline: &Baseline,
         progress: &Progress,
@@ -83,12 +83,38 @@ impl Judge {
         }
         self.remaining.push(remaining);
         self.list_unchecked(baseline);
-        drop(prepared);
-        if self.reasons.is_empty() && !refused(&self.validation.findings) {
-            let compared = suite::compare(sandbox, [tree, candidate], baseline, &mut self.left, progress).await?;
-            self.weigh_suite(compared, change);
-        }
         Ok(())
+    }
+
+    /// Does nothing speak against the change so far?
+    pub(super) fn stands(&self) -> bool {
+        self.reasons.is_empty() && !refused(&self.validation.findings)
+    }
+
+    /// So much of the time box is gone.
+    pub(super) fn spend(&mut self, time: Duration) {
+        self.left = self.left.saturating_sub(time);
+    }
+
+    /// The whole suite, where CI ran a part of it.
+    pub(super) async fn suite(
+        &mut self,
+        sandbox: &dyn Sandbox,
+        trees: [&Tree; 2],
+        change: &Change,
+        baseline: &Baseline,
+        progress: &Progress,
+    ) -> Result<(), SandboxError> {
+        let compared = suite::compare(sandbox, trees, baseline, &mut self.left, progress).await?;
+        self.weigh_suite(compared, change);
+        Ok(())
+    }
+
+    /// What was seen of a check besides those of the failing job: why it speaks against the change, and what is worth less.
+    pub(super) fn broke(&mut self, reasons: Vec<String>, refused: Vec<(&'static str, String, &'static str)>) {
+        self.worse |= !reasons.is_empty();
+        self.reasons.extend(reasons);
+        refused.into_iter().for_each(|(rule, id, why)| self.refuse(rule, &id, why));
     }
 
     /// Runs a check; twice more where something fails that CI did not report. `None` when it got no time.
@@ -173,7 +199,7 @@ impl Judge {
         } else if !green {
             self.not_checked(format!("`{name}`: {before} before the change and after it"));
         }
-        self.findings(name, [first, second], after);
+        self.reasons.extend(new_findings(name, &[first, second], after));
         let touched =
             after.touched.iter().filter(|path| !first.touched.contains(*path) && !second.touched.contains(*path));
         let touched: Vec<&str> = touched.map(String::as_str).take(5).collect();
@@ -235,17 +261,6 @@ impl Judge {
         }
     }
 
-    fn findings(&mut self, name: &str, before: [&Observed; 2], after: &Observed) {
-        let [Some(a), Some(b)] = before.map(|run| run.findings.as_ref()) else { return };
-        for (finding, count) in after.findings.iter().flatten() {
-            let known = |findings: &crate::observe::Findings| findings.get(finding).copied().unwrap_or(0);
-            if *count > known(a).max(known(b)) {
-                let (file, rule) = finding;
-                self.reasons.push(format!("`{name}` reports {rule} in {file}, which it did not before"));
-            }
-        }
-    }
-
     fn weigh_suite(&mut self, compared: suite::Compared, change: &Change) {
         match compared {
             suite::Compared::Nothing => {}
@@ -256,9 +271,7 @@ impl Judge {
                 }
                 let before = before.iter().map(|(id, outcome)| (id.as_str(), *outcome)).collect();
                 let verdict = per_test::compare(&before, &after, change, true);
-                self.worse |= !verdict.broken.is_empty();
-                self.reasons.extend(verdict.broken);
-                verdict.refused.into_iter().for_each(|(rule, id, why)| self.refuse(rule, &id, why));
+                self.broke(verdict.broken, verdict.refused);
                 self.validation.checks.push(result);
             }
         }
@@ -291,7 +304,7 @@ impl Judge {
         });
     }
 
-    fn not_checked(&mut self, what: String) {
+    pub(super) fn not_checked(&mut self, what: String) {
         if !self.validation.not_checked.contains(&what) {
             self.validation.not_checked.push(what);
         }
@@ -326,16 +339,27 @@ pub(super) fn last_line(script: &str) -> &str {
     script.lines().last().unwrap_or_default()
 }
 
-fn what_failed(run: &Observed) -> String {
+pub(super) fn what_failed(run: &Observed) -> String {
     let first = run.failures.first().map(|f| f.message.clone());
     first.or_else(|| run.failing_tests().next().map(str::to_owned)).unwrap_or_else(|| tail(&run.output, 400))
 }
 
-/// A failure that is there more often than in both runs before.
-fn more_often<'a>(before: &[&Observed; 2], after: &'a Observed) -> Option<&'a Failure> {
+/// A failure that is there more often than in every run before.
+pub(super) fn more_often<'a>(before: &[&Observed], after: &'a Observed) -> Option<&'a Failure> {
     let count =
         |run: &Observed, key: &Key| -> u32 { run.failures.iter().filter(|f| same(&f.key, key)).map(|f| f.count).sum() };
     after.failures.iter().find(|f| before.iter().all(|run| count(after, &f.key) > count(run, &f.key)))
+}
+
+/// What the tool's own report has now and in no run before.
+pub(super) fn new_findings(name: &str, before: &[&Observed], after: &Observed) -> Vec<String> {
+    let known: Option<Vec<&Findings>> = before.iter().map(|run| run.findings.as_ref()).collect();
+    let Some(known) = known else { return Vec::new() };
+    let more = |(finding, count): &(&(String, String), &usize)| {
+        known.iter().all(|findings| findings.get(*finding).is_none_or(|before| before < *count))
+    };
+    let new = after.findings.iter().flatten().filter(more);
+    new.map(|((file, rule), _)| format!("`{name}` reports {rule} in {file}, which it did not before")).collect()
 }
 
 /// Is everything that fails known to fail for reasons that are not the code's?

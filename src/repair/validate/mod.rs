@@ -1,8 +1,9 @@
 //! validate: a change in, a proof or the reasons against it out. Only this room can build a [`ValidatedFix`].
 //!
 //! `judge` runs the job's checks again and weighs what they say, `per_test` compares them test by test, `suite` runs
-//! the whole suite where CI ran a part of it.
+//! the whole suite where CI ran a part of it, `beside` the workflow's other jobs.
 
+mod beside;
 mod judge;
 mod per_test;
 mod suite;
@@ -13,10 +14,13 @@ use super::reproduce::Baseline;
 use crate::{
     detect::Failure,
     integrity::{Finding, Severity},
+    plan::Weight,
     progress::Progress,
     sandbox::{Sandbox, SandboxError},
     workspace::{Change, Tree},
 };
+pub use beside::Beside;
+use beside::Place;
 use judge::Judge;
 
 /// One check, before and after.
@@ -128,7 +132,8 @@ pub enum Judgement {
     },
 }
 
-/// Judges `change` against every baseline, in fresh copies of the tree. `findings` are those of the static judge.
+/// Judges `change` against every baseline, in fresh copies of the tree; then, cheap things first and in one time box,
+/// against the workflow's other jobs and the whole suite. `findings` are those of the static judge.
 ///
 /// # Errors
 /// When the sandbox fails twice.
@@ -136,6 +141,7 @@ pub async fn validate(
     sandbox: &dyn Sandbox,
     tree: &Tree,
     baselines: &[Baseline],
+    beside: &Beside,
     change: &Change,
     findings: Vec<Finding>,
     progress: &Progress,
@@ -143,7 +149,19 @@ pub async fn validate(
     let mut judge = Judge::new(findings, baselines);
     let candidate = tree.with(change)?;
     for baseline in baselines {
-        judge.job(sandbox, [tree, &candidate], change, baseline, progress).await?;
+        judge.job(sandbox, &candidate, change, baseline, progress).await?;
+    }
+    let trees = [tree, &candidate];
+    let place = Place { sandbox, trees, change, progress };
+    beside.compare(&mut judge, |weight| weight < Weight::Heavy, place).await?;
+    for baseline in baselines {
+        if judge.stands() {
+            judge.suite(sandbox, trees, change, baseline, progress).await?;
+        }
+    }
+    beside.compare(&mut judge, |weight| weight == Weight::Heavy, place).await?;
+    if judge.stands() {
+        beside.list_skipped(&mut judge);
     }
     Ok(judge.conclude(change))
 }

@@ -8,7 +8,7 @@ use crate::{
     origin::{Origin, TokenKind},
     outcome::Repair,
     redact::shown_line,
-    report::fixed::spent,
+    report::{fixed::spent, named},
 };
 
 /// GitHub takes 65,536 characters.
@@ -106,7 +106,7 @@ fn before(text: &mut String, repair: &Repair) {
 /// The passing output.
 fn after(text: &mut String, repair: &Repair) {
     for check in repair.validation.checks.iter().filter(|check| !check.output.trim().is_empty()).take(4) {
-        let title = format!("Output of {} with the fix", code_html(check.command.lines().last().unwrap_or_default()));
+        let title = format!("Output of {} with the fix", code_html(&named(check, &repair.validation.checks)));
         unfolded(text, &title, &fence(&check.output, "text", 2500));
     }
 }

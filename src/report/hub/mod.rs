@@ -14,6 +14,7 @@ use crate::{
     origin::{Origin, TokenKind},
     outcome::{Outcome, Repair, TargetReport},
     redact::shown_line,
+    report::named,
 };
 pub use annotations::annotations;
 pub use body::pull_request_body;
@@ -91,11 +92,11 @@ pub(super) fn checks(text: &mut String, repair: &Repair) {
     if validation.checks.is_empty() {
         return;
     }
-    let _ = writeln!(text, "\n| check | before (twice) | after |\n|---|---|---|");
+    let _ = writeln!(text, "\n| check | before | after |\n|---|---|---|");
     for check in validation.checks.iter().take(60) {
-        let command = check.command.lines().last().unwrap_or_default();
+        let command = named(check, &validation.checks);
         let after = format!("{}, {:.1} s", check.after, check.seconds);
-        let _ = writeln!(text, "| {} | {} | {} |", cell_code(command), cell_code(&check.before), cell_code(&after));
+        let _ = writeln!(text, "| {} | {} | {} |", cell_code(&command), cell_code(&check.before), cell_code(&after));
     }
     if validation.collected.after > 0 {
         let _ = writeln!(

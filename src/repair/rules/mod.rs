@@ -24,6 +24,7 @@ mod tool_fixers;
 mod tree;
 mod undeclared;
 mod unused_ignore;
+mod version_guards;
 
 use std::path::Path;
 
@@ -125,6 +126,7 @@ pub struct RuleDoc {
 pub const CATALOGUE: &[RuleDoc] = &[
     metadata::DOC,
     undeclared::DOC,
+    version_guards::DOC,
     stubs::DOC,
     advisories::DOC,
     stale_lock::DOC,
@@ -154,6 +156,7 @@ pub async fn repair(context: &RuleContext<'_>) -> anyhow::Result<Repaired> {
     }
     if enabled(FixType::Dependency) {
         undeclared::apply(context, &mut repaired).await?;
+        version_guards::apply(context, &mut repaired).await?;
         stubs::apply(context, &mut repaired).await?;
         stale_lock::apply(context, &mut repaired).await?;
     }

@@ -12,7 +12,7 @@ use crate::{
     plan::{self, Job, Overrides},
     progress::Progress,
     redact,
-    repair::{Baseline, Reproduction, reproduce},
+    repair::{Baseline, Named, Reproduction, reproduce},
     sandbox::{CacheDir, LocalSandbox, Posture, Recipe, Sandbox as _, SandboxError},
     workspace::Tree,
 };
@@ -171,7 +171,9 @@ pub async fn reproduced(
         learned.targets[index].plan = Some(PlanReport::of(&job));
         let (baseline, why) = attempt(request, given, &sandbox, log, &job, progress).await?;
         let target = &mut learned.targets[index];
-        target.baseline = Some(baseline_report(&baseline, &why));
+        let report = baseline_report(&baseline, &why);
+        learned.cause = learned.cause.or(report.depends.first().map(|named| named.cause));
+        target.baseline = Some(report);
         match baseline {
             Some(baseline) => {
                 baselines.push(baseline);
@@ -183,7 +185,7 @@ pub async fn reproduced(
                         .map(|python| (log, Job { python: python.clone(), versions: Vec::new(), ..job.clone() })),
                 );
             }
-            None => stop = why.1.unwrap_or(stop),
+            None => stop = why.stop.unwrap_or(stop),
         }
     }
     for (log, job) in cells {
@@ -207,11 +209,18 @@ pub async fn reproduced(
     Ok(Ok(Reproduced { sandbox, baselines }))
 }
 
-/// Why there is no baseline: in words, and what that means where it is more than "not reproduced".
-type Why = (String, Option<Stop>);
+/// Why there is no baseline.
+#[derive(Debug, Default)]
+struct Why {
+    text: String,
+    /// What that means, where it is more than "not reproduced".
+    stop: Option<Stop>,
+    /// What the failures depend on, where repeats show it.
+    depends: Vec<Named>,
+}
 
 fn baseline_report(baseline: &Option<Baseline>, why: &Why) -> BaselineReport {
-    baseline.as_ref().map_or_else(|| BaselineReport::not(&why.0), BaselineReport::of)
+    baseline.as_ref().map_or_else(|| BaselineReport::not(&why.text, &why.depends), BaselineReport::of)
 }
 
 /// Reproduces one job.
@@ -242,11 +251,13 @@ async fn attempt(
     };
     Ok(match reproduction {
         Reproduction::Reproduced(baseline) => (Some(*baseline), Why::default()),
-        Reproduction::Flaky { keys } => {
-            (None, (format!("{} failure(s) in one of two runs", keys.len()), Some(Stop::Flaky)))
+        Reproduction::Flaky { why, depends } => (None, Why { text: why, stop: Some(Stop::Flaky), depends }),
+        Reproduction::NotReproduced { why } => {
+            (None, Why { text: explain_loopback(why, sandbox.posture()), ..Why::default() })
         }
-        Reproduction::NotReproduced { why } => (None, (explain_loopback(why, sandbox.posture()), None)),
-        Reproduction::Infrastructure { why } => (None, (why, Some(Stop::Infrastructure))),
+        Reproduction::Infrastructure { why } => {
+            (None, Why { text: why, stop: Some(Stop::Infrastructure), ..Why::default() })
+        }
     })
 }
 

@@ -6,6 +6,7 @@
 mod action;
 mod bad_input;
 mod cache;
+mod conditions;
 mod endings;
 #[path = "../support/endpoint.rs"]
 mod endpoint;

@@ -2,7 +2,11 @@
 
 use serde_json::Value;
 
-use crate::world::{Ran, Step, TEST, UNITTEST, World, index, log, unittest_failure};
+use crate::{
+    endpoint::{Endpoint, Say},
+    model::answer,
+    world::{Ran, Step, TEST, UNITTEST, World, index, log, unittest_failure},
+};
 
 const ASSERTION: &str = "AssertionError: 1 != 0";
 
@@ -115,6 +119,11 @@ fn a_date_that_has_passed_is_named_and_stops_no_repair() {
     assert_eq!(said["targets"][0]["baseline"]["reproduced"], 1);
     let shown = depends(&said)[0]["shown"].as_str().unwrap();
     assert!(shown.contains("pass with the clock at 2020-02-02, when the test's file was last changed"), "{shown}");
+    // A model is told, and not which date it was: that changes from day to day.
+    let endpoint = Endpoint::start([Say::text(&answer("test", "low", ""))]);
+    crate::model::fix(&world, &endpoint.url(), &["--no-loop"]).exits_with(3);
+    let prompt = endpoint.requests()[0].body["messages"][1]["content"].as_str().unwrap().to_owned();
+    assert!(prompt.contains("With the clock set to an earlier date it passes") && !prompt.contains("2020-02-02"));
     // What fails at any date does not depend on it.
     let method = "    def test_it(self):\n        self.assertEqual(datetime.date.today().year, 0)\n";
     let said = fix(&world_of(method, "AssertionError: 2025 != 0", ""), &["--format", "json"]).exits_with(3).json();

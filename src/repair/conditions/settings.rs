@@ -24,9 +24,17 @@ pub(super) struct Setting {
     pub(super) scope: Scope,
 }
 
+/// tox hands on what it is told to: version 4 by the first, 3 by the second.
+const INTO_TOX: &str = "\
+export TOX_OVERRIDE='testenv.pass_env+=PYTEST_ADDOPTS,TZ,LC_ALL,LANG,LANGUAGE,PYTHONUTF8,PYTHONCOERCECLOCALE,PYTHONPATH,TEST_REPAIR_*'
+export TOX_TESTENV_PASSENV='PYTEST_ADDOPTS TZ LC_ALL LANG LANGUAGE PYTHONUTF8 PYTHONCOERCECLOCALE PYTHONPATH TEST_REPAIR_*'
+";
+
 impl Setting {
-    fn new(words: impl Into<String>, lines: impl Into<String>) -> Setting {
-        Setting { words: words.into(), lines: lines.into(), scope: Scope::Usual }
+    fn new(words: impl Into<String>, changes: impl AsRef<str>) -> Setting {
+        let changes = changes.as_ref();
+        let lines = if changes.is_empty() { String::new() } else { format!("{INTO_TOX}{changes}") };
+        Setting { words: words.into(), lines, scope: Scope::Usual }
     }
 
     /// Nothing is changed.

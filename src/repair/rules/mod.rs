@@ -5,6 +5,7 @@
 
 mod added;
 mod advisories;
+mod conflicting_pins;
 mod importers;
 mod lint_edits;
 mod manifests;
@@ -130,6 +131,7 @@ pub const CATALOGUE: &[RuleDoc] = &[
     stubs::DOC,
     advisories::DOC,
     stale_lock::DOC,
+    conflicting_pins::DOC,
     missing_import::DOC,
     moved_abcs::DOC,
     source_path::DOC,
@@ -159,6 +161,7 @@ pub async fn repair(context: &RuleContext<'_>) -> anyhow::Result<Repaired> {
         version_guards::apply(context, &mut repaired).await?;
         stubs::apply(context, &mut repaired).await?;
         stale_lock::apply(context, &mut repaired).await?;
+        conflicting_pins::apply(context, &mut repaired).await?;
     }
     if enabled(FixType::Security) {
         advisories::apply(context, &mut repaired)?;

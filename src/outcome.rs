@@ -10,7 +10,7 @@ use crate::{
     plan::{Check, Skipped},
     progress::Timing,
     repair::{
-        Baseline,
+        Baseline, Dependence, Named,
         answer::Answer,
         validate::{CheckResult, Collected, Validation},
     },
@@ -210,6 +210,8 @@ pub struct BaselineReport {
     pub reproduced: usize,
     /// Failures of the log that one run showed.
     pub flaky: usize,
+    /// What failures depend on besides the code, where repeats under changed conditions show it.
+    pub depends: Vec<Named>,
     pub runs: Vec<RunReport>,
     /// How the environment came to be.
     pub notes: Vec<String>,
@@ -294,12 +296,24 @@ impl Attempt {
 pub struct Learned {
     /// From the logs alone.
     pub diagnosis: Option<Diagnosis>,
+    /// What the failure depends on besides the code, where repeats under changed conditions show it.
+    pub cause: Option<Dependence>,
     /// Each failing job.
     pub targets: Vec<TargetReport>,
     /// What the sandbox enforces.
     pub sandbox: Option<Posture>,
     /// What a reader should know besides.
     pub notes: Vec<String>,
+}
+
+impl Learned {
+    /// The words of an ending, with the cause where there is one to name.
+    fn headline(&self, words: &str, flaky: bool) -> String {
+        match self.cause.filter(|_| flaky) {
+            Some(cause) => format!("{words}, it depends on {}", cause.words()),
+            None => words.to_owned(),
+        }
+    }
 }
 
 /// What a run of `fix` knows, filled as it goes: an interrupted run still reports what it learned.
@@ -353,6 +367,11 @@ impl Repair {
         }
     }
 
+    /// How it ended, in words.
+    pub fn headline(&self) -> String {
+        self.learned.headline(self.outcome.words(), self.outcome == Outcome::Flaky)
+    }
+
     /// Enters an attempt, and says which is the best now: the last of those that came nearest.
     pub fn tried(&mut self, attempt: Attempt) {
         self.attempts.push(attempt);
@@ -388,6 +407,11 @@ pub struct Verification {
 }
 
 impl Verification {
+    /// How it ended, in words.
+    pub fn headline(&self) -> String {
+        self.learned.headline(self.verdict.words(), self.verdict == Verdict::Flaky)
+    }
+
     /// Why the verdict is not better, and what a reader should know besides.
     pub fn all_reasons(&self) -> Vec<String> {
         self.learned.notes.iter().chain(&self.reasons).cloned().collect()
@@ -406,6 +430,7 @@ struct Verified {
     sandbox: Option<Posture>,
     timings: Vec<Timing>,
     reasons: Vec<String>,
+    cause: Option<Dependence>,
     targets: Vec<TargetReport>,
 }
 
@@ -421,6 +446,7 @@ impl From<Verification> for Verified {
             not_checked: v.not_checked,
             sandbox: v.learned.sandbox,
             timings: v.timings,
+            cause: v.learned.cause,
             targets: v.learned.targets,
         }
     }
@@ -453,6 +479,7 @@ impl BaselineReport {
         BaselineReport {
             reproduced: baseline.claimed().len(),
             flaky: baseline.flaky().len(),
+            depends: baseline.depends().to_vec(),
             runs: baseline.job().checks.iter().zip(baseline.runs()).map(run).collect(),
             notes: baseline.notes().to_vec(),
             why: None,
@@ -460,7 +487,14 @@ impl BaselineReport {
     }
 
     /// Nothing was reproduced.
-    pub fn not(why: &str) -> BaselineReport {
-        BaselineReport { reproduced: 0, flaky: 0, runs: Vec::new(), notes: Vec::new(), why: Some(why.to_owned()) }
+    pub fn not(why: &str, depends: &[Named]) -> BaselineReport {
+        BaselineReport {
+            reproduced: 0,
+            flaky: 0,
+            depends: depends.to_vec(),
+            runs: Vec::new(),
+            notes: Vec::new(),
+            why: Some(why.to_owned()),
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     plan::{self, Job, Overrides},
     progress::Progress,
     redact,
-    repair::{Baseline, Beside, Reproduction, reproduce},
+    repair::{Baseline, Beside, Named, Reproduction, reproduce},
     sandbox::{self, Ahead, CacheDir, LocalSandbox, Posture, Recipe, Sandbox, SandboxError},
     workspace::Tree,
 };
@@ -178,7 +178,9 @@ pub async fn reproduced(
     for (index, log, job) in jobs {
         let (baseline, why) = attempt(request, given, &ahead, log, &job, progress).await?;
         let target = &mut learned.targets[index];
-        target.baseline = Some(baseline_report(&baseline, &why));
+        let report = baseline_report(&baseline, &why);
+        learned.cause = learned.cause.or(report.depends.first().map(|named| named.cause));
+        target.baseline = Some(report);
         match baseline {
             Some(baseline) => {
                 baselines.push(baseline);
@@ -191,7 +193,7 @@ pub async fn reproduced(
                         .map(|python| (log, Job { python: python.clone(), versions: Vec::new(), ..job.clone() })),
                 );
             }
-            None => stop = why.1.unwrap_or(stop),
+            None => stop = why.stop.unwrap_or(stop),
         }
     }
     let ahead = environments(request, given, &sandbox, cells.iter().map(|(_, job)| job), progress).await;
@@ -224,11 +226,18 @@ pub async fn reproduced(
     Ok(Ok(Reproduced { sandbox, baselines, beside }))
 }
 
-/// Why there is no baseline: in words, and what that means where it is more than "not reproduced".
-type Why = (String, Option<Stop>);
+/// Why there is no baseline.
+#[derive(Debug, Default)]
+struct Why {
+    text: String,
+    /// What that means, where it is more than "not reproduced".
+    stop: Option<Stop>,
+    /// What the failures depend on, where repeats show it.
+    depends: Vec<Named>,
+}
 
 fn baseline_report(baseline: &Option<Baseline>, why: &Why) -> BaselineReport {
-    baseline.as_ref().map_or_else(|| BaselineReport::not(&why.0), BaselineReport::of)
+    baseline.as_ref().map_or_else(|| BaselineReport::not(&why.text, &why.depends), BaselineReport::of)
 }
 
 /// Builds the environments of several jobs at once.
@@ -264,11 +273,13 @@ async fn attempt(
     };
     Ok(match reproduction {
         Reproduction::Reproduced(baseline) => (Some(*baseline), Why::default()),
-        Reproduction::Flaky { keys } => {
-            (None, (format!("{} failure(s) in one of two runs", keys.len()), Some(Stop::Flaky)))
+        Reproduction::Flaky { why, depends } => (None, Why { text: why, stop: Some(Stop::Flaky), depends }),
+        Reproduction::NotReproduced { why } => {
+            (None, Why { text: explain_loopback(why, sandbox.posture()), ..Why::default() })
         }
-        Reproduction::NotReproduced { why } => (None, (explain_loopback(why, sandbox.posture()), None)),
-        Reproduction::Infrastructure { why } => (None, (why, Some(Stop::Infrastructure))),
+        Reproduction::Infrastructure { why } => {
+            (None, Why { text: why, stop: Some(Stop::Infrastructure), ..Why::default() })
+        }
     })
 }
 

@@ -1,6 +1,8 @@
 //! registry: looking a package up in the index before it may be added. Nothing is installed and nothing of a package is
 //! run here; the index's own words (PEP 691, PEP 700) and a wheel's file list are all that is read.
 
+pub mod backports;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Cursor,

@@ -13,6 +13,7 @@ patterns! {
     POETRY = r"^\s+- Installing ([\w.-]+) \(([^)\s]+)\)";
     POETRY_ROOT = r"^Installing the current project: ([\w.-]+) \(";
     PDM = r"^\s+✔ Install ([\w.-]+) (\S+) successful";
+    SEED = r"^(?:Using --(random)ly-seed=|.*PYTHONHASHSEED=['\x22]?)(\d{1,10})\b";
     VERSION = r"-\d";
     PYTHON = r"^(?:Successfully set up (?:CPython|PyPy) \(([^)]+)\)|platform \w+ -- Python (\d+\.\d+[\w.]*)|\s*python-version: ['\x22]?(\d\.\d+[\w.-]*)|Using (?:CPython|Python) (\d+\.\d+\.\d+))";
     WORKSPACE = r"(?:/home/runner/work|/Users/runner/work|/__w)/[\w.-]+/[\w.-]+";
@@ -34,6 +35,8 @@ pub(super) const WORDS: &[&str] = &[
     "- Installing ",
     "✔ Install ",
     "Installing the current project",
+    "Using --randomly-seed=",
+    "PYTHONHASHSEED=",
 ];
 /// And lines that begin so: what uv installs.
 pub(super) const START: &str = " + ";
@@ -99,6 +102,14 @@ impl Facts {
                 && let Some(found) = SDIST.captures(text)
             {
                 self.sdists.push(found[1].to_owned());
+            }
+        } else if text.contains("SEED=") || text.contains("seed=") {
+            if let Some(found) = SEED.captures(text) {
+                let seed = found[2].parse().ok();
+                match found.get(1) {
+                    Some(_) => step.seeds.randomly = step.seeds.randomly.or(seed),
+                    None => step.seeds.hash = step.seeds.hash.or(seed),
+                }
             }
         } else if text.contains("Install") {
             if let Some(found) = POETRY.captures(text).or_else(|| PDM.captures(text)) {

@@ -76,6 +76,19 @@ pub enum Key {
     },
 }
 
+impl Key {
+    /// Is what a log shows by this key the failure that a run of ours shows by `seen`? A command is known by its error
+    /// class even where the log shows it as a part of a script.
+    pub fn is_shown_by(&self, seen: &Key) -> bool {
+        match (self, seen) {
+            (Key::Command { command: a, error: x }, Key::Command { command: b, error: y }) => {
+                x == y && (a.contains(b.as_str()) || b.contains(a.as_str()))
+            }
+            _ => self == seen,
+        }
+    }
+}
+
 /// One failing test id, or one finding of a tool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
@@ -187,6 +200,19 @@ pub struct Step {
     pub local_packages: Vec<String>,
     /// An absolute directory that the step's output says it ran in, or `None`.
     pub directory: Option<String>,
+    /// When it began, in seconds of Unix time, where the log has timestamps.
+    pub started: Option<i64>,
+    /// What its output says of chance: the seeds of test orders and hashes.
+    pub seeds: Seeds,
+}
+
+/// The seeds that a step's output names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seeds {
+    /// pytest-randomly's.
+    pub randomly: Option<u32>,
+    /// `PYTHONHASHSEED`.
+    pub hash: Option<u32>,
 }
 
 impl Step {

@@ -8,7 +8,7 @@ mod service;
 use std::collections::BTreeMap;
 
 use super::facts::{self, Facts};
-use super::failure::{Step, StepKind};
+use super::failure::{Seeds, Step, StepKind};
 use super::found::{FAILURES, Found, Sink};
 use super::runner::{self, Format, Mark};
 use super::text::{bounded, patterns, plain};
@@ -142,6 +142,8 @@ pub(super) struct Job {
     sha: Option<String>,
     head: Option<String>,
     sha_next: bool,
+    /// When the last line that was read was printed.
+    now: Option<i64>,
     /// What is left of [`HEADERS`].
     room: usize,
     most: usize,
@@ -182,6 +184,7 @@ impl Job {
             sha: None,
             head: None,
             sha_next: false,
+            now: None,
             room: HEADERS,
             most: FAILURES,
             service: service::Service::default(),
@@ -205,6 +208,11 @@ impl Job {
     pub(super) fn bound(&mut self, failures: usize, headers: usize) {
         self.most = failures;
         self.room = self.room.min(headers);
+    }
+
+    /// The next line was printed then, where its envelope says it.
+    pub(super) fn printed_at(&mut self, instant: Option<i64>) {
+        self.now = instant.or(self.now);
     }
 
     /// Whose words make a line worth reading now.
@@ -387,6 +395,8 @@ impl Job {
             installed: Vec::new(),
             local_packages: Vec::new(),
             directory: None,
+            started: self.now,
+            seeds: Seeds::default(),
         });
         if self.ci
             && let Some(step) = self.steps.last_mut()

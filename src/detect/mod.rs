@@ -22,7 +22,7 @@ mod words;
 
 use memchr::{memchr, memchr2, memrchr2};
 
-pub use failure::{Category, Failure, JobLog, JobResult, Key, Step, StepKind};
+pub use failure::{Category, Failure, JobLog, JobResult, Key, Seeds, Step, StepKind};
 pub use paths::replace_root;
 
 use self::{
@@ -222,6 +222,7 @@ impl Reader {
         }
         let step = self.columns.as_ref().map(|(_, step)| step.as_str());
         self.started = true;
+        self.job.printed_at(runner::instant(&line, self.format));
         self.job.line(envelope.text, mask, step);
     }
 

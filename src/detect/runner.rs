@@ -93,6 +93,22 @@ fn cells(line: &str) -> Option<(&str, &str, &str)> {
     Some((job, step, rest.trim_start_matches(' ')))
 }
 
+/// When the line was printed, where its envelope says so: seconds of Unix time, a zone that is not named being UTC.
+pub(super) fn instant(line: &str, format: Format) -> Option<i64> {
+    let line = line.trim_start_matches('\u{feff}');
+    let line = match format {
+        Format::Columns => columns(line)?.2.trim_start_matches('\u{feff}'),
+        _ => line,
+    };
+    let (_, kind) = stamp(line, true)?;
+    if kind != Stamp::Zulu && format != Format::Stamped {
+        return None;
+    }
+    let line = line.trim_start_matches('[');
+    let civil = format!("{}T{}Z", line.get(..10)?, line.get(11..19)?);
+    Some(civil.parse::<jiff::Timestamp>().ok()?.as_second())
+}
+
 fn unstamped(line: &str, any: bool) -> &str {
     let Some((end, kind)) = stamp(line, true).filter(|(_, kind)| any || *kind == Stamp::Zulu) else { return line };
     let text = &line[end..];
@@ -249,6 +265,20 @@ mod tests {
         assert_eq!(envelope("a\tb\tc", Format::Columns, Some(("a", "b"))).text, "c");
         let tool = "a\tb\t2026-01-01T00:00:00.1234567Z c";
         assert_eq!(envelope(tool, Format::Lines, None), Envelope { columns: None, text: tool });
+    }
+
+    #[test]
+    fn a_line_says_when_it_was_printed() {
+        for (line, format) in [
+            ("\u{feff}2025-03-03T09:00:01.1234567Z x", Format::Lines),
+            ("test\tRun tests\t\u{feff}2025-03-03T09:00:01.1234567Z x", Format::Columns),
+            ("[2025-03-03T09:00:01.123Z] x", Format::Stamped),
+        ] {
+            assert_eq!(instant(line, format), Some(1_740_992_401), "{line}");
+        }
+        for line in ["2025-03-03 09:00:01 a program's own", "2025-99-03T09:00:01.0Z", "é025-03-03T09:00:01Z", "x"] {
+            assert_eq!(instant(line, Format::Lines), None, "{line}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::rules::{Added, Source, added_requirements};
 use crate::{
     detect::{JobLog, Key},
     integrity::{Finding, Severity},
-    registry::{Registry, RegistryError},
+    registry::{Registry, RegistryError, backports::Backport, normalise},
     workspace::{Change, Tree},
 };
 
@@ -57,6 +57,9 @@ async fn unproven(name: &str, missing: &BTreeSet<&str>, registry: &Registry) -> 
     let mut refusal = registry.known(name, now).await.err();
     if refusal.is_none() {
         for module in missing {
+            // What the standard library lacks is missed under the name that it has there.
+            let backport = Backport::of(module).filter(|backport| normalise(backport.package) == normalise(name));
+            let module = backport.map_or(*module, |backport| backport.stand_in.split('.').next().unwrap_or(module));
             match registry.admit(name, module, None, now).await {
                 Ok(_) => return None,
                 Err(error) => refusal = Some(error),

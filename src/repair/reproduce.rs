@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::conditions::{self, Named, Place};
 use crate::{
     detect::{Category, Detector, Failure, JobLog, Key},
     observe::{Observed, TestOutcome, digests, observe, report_command, reporting, touched},
@@ -19,6 +20,7 @@ pub struct Baseline {
     runs: Vec<[Observed; 2]>,
     claimed: Vec<Failure>,
     flaky: Vec<Key>,
+    depends: Vec<Named>,
     excluded: BTreeSet<String>,
     python: String,
     installed: Vec<(String, String)>,
@@ -50,7 +52,8 @@ impl Baseline {
     pub fn to_repair(&self) -> Vec<Failure> {
         let ours = |claimed: &Failure| {
             let mut seen = self.runs.iter().flat_map(|[first, _]| &first.failures);
-            seen.find(|f| same(&claimed.key, &f.key) && f.test_id == claimed.test_id && f.line == claimed.line).cloned()
+            seen.find(|f| claimed.key.is_shown_by(&f.key) && f.test_id == claimed.test_id && f.line == claimed.line)
+                .cloned()
         };
         self.claimed.iter().map(|claimed| ours(claimed).unwrap_or_else(|| claimed.clone())).collect()
     }
@@ -58,6 +61,11 @@ impl Baseline {
     /// The log's failures that one run showed and the other did not.
     pub fn flaky(&self) -> &[Key] {
         &self.flaky
+    }
+
+    /// What claimed failures depend on besides the code: they may be repaired all the same.
+    pub fn depends(&self) -> &[Named] {
+        &self.depends
     }
 
     /// Tests that fail only in the sandbox, the same way twice: not checked.
@@ -102,7 +110,7 @@ impl Baseline {
     /// Does the check at this place show a failure that is claimed?
     pub fn shows_claimed(&self, check: usize) -> bool {
         let Some([first, _]) = self.runs.get(check) else { return false };
-        first.keys().any(|key| self.claimed.iter().any(|c| same(&c.key, key)))
+        first.keys().any(|key| self.claimed.iter().any(|c| c.key.is_shown_by(key)))
     }
 }
 
@@ -111,10 +119,12 @@ impl Baseline {
 pub enum Reproduction {
     /// The same failure, twice.
     Reproduced(Box<Baseline>),
-    /// The same failure in one of two runs.
+    /// The same failure in one of two runs, or under other conditions only.
     Flaky {
-        /// Which.
-        keys: Vec<Key>,
+        /// In one sentence or a few lines.
+        why: String,
+        /// What it depends on, where repeats show it.
+        depends: Vec<Named>,
     },
     /// It did not fail, or not for the same reason.
     NotReproduced {
@@ -187,7 +197,29 @@ async fn attempt(
     let runs: Vec<[Observed; 2]> = first.into_iter().zip(second).map(|(a, b)| [a, b]).collect();
     // A candidate installs what the baseline ran with.
     let recipe = Recipe { hold: held(prepared.installed(), tree), ..recipe.clone() };
-    Ok((compare(log, job, &recipe, runs, &*prepared), reused))
+    let compared = compare(log, job, &recipe, &runs, &*prepared);
+    let place = Place { prepared: &mut *prepared, tree, job, runs: &runs, progress };
+    let reproduction = match compared {
+        Compared::Claimed(mut baseline) => {
+            baseline.depends = conditions::name_dated(place, &baseline.claimed).await;
+            baseline.runs = runs;
+            Reproduction::Reproduced(baseline)
+        }
+        Compared::Flaky(failures) => {
+            let why = format!("{} failure(s) in one of two runs", failures.len());
+            Reproduction::Flaky { why, depends: conditions::name(place, log, &failures, true).await }
+        }
+        // It is tried again with another environment first.
+        Compared::Nothing(why) if reused => Reproduction::NotReproduced { why },
+        Compared::Nothing(why) => {
+            let failures: Vec<&Failure> = log.failures.iter().collect();
+            match conditions::name(place, log, &failures, false).await {
+                depends if depends.is_empty() => Reproduction::NotReproduced { why },
+                depends => Reproduction::Flaky { why, depends },
+            }
+        }
+    };
+    Ok((reproduction, reused))
 }
 
 fn folded(job: &Job) -> String {
@@ -293,34 +325,40 @@ fn project_name(tree: &Tree) -> Option<String> {
     })
 }
 
-fn compare(
-    log: &JobLog,
+/// What two runs say of the log's failures.
+enum Compared<'a> {
+    Claimed(Box<Baseline>),
+    Flaky(Vec<&'a Failure>),
+    Nothing(String),
+}
+
+/// The baseline that comes of it has no runs yet.
+fn compare<'a>(
+    log: &'a JobLog,
     job: &Job,
     recipe: &Recipe,
-    runs: Vec<[Observed; 2]>,
+    runs: &[[Observed; 2]],
     prepared: &dyn Prepared,
-) -> Reproduction {
+) -> Compared<'a> {
     let seen = |n: usize| -> Vec<&Key> { runs.iter().flat_map(|pair| pair[n].keys()).collect() };
     let (first, second) = (seen(0), seen(1));
-    let shows = |keys: &[&Key], key: &Key| keys.iter().any(|k| same(key, k));
+    let shows = |keys: &[&Key], key: &Key| keys.iter().any(|k| key.is_shown_by(k));
     let mut claimed = Vec::new();
     let mut flaky = Vec::new();
     for failure in log.failures.iter().filter(|f| f.category != Category::Infra) {
         match (shows(&first, &failure.key), shows(&second, &failure.key)) {
             (true, true) => claimed.push(failure.clone()),
             (false, false) => {}
-            _ => flaky.push(failure.key.clone()),
+            _ => flaky.push(failure),
         }
     }
     if claimed.is_empty() {
-        if !flaky.is_empty() {
-            return Reproduction::Flaky { keys: flaky };
-        }
-        return Reproduction::NotReproduced { why: why_not(log, &runs) };
+        return if flaky.is_empty() { Compared::Nothing(why_not(log, runs)) } else { Compared::Flaky(flaky) };
     }
     // Seen here twice and never in CI: the sandbox is to blame, not the code.
-    let in_log = |key: &Key| log.failures.iter().any(|f| same(&f.key, key));
-    let last = runs.iter().rposition(|[a, _]| a.keys().any(|key| claimed.iter().any(|c: &Failure| same(&c.key, key))));
+    let in_log = |key: &Key| log.failures.iter().any(|f| f.key.is_shown_by(key));
+    let last =
+        runs.iter().rposition(|[a, _]| a.keys().any(|key| claimed.iter().any(|c: &Failure| c.key.is_shown_by(key))));
     let excluded = runs.iter().take(last.map_or(0, |last| last + 1)).flat_map(|[a, b]| {
         let again: BTreeSet<&str> = b.failing_tests().collect();
         let of_log: BTreeSet<&str> =
@@ -331,16 +369,17 @@ fn compare(
             .collect::<Vec<_>>()
     });
     let excluded = excluded.collect();
-    Reproduction::Reproduced(Box::new(Baseline {
+    Compared::Claimed(Box::new(Baseline {
         job: job.clone(),
         recipe: recipe.clone(),
         claimed,
-        flaky,
+        flaky: flaky.into_iter().map(|failure| failure.key.clone()).collect(),
+        depends: Vec::new(),
         excluded,
         python: prepared.python().to_owned(),
         installed: prepared.installed().to_vec(),
         notes: prepared.notes().to_vec(),
-        runs,
+        runs: Vec::new(),
     }))
 }
 
@@ -348,16 +387,6 @@ fn compare(
 fn named_in(log: &JobLog, id: &str) -> bool {
     let plain = |text: &str| text.trim_end_matches(".py").replace('/', ".");
     log.failures.iter().any(|f| f.test_id.as_deref().is_some_and(|t| plain(t) == plain(id)))
-}
-
-/// Is it the same failure? A command is known by its error class even where the log shows it as a part of a script.
-pub(super) fn same(logged: &Key, seen: &Key) -> bool {
-    match (logged, seen) {
-        (Key::Command { command: a, error: x }, Key::Command { command: b, error: y }) => {
-            x == y && (a.contains(b.as_str()) || b.contains(a.as_str()))
-        }
-        _ => logged == seen,
-    }
 }
 
 fn why_not(log: &JobLog, runs: &[[Observed; 2]]) -> String {

@@ -20,7 +20,7 @@ const LARGEST_PATCH: usize = 1 << 20;
 /// The whole report. Its patch stands at the line's beginning: `git apply` takes it from here.
 pub fn fixed_text(repair: &Repair) -> String {
     let mut text = String::new();
-    let outcome = style(repair.outcome.words()).bold();
+    let outcome = style(repair.headline()).bold();
     let outcome = match repair.outcome {
         Outcome::Fixed => outcome.green(),
         Outcome::Flagged => outcome.yellow(),
@@ -174,6 +174,9 @@ pub(super) fn targets(text: &mut String, targets: &[TargetReport]) {
                     );
                 }
             }
+        }
+        for named in target.baseline.iter().flat_map(|baseline| &baseline.depends) {
+            let _ = writeln!(text, "  {}", folded(&named.sentence(), 1000));
         }
         if let Some(plan) = &target.plan {
             for skipped in &plan.skipped {

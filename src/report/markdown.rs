@@ -9,7 +9,7 @@ use crate::{
 
 /// The whole report. Foreign text stands only in code spans and fenced blocks, where it can mean nothing.
 pub fn markdown(repair: &Repair) -> String {
-    let mut text = format!("# {}\n", repair.outcome.words());
+    let mut text = format!("# {}\n", repair.headline());
     if let Some(proposal) = &repair.proposal {
         let _ = writeln!(text, "\n{}", link(&format!("Pull request #{}", proposal.number), &proposal.url));
     }
@@ -30,6 +30,9 @@ pub fn markdown(repair: &Repair) -> String {
                 Some(why) => writeln!(text, "\nNot reproduced:\n\n{}", fence(why, "text", 30_000)),
                 None => writeln!(text, "\nReproduced twice: {} of {}.", baseline.reproduced, target.failures.len()),
             };
+            for named in &baseline.depends {
+                let _ = writeln!(text, "\nDepends on {}: {}", named.cause.words(), code(&named.sentence()));
+            }
         }
     }
     if !repair.validation.checks.is_empty() {

@@ -15,7 +15,7 @@ use crate::{
 /// The whole report.
 pub fn verified_text(verification: &Verification) -> String {
     let mut text = String::new();
-    let verdict = style(verification.verdict.words()).bold();
+    let verdict = style(verification.headline()).bold();
     let verdict = match verification.verdict {
         Verdict::Proven => verdict.green(),
         Verdict::Flagged => verdict.yellow(),

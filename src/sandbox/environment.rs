@@ -16,7 +16,7 @@ use super::{
     cache::{self, About, CacheDir, CacheLimits, Ready, Slot},
     local::{Isolation, IsolationOptions},
     python::{self, Python},
-    reports::{index_environment, quote, read_report, report_to},
+    reports::{index_environment, quote, read_report, report_to, zone},
 };
 use crate::{
     scratch,
@@ -392,6 +392,7 @@ impl LocalPrepared {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
+        env.extend(zone().map(|zone| ("TZ".to_owned(), zone.to_owned())));
         let root = self.root.display().to_string();
         let placed = |(name, value): (&String, &String)| (name.clone(), value.replace("$GITHUB_WORKSPACE", &root));
         env.extend(self.recipe.env.iter().map(placed));

@@ -33,6 +33,17 @@ pub(super) fn index_environment() -> BTreeMap<String, String> {
     known.filter(|(_, value)| !value.contains('@')).collect()
 }
 
+/// The time zone that a run is told of where this machine has another: a runner's clock shows UTC.
+pub(super) fn zone() -> Option<&'static str> {
+    (!is_universal(fs::canonicalize("/etc/localtime").ok().as_deref())).then_some("UTC")
+}
+
+/// Does a machine whose zone is this file show UTC?
+fn is_universal(zone: Option<&Path>) -> bool {
+    let Some(zone) = zone else { return true };
+    zone.file_name().is_some_and(|name| ["UTC", "UCT", "Universal", "Zulu"].iter().any(|known| name == *known))
+}
+
 /// No report is larger.
 const LARGEST_REPORT: u64 = 256 << 20;
 
@@ -69,6 +80,13 @@ pub(super) fn quote(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_of_another_time_zone_is_told_from_one_that_shows_utc() {
+        let of = |zone: &str| is_universal(Some(&Path::new("/usr/share/zoneinfo").join(zone)));
+        assert!(is_universal(None) && of("Etc/UTC") && of("Zulu"));
+        assert!(!of("Europe/Berlin") && !of("Etc/GMT+2") && !is_universal(Some(Path::new("/etc/localtime"))));
+    }
 
     #[test]
     fn a_report_that_was_replaced_by_something_else_is_none() {

@@ -121,13 +121,13 @@ fn a_lost_runner_is_not_the_codes_fault() {
 #[test]
 fn a_check_that_fails_in_one_run_of_two_is_flaky() {
     let world = World::new();
-    // Every run sits out the four seconds that it begins in, so the next one begins in the next four.
+    // Every run sits out the two seconds that it begins in, so the next one begins in the next two.
     world.repository(&[
         ("tests/__init__.py", ""),
         (
             "tests/test_tiny.py",
             "import time, unittest\n\n\nclass TinyTest(unittest.TestCase):\n    def test_it(self):\n        \
-             phase = int(time.time() / 4)\n        time.sleep((phase + 1) * 4 - time.time() + 0.01)\n        \
+             phase = int(time.time() / 2)\n        time.sleep((phase + 1) * 2 - time.time() + 0.01)\n        \
              self.assertEqual(phase % 2, 0)\n",
         ),
     ]);

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use crate::world::{World, index, project, run, skipped};
+use crate::world::{Step, TEST, UNITTEST, World, index, log, project, run, skipped};
 
 /// `--repo NAME --log …` of an example that stands in the world.
 fn given<'a>(name: &'a str, log: &'a str) -> [&'a str; 6] {
@@ -41,6 +41,52 @@ fn repaired(name: &str, changes: &[&str]) {
 #[test]
 fn a_missing_import_is_repaired_without_a_package_index() {
     repaired("missing-import", &["ledger/book.py"]);
+}
+
+#[test]
+fn what_the_jobs_python_does_not_have_yet_is_guarded_and_its_backport_declared() {
+    let pythons = test_repair::sandbox::pythons();
+    let Some(python) = pythons.iter().find(|python| python.starts_with("3.10.")) else {
+        return skipped("there is no Python 3.10");
+    };
+    if !index() {
+        return;
+    }
+    let world = World::new();
+    let project = "[build-system]\nrequires = [\"setuptools>=61\"]\nbuild-backend = \"setuptools.build_meta\"\n\n[project]\n\
+                   name = \"tiny\"\nversion = \"1\"\nrequires-python = \">=3.9\"\ndependencies = []\n\n[tool.setuptools]\n\
+                   py-modules = [\"tiny\"]\n";
+    let root = world.repository(&[
+        ("pyproject.toml", project),
+        ("tiny.py", "import tomllib\n\n\ndef read(text):\n    return tomllib.loads(text)\n"),
+        ("tests/__init__.py", ""),
+        (
+            TEST,
+            "import unittest\n\nimport tiny\n\n\nclass TinyTest(unittest.TestCase):\n    def test_it(self):\n        \
+             self.assertEqual(tiny.read('a = 1'), {'a': 1})\n",
+        ),
+    ]);
+    let rule = "=".repeat(70);
+    let output = format!(
+        "E\n{rule}\nERROR: tests.test_tiny (unittest.loader._FailedTest)\n{line}\nImportError: Failed to import test module: \
+         tests.test_tiny\nTraceback (most recent call last):\n  File \"/home/runner/work/tiny/tiny/tests/test_tiny.py\", line \
+         3, in <module>\n    import tiny\n  File \"/home/runner/work/tiny/tiny/tiny.py\", line 1, in <module>\n    import \
+         tomllib\nModuleNotFoundError: No module named 'tomllib'\n\n\n{line}\nRan 1 test in 0.000s\n\nFAILED (errors=1)",
+        line = "-".repeat(70)
+    );
+    let asked = format!("Successfully set up CPython ({python})");
+    let steps = [Step("echo it", &asked, 0), Step("pip install -e .", "", 0), Step(UNITTEST, &output, 1)];
+    world.file("ci.log", log(&steps));
+    let said = world.run(&["fix", "--rules-only", "--repo", "tiny", "--log", "ci.log", "--format", "json"]);
+    let said = said.exits_with(0).json();
+    assert_eq!(said["outcome"], "fixed", "{said:#}");
+    assert_eq!(said["fix"]["files"], serde_json::json!(["pyproject.toml", "tiny.py"]));
+    let diff = said["fix"]["diff"].as_str().unwrap();
+    for added in ["+if sys.version_info >= (3, 11):", "+    import tomli as tomllib", "tomli; python_version < '3.11'"]
+    {
+        assert!(diff.contains(added), "{diff}");
+    }
+    assert_eq!(world.git(&root, &["status", "--porcelain"]), "");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod action;
 mod bad_input;
 mod beside;
 mod cache;
+mod conditions;
 mod endings;
 #[path = "../support/endpoint.rs"]
 mod endpoint;

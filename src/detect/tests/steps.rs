@@ -1,5 +1,5 @@
 use super::*;
-use crate::detect::{Category, JobResult, Step, StepKind};
+use crate::detect::{Category, JobResult, Seeds, Step, StepKind};
 
 #[test]
 fn a_step_has_its_script_shell_and_environment() {
@@ -23,6 +23,14 @@ fn the_job_knows_its_checkout() {
     assert_eq!(job.workspace.as_deref(), Some(WORKSPACE));
     assert_eq!(job.repository.as_deref(), Some("acme/shop"));
     assert_eq!(job.sha.as_deref(), Some("0123456789abcdef0123456789abcdef01234567"));
+}
+
+#[test]
+fn a_step_knows_when_it_began_and_the_seeds_that_it_names() {
+    let output = "Using --randomly-seed=3083905216\npy311: PYTHONHASHSEED='42'\nUsing --randomly-seed=1\n";
+    let step = ci("pytest", output, 1).steps.pop().expect("a step");
+    assert_eq!(step.seeds, Seeds { randomly: Some(3_083_905_216), hash: Some(42) });
+    assert!(step.started.is_some(), "{step:?}");
 }
 
 fn installed(output: &str) -> Step {

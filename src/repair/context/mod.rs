@@ -33,7 +33,7 @@ use self::{
 use crate::{
     detect::{Category, Failure},
     fix_type::FixType,
-    repair::Baseline,
+    repair::{Baseline, Dependence},
     workspace::Tree,
 };
 
@@ -167,7 +167,7 @@ pub fn context(wanted: &Wanted<'_>, limits: &Limits) -> Context {
     let output = baseline.runs().get(check).map_or(&[][..], |[first, _]| &first.output);
     let output = (wanted.redact)(&String::from_utf8_lossy(&output[output.len().saturating_sub(OUTPUT)..]));
     let script = baseline.job().checks.get(check).map_or("", |check| check.script.as_str());
-    choose(
+    let mut context = choose(
         &Seen {
             tree: wanted.tree,
             failures: wanted.failures,
@@ -179,8 +179,19 @@ pub fn context(wanted: &Wanted<'_>, limits: &Limits) -> Context {
             output: &output,
         },
         limits,
-    )
+    );
+    let dated = |failure: &Failure| {
+        let mut named = baseline.depends().iter().filter(|named| named.cause == Dependence::Clock);
+        named.any(|named| failure.test_id.as_ref().is_some_and(|id| named.failures.contains(id)))
+    };
+    if wanted.failures.iter().any(dated) {
+        context.failure.text.push_str(DATED);
+    }
+    context
 }
+
+/// Which date that was is no part of it: the same failure makes the same prompt.
+const DATED: &str = "\nWith the clock set to an earlier date it passes: something depends on what day it is.";
 
 /// Which of the ways to the code a failure takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

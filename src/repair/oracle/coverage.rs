@@ -9,7 +9,6 @@ use super::{
     Ruling,
     choose::{self, Fate, Site},
     covered::{self, Lines},
-    launch::{Launch, is_of},
     left_by,
     mutants::{self, Mutant},
 };
@@ -19,7 +18,10 @@ use crate::{
     observe::{Observed, TestOutcome},
     plan::{Check, Origin},
     progress::Progress,
-    repair::reproduce::{Baseline, run_check},
+    repair::{
+        launch::{Launch, is_of},
+        reproduce::{Baseline, run_check},
+    },
     sandbox::{Ended, Limits, Prepared, Sandbox, SandboxError, describe},
     workspace::{Change, FileChange, Tree},
 };

@@ -1,12 +1,12 @@
 //! A declared test fix rests on what else asserts the new value. The static judge finds it; whether a test that it
 //! names ran and passed before the change is known here.
 
-use super::{Ruling, launch::is_of};
+use super::Ruling;
 use crate::{
     fix_type::FixType,
     integrity::{self, Finding, Judged, TreeRead, Witness},
     observe::TestOutcome,
-    repair::reproduce::Baseline,
+    repair::{launch::is_of, reproduce::Baseline},
     workspace::Change,
 };
 

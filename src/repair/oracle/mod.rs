@@ -6,7 +6,7 @@
 //! |---|---|
 //! | syntax, import | `versions`: what is written parses on the oldest Python that the project supports (asked of every type) |
 //! | test | `evidence`: what an expectation's new value rests on passed before the change |
-//! | coverage | `coverage`: new tests fail when the code is broken, by `mutants`; `choose`, `covered`, `launch` serve it |
+//! | coverage | `coverage`: new tests fail when the code is broken, by `mutants`; `choose`, `covered` serve it |
 //! | quality | `validate::judge`: no finding more in the tools' own reports; `integrity::suppress`: none silenced |
 //! | dependency | `repair::dependencies`: what is added is in the index, old enough, and provides what is missing |
 //! | security | `validate::judge` on bandit's report; `integrity::suppress` |
@@ -19,7 +19,7 @@ mod choose;
 mod coverage;
 mod covered;
 mod evidence;
-mod launch;
+
 mod mutants;
 mod rank_sum;
 mod versions;

@@ -169,7 +169,7 @@ fn raised_in(content: &str, listing: &Listing, package: &str, fixed: &Version) -
 }
 
 /// Where a requirement stands, whole.
-fn places<'a>(content: &'a str, requirement: &'a str) -> impl Iterator<Item = usize> + 'a {
+pub(super) fn places<'a>(content: &'a str, requirement: &'a str) -> impl Iterator<Item = usize> + 'a {
     let part = |each: Option<char>| each.is_some_and(|each| each.is_alphanumeric() || "-_.,;<>=!~[]*+".contains(each));
     let whole = move |at: &usize| {
         !part(content[..*at].chars().next_back()) && {

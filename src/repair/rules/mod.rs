@@ -5,6 +5,7 @@
 
 mod added;
 mod advisories;
+mod conflicting_pins;
 mod importers;
 mod lint_edits;
 mod manifests;
@@ -24,6 +25,7 @@ mod tool_fixers;
 mod tree;
 mod undeclared;
 mod unused_ignore;
+mod version_guards;
 
 use std::path::Path;
 
@@ -125,9 +127,11 @@ pub struct RuleDoc {
 pub const CATALOGUE: &[RuleDoc] = &[
     metadata::DOC,
     undeclared::DOC,
+    version_guards::DOC,
     stubs::DOC,
     advisories::DOC,
     stale_lock::DOC,
+    conflicting_pins::DOC,
     missing_import::DOC,
     moved_abcs::DOC,
     source_path::DOC,
@@ -154,8 +158,10 @@ pub async fn repair(context: &RuleContext<'_>) -> anyhow::Result<Repaired> {
     }
     if enabled(FixType::Dependency) {
         undeclared::apply(context, &mut repaired).await?;
+        version_guards::apply(context, &mut repaired).await?;
         stubs::apply(context, &mut repaired).await?;
         stale_lock::apply(context, &mut repaired).await?;
+        conflicting_pins::apply(context, &mut repaired).await?;
     }
     if enabled(FixType::Security) {
         advisories::apply(context, &mut repaired)?;

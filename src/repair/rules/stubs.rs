@@ -103,7 +103,7 @@ async fn add(
             Ok(admitted) => admitted,
             Err(error) => leave!("not added: {error}"),
         };
-    let new = New { name: package.to_owned(), version: Some(version) };
+    let new = New { name: package.to_owned(), version: Some(version), before: None };
     let Some(text) = tree.read(&listing.file) else { leave!("`{}` can't be read", listing.file) };
     let Some(content) = listing.add(&text.content, &new) else {
         leave!("the list in `{}` has no mechanical place for it", listing.file);

@@ -103,6 +103,7 @@ impl Case {
         publish(&mut answers, "zebra", &[("2.5.1", old, ">=3.8", &["zebra/__init__.py"])]);
         publish(&mut answers, "types-pyyaml", &[("6.0.12", old, ">=3.8", &["yaml-stubs/__init__.pyi"])]);
         publish(&mut answers, "types-zebra", &[("1.0", old, ">=3.8", &["zebra/__init__.py"])]);
+        publish(&mut answers, "tomli", &[("2.2.1", old, ">=3.8", &["tomli/__init__.py"])]);
         let registry = Registry::new(&serve(answers).await).unwrap();
         let workspace = Plain { root: self.folder.path().to_owned(), path: self.path.clone() };
         let context = RuleContext {

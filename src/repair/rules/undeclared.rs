@@ -124,45 +124,96 @@ async fn add(
     if words.iter().any(|word| manifests::requirement_name(word).as_deref() == Some(&normalise(&distribution))) {
         leave!("the job installs it already, so the cause is another");
     }
-    let chosen = if for_tests { for_test(&used, &listings) } else { for_runtime(&listings, &used) };
-    let Some(listing) = chosen else {
-        leave!("there is no list of dependencies that the job installs and that it belongs in");
+    let wanted = Wanted { package: &distribution, module, python, before: None, for_tests };
+    let file = match declared_in(context, tree, &folder, (&listings, &used), &wanted).await? {
+        Ok(file) => file,
+        Err(note) => return Ok(Err(note)),
     };
-    if let Some(lock) = stale_lock(tree, &folder, listing, context.install) {
-        leave!("`{lock}` would have to be made anew with the declaration");
-    }
-    let admitted = context.registry.admit(&distribution, module, python, SystemTime::now()).await;
-    let (package, newest) = match admitted {
-        Ok(admitted) => admitted,
-        Err(error) => leave!("not added: {error}"),
-    };
-    // A bound must suit the oldest Python that the project supports, not only this job's.
-    let oldest = manifests::oldest_python(tree, &folder).map(|version| version.to_string());
-    let version = match oldest.as_deref() {
-        Some(oldest) => package.newest_for(Some(oldest)).map(|version| version.min(newest)),
-        None => Some(newest),
-    };
-    let new = New { name: distribution.clone(), version };
-    let Some(text) = tree.read(&listing.file) else { leave!("`{}` can't be read", listing.file) };
-    let Some(content) = listing.add(&text.content, &new) else {
-        leave!("the list in `{}` has no mechanical place for it", listing.file);
-    };
-    tree.write(&listing.file, &text.with(content))?;
     let what = if for_tests { "a test dependency" } else { "a dependency" };
     Ok(Ok(Applied {
         rule: DOC.id,
         fix_type: FixType::Dependency,
         description: format!(
-            "Declared `{distribution}` as {what} in `{}`: `{first}` imports `{module}`, and nothing declares it.",
-            listing.file
+            "Declared `{distribution}` as {what} in `{file}`: `{first}` imports `{module}`, and nothing declares it."
         ),
         impact: if for_tests {
             "Whoever installs the project's test dependencies installs one more package.".to_owned()
         } else {
             "Whoever installs the project installs one more package; it runs with the project's rights.".to_owned()
         },
-        files: vec![listing.file.clone()],
+        files: vec![file],
     }))
+}
+
+/// A package that is to be declared.
+pub(super) struct Wanted<'a> {
+    pub(super) package: &'a str,
+    /// The module that it must provide.
+    pub(super) module: &'a str,
+    /// The job's Python.
+    pub(super) python: Option<&'a str>,
+    /// Only Pythons before this one (`3.11`) need it.
+    pub(super) before: Option<&'a str>,
+    pub(super) for_tests: bool,
+}
+
+/// Declares a package where the project of a folder declares its others, unless it does already; gives the file that
+/// was changed, or says why nothing can be declared.
+pub(super) async fn declare(
+    context: &RuleContext<'_>,
+    tree: &Tree<'_>,
+    folder: &str,
+    workdir: &str,
+    wanted: &Wanted<'_>,
+) -> anyhow::Result<Result<Option<String>, String>> {
+    let listings = manifests::listings(tree, folder);
+    let used = used(context.install, tree, workdir, &listings);
+    let serves = |listing: &&Listing| match wanted.for_tests {
+        true => listing.role == Role::Runtime || used.contains(listing),
+        false => listing.role == Role::Runtime,
+    };
+    if listings.iter().chain(&used).filter(serves).any(|listing| listing.declares(wanted.package)) {
+        return Ok(Ok(None));
+    }
+    Ok(declared_in(context, tree, folder, (&listings, &used), wanted).await?.map(Some))
+}
+
+/// Declares a package in the list that it belongs in, and gives that list's file.
+async fn declared_in(
+    context: &RuleContext<'_>,
+    tree: &Tree<'_>,
+    folder: &str,
+    (listings, used): (&[Listing], &[Listing]),
+    wanted: &Wanted<'_>,
+) -> anyhow::Result<Result<String, String>> {
+    macro_rules! leave {
+        ($($why:tt)*) => { return Ok(Err(format!($($why)*))) };
+    }
+    let chosen = if wanted.for_tests { for_test(used, listings) } else { for_runtime(listings, used) };
+    let Some(listing) = chosen else {
+        leave!("there is no list of dependencies that the job installs and that it belongs in");
+    };
+    if let Some(lock) = stale_lock(tree, folder, listing, context.install) {
+        leave!("`{lock}` would have to be made anew with the declaration");
+    }
+    let admitted = context.registry.admit(wanted.package, wanted.module, wanted.python, SystemTime::now()).await;
+    let (package, newest) = match admitted {
+        Ok(admitted) => admitted,
+        Err(error) => leave!("not added: {error}"),
+    };
+    // A bound must suit the oldest Python that the project supports, not only this job's.
+    let oldest = manifests::oldest_python(tree, folder).map(|version| version.to_string());
+    let version = match oldest.as_deref() {
+        Some(oldest) => package.newest_for(Some(oldest)).map(|version| version.min(newest)),
+        None => Some(newest),
+    };
+    let new = New { name: wanted.package.to_owned(), version, before: wanted.before.map(str::to_owned) };
+    let Some(text) = tree.read(&listing.file) else { leave!("`{}` can't be read", listing.file) };
+    let Some(content) = listing.add(&text.content, &new) else {
+        leave!("the list in `{}` has no mechanical place for it", listing.file);
+    };
+    tree.write(&listing.file, &text.with(content))?;
+    Ok(Ok(listing.file.clone()))
 }
 
 /// The nearest folder above a file that describes a project, else the working directory.

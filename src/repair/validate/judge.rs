@@ -9,7 +9,7 @@ use crate::{
     observe::{Findings, Observed, runs},
     plan::Check,
     progress::Progress,
-    repair::reproduce::{Baseline, Watch, run_check, same},
+    repair::reproduce::{Baseline, Watch, run_check},
     sandbox::{Ended, Limits, Prepared, Sandbox, SandboxError, describe, tail},
     workspace::{Change, Tree},
 };
@@ -149,7 +149,7 @@ impl Judge {
                 return Ok(None);
             }
         }
-        let still = after.keys().any(|key| baseline.claimed().iter().any(|c| same(&c.key, key)));
+        let still = after.keys().any(|key| baseline.claimed().iter().any(|c| c.key.is_shown_by(key)));
         let green_before = first.passed() && second.passed();
         if !after.passed() && !still && (claimed || green_before) && after.tests.is_some() {
             // What CI reported is gone, and something else fails: broken, or flaky? Two more runs decide.
@@ -328,8 +328,8 @@ impl Judge {
 /// Is a failure after the change one to repair? What failed alike in both runs before and is not CI's, or is known to fail
 /// for other reasons, is not.
 fn to_repair(baseline: &Baseline, index: usize, failure: &Failure) -> bool {
-    let claimed = baseline.claimed().iter().any(|c| same(&c.key, &failure.key));
-    let before = |run: &Observed| run.failures.iter().any(|f| same(&f.key, &failure.key));
+    let claimed = baseline.claimed().iter().any(|c| c.key.is_shown_by(&failure.key));
+    let before = |run: &Observed| run.failures.iter().any(|f| f.key.is_shown_by(&failure.key));
     let always = baseline.runs().get(index).is_some_and(|runs| runs.iter().all(before));
     let excused = failure.test_id.as_deref().is_some_and(|id| baseline.excused(id));
     claimed || !(always || excused)
@@ -346,8 +346,9 @@ pub(super) fn what_failed(run: &Observed) -> String {
 
 /// A failure that is there more often than in every run before.
 pub(super) fn more_often<'a>(before: &[&Observed], after: &'a Observed) -> Option<&'a Failure> {
-    let count =
-        |run: &Observed, key: &Key| -> u32 { run.failures.iter().filter(|f| same(&f.key, key)).map(|f| f.count).sum() };
+    let count = |run: &Observed, key: &Key| -> u32 {
+        run.failures.iter().filter(|f| f.key.is_shown_by(key)).map(|f| f.count).sum()
+    };
     after.failures.iter().find(|f| before.iter().all(|run| count(after, &f.key) > count(run, &f.key)))
 }
 

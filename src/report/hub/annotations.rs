@@ -15,7 +15,7 @@ pub fn annotations(repair: &Repair) -> Vec<Annotation> {
     let mut all = Vec::new();
     let fixed = matches!(repair.outcome, Outcome::Fixed | Outcome::Flagged);
     let level = if fixed && !super::stranded(repair) { Level::Notice } else { Level::Warning };
-    let title = format!("test-repair: {}", repair.outcome.words());
+    let title = format!("test-repair: {}", repair.headline());
     if let Some(proposal) = &repair.proposal {
         let message = format!("pull request {}: {}", proposal.number, proposal.url);
         all.push(Annotation {

@@ -101,6 +101,7 @@ fn before(text: &mut String, repair: &Repair) {
             );
         }
     }
+    super::depends(text, repair);
 }
 
 /// The passing output.

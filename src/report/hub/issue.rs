@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Sheet, checks, diff, failures, items, marker, unfolded};
+use super::{Sheet, checks, depends, diff, failures, items, marker, unfolded};
 use crate::{
     markup::{code, link, paragraphs, title},
     outcome::Repair,
@@ -43,6 +43,7 @@ pub fn issue_body(repair: &Repair, sheet: &Sheet<'_>) -> String {
         }
     }
     failures(&mut text, repair, 10);
+    depends(&mut text, repair);
     if let Some((title, attempt)) = attempts(repair).next() {
         let _ = writeln!(text, "\n### {title}\n\n{}", paragraphs(&attempt.description, 1000));
         items(&mut text, "Why it was not accepted:", &attempt.reasons, 15);

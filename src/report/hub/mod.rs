@@ -126,6 +126,13 @@ pub(super) fn items(text: &mut String, words: &str, items: &[String], most: usiz
     }
 }
 
+/// What failures depend on besides the code.
+pub(super) fn depends(text: &mut String, repair: &Repair) {
+    let named = repair.learned.targets.iter().filter_map(|target| target.baseline.as_ref()).flat_map(|b| &b.depends);
+    let named: Vec<String> = named.map(|named| named.sentence()).collect();
+    items(text, "**Not the code alone**, as repeats under changed conditions show:", &named, 10);
+}
+
 /// A part that is folded away; nothing where it is empty.
 pub(super) fn unfolded(text: &mut String, words: &str, inner: &str) {
     if !inner.trim().is_empty() {

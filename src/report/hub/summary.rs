@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{causes, checks, diff, items, unfolded};
+use super::{causes, checks, depends, diff, items, unfolded};
 use crate::{
     markup::{cell_code, code, link, paragraphs, prose},
     outcome::{Outcome, Repair},
@@ -19,7 +19,7 @@ pub fn summary(repair: &Repair) -> String {
         Outcome::Skipped => "⏭️",
         _ => "❌",
     };
-    let mut text = format!("## {sign} test-repair: {}\n", repair.outcome.words());
+    let mut text = format!("## {sign} test-repair: {}\n", repair.headline());
     if let Some(reason) = &repair.reason {
         let _ = writeln!(text, "\n{}", paragraphs(reason, 2000));
     }
@@ -53,6 +53,7 @@ pub fn summary(repair: &Repair) -> String {
         );
     }
     table(&mut text, repair);
+    depends(&mut text, repair);
     if let Some(fix) = &repair.fix {
         let _ = writeln!(
             text,

@@ -114,7 +114,7 @@ pub(super) fn add(content: &str, section_name: &str, key: &str, new: &New) -> Op
         if end == range.start {
             return None;
         }
-        let text = format!("{newline}{key} ={newline}    {}", new.requirement(Style::Bare));
+        let text = format!("{newline}{key} ={newline}    {}", new.requirement(Style::Bare, ""));
         return Some(format!("{}{text}{}", &content[..end], &content[end..]));
     };
     if !entry.inline.is_empty() {
@@ -125,7 +125,7 @@ pub(super) fn add(content: &str, section_name: &str, key: &str, new: &New) -> Op
     if keys.len() != requirements.len() {
         return None;
     }
-    let line = new.requirement(Style::of(&requirements));
+    let line = new.requirement(Style::of(&requirements), "");
     let at = list::position(&keys, &new.key());
     let (place, indent) = match at.checked_sub(1).and_then(|before| entry.items.get(before)).or(entry.items.first()) {
         Some((start, _)) if at == 0 && !entry.items.is_empty() => {
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     fn new() -> New {
-        New { name: "mid".to_owned(), version: Some("2.3.4".parse().unwrap()) }
+        New { name: "mid".to_owned(), version: Some("2.3.4".parse().unwrap()), before: None }
     }
 
     #[test]

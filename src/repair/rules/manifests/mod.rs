@@ -35,6 +35,8 @@ pub(super) struct New {
     pub(super) name: String,
     /// The version that bounds would name.
     pub(super) version: Option<Version>,
+    /// Only Pythons before this one (`3.11`) need it.
+    pub(super) before: Option<String>,
 }
 
 /// How a list writes its requirements.
@@ -61,11 +63,17 @@ impl New {
         normalise(&self.name)
     }
 
-    fn requirement(&self, style: Style) -> String {
-        match (&self.version, style) {
+    /// As it stands between `quote`s, or on a line of its own.
+    fn requirement(&self, style: Style, quote: &str) -> String {
+        let bound = match (&self.version, style) {
             (Some(version), Style::AtLeast) => format!("{}>={}", self.name, short(version)),
             (Some(version), Style::Exact) => format!("{}=={version}", self.name),
             _ => self.name.clone(),
+        };
+        let inner = if quote == "\"" { '\'' } else { '"' };
+        match &self.before {
+            Some(python) => format!("{bound}; python_version < {inner}{python}{inner}"),
+            None => bound,
         }
     }
 }

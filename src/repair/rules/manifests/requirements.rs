@@ -43,7 +43,7 @@ pub(super) fn add(content: &str, new: &New) -> Option<String> {
     let present: Vec<(usize, &str)> = lines(content).collect();
     let requirements: Vec<String> = present.iter().map(|(_, line)| (*line).to_owned()).collect();
     let keys: Vec<String> = requirements.iter().filter_map(|line| requirement_name(line)).collect();
-    let line = new.requirement(Style::of(&requirements));
+    let line = new.requirement(Style::of(&requirements), "");
     let newline = text::newline(content);
     let at = list::position(&keys, &new.key());
     let place = match at.checked_sub(1).and_then(|before| present.get(before)).or(present.first()) {
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     fn new() -> New {
-        New { name: "Mid-Name".to_owned(), version: Some("2.3.4".parse().unwrap()) }
+        New { name: "Mid-Name".to_owned(), version: Some("2.3.4".parse().unwrap()), before: None }
     }
 
     #[test]

@@ -162,7 +162,7 @@ pub(super) fn add(content: &str, wanted: Wanted<'_>, new: &New) -> Option<String
         keys: requirements.iter().map(|each| requirement_name(each)).collect::<Option<_>>()?,
         elements: places,
     };
-    let element = format!("{quote}{}{quote}", new.requirement(Style::of(&requirements)));
+    let element = format!("{quote}{}{quote}", new.requirement(Style::of(&requirements), quote));
     let after = text::apply(content, &list.insert(&element, &new.key())?)?;
     let now = read(&after, wanted)?;
     (now.len() == requirements.len() + 1).then_some(after)
@@ -183,7 +183,7 @@ mod tests {
     const RUNTIME: Wanted<'static> = Wanted { keyword: "install_requires", key: None };
 
     fn new() -> New {
-        New { name: "mid".to_owned(), version: Some("2.3.4".parse().unwrap()) }
+        New { name: "mid".to_owned(), version: Some("2.3.4".parse().unwrap()), before: None }
     }
 
     #[test]

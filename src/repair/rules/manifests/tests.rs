@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn new() -> New {
-    New { name: "mid-name".to_owned(), version: Some("2.3.4".parse().unwrap()) }
+    New { name: "mid-name".to_owned(), version: Some("2.3.4".parse().unwrap()), before: None }
 }
 
 /// What was there stays there, byte for byte: the new element is put in at one place, and a comma perhaps at a second

@@ -58,7 +58,7 @@ pub(super) fn add_to_array(content: &str, path: &[&str], new: &New) -> Option<St
     }
     let quote = array.iter().filter(|value| value.is_str()).filter_map(Value::span).last();
     let quote = quote.and_then(|span| content.get(span.start..span.start + 1)).unwrap_or("\"");
-    let element = format!("{quote}{}{quote}", new.requirement(Style::of(&requirements)));
+    let element = format!("{quote}{}{quote}", new.requirement(Style::of(&requirements), quote));
     let list = List { content, inside: place.start + 1..place.end - 1, elements, keys };
     let after = text::apply(content, &list.insert(&element, &new.key())?)?;
     let now = strings(&parse(&after)?, path)?;
@@ -70,7 +70,7 @@ fn add_array(content: &str, toml: &Toml, path: &[&str], new: &New) -> Option<Str
     let table = get(toml, parents)?.as_table()?;
     let end = end_of_values(content, table)?;
     let newline = text::newline(content);
-    let line = format!("{newline}{key} = [{newline}    \"{}\",{newline}]", new.requirement(Style::Bare));
+    let line = format!("{newline}{key} = [{newline}    \"{}\",{newline}]", new.requirement(Style::Bare, "\""));
     let after = text::apply(content, &[Edit::insert(end, line)])?;
     (strings(&parse(&after)?, path)?.len() == 1).then_some(after)
 }
@@ -113,7 +113,10 @@ pub(super) fn add_to_poetry(content: &str, path: &[&str], new: &New) -> Option<S
     };
     let newline = text::newline(content);
     let name = if new.name.contains('.') { format!("\"{}\"", new.name) } else { new.name.clone() };
-    let line = format!("{name} = \"{constraint}\"");
+    let line = match &new.before {
+        Some(python) => format!("{name} = {{ version = \"{constraint}\", python = \"<{python}\" }}"),
+        None => format!("{name} = \"{constraint}\""),
+    };
     let keys: Vec<String> = present.iter().map(|(_, key, _)| key.clone()).collect();
     let at = list::position(&keys, &new.key());
     let edit = match (at.checked_sub(1).and_then(|before| present.get(before)), present.get(at)) {
@@ -135,7 +138,7 @@ mod tests {
     const POETRY: &[&str] = &["tool", "poetry", "dependencies"];
 
     fn new() -> New {
-        New { name: "mid".to_owned(), version: Some("2.3.4".parse().unwrap()) }
+        New { name: "mid".to_owned(), version: Some("2.3.4".parse().unwrap()), before: None }
     }
 
     #[test]
@@ -144,6 +147,18 @@ mod tests {
             "[project]\nname = \"x\"\ndependencies = [\n  'a>=1',  # first\n  'z>=2',\n]\n\n[tool.x]\na = [1]\n";
         let after = add_to_array(content, RUNTIME, &new()).unwrap();
         assert_eq!(after, content.replace("  'z>=2',\n", "  'mid>=2.3',\n  'z>=2',\n"));
+    }
+
+    #[test]
+    fn a_marker_has_the_quotes_that_are_left() {
+        let older = New { before: Some("3.11".to_owned()), ..new() };
+        for (content, added) in [
+            ("[project]\nname = \"x\"\n", "\"mid; python_version < '3.11'\""),
+            ("[project]\ndependencies = ['a']\n", "'mid; python_version < \"3.11\"'"),
+        ] {
+            let after = add_to_array(content, RUNTIME, &older).unwrap();
+            assert!(after.contains(added), "{after}");
+        }
     }
 
     #[test]
@@ -167,6 +182,9 @@ mod tests {
         let content = "[tool.poetry.dependencies]\npython = \"^3.9\"\nclick = \"^8.1\"\nrequests = { version = \"^2\", extras = [\"x\"] }\n\n[build-system]\n";
         let after = add_to_poetry(content, POETRY, &new()).unwrap();
         assert_eq!(after, content.replace("requests =", "mid = \"^2.3\"\nrequests ="));
+        let older = New { before: Some("3.11".to_owned()), ..new() };
+        let after = add_to_poetry(content, POETRY, &older).unwrap();
+        assert!(after.contains("mid = { version = \"^2.3\", python = \"<3.11\" }\n"), "{after}");
         let bare = "[tool.poetry.dependencies]\npython = \"^3.9\"\n";
         assert_eq!(add_to_poetry(bare, POETRY, &new()).unwrap(), format!("{bare}mid = \"*\"\n"));
     }

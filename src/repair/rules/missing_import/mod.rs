@@ -238,6 +238,11 @@ async fn add(
     }))
 }
 
+/// The module with `import module` at its sorted place; `own` says whether a top-level name belongs to the project.
+pub(super) fn with_import(content: &str, module: &str, own: &dyn Fn(&str) -> bool) -> Option<String> {
+    insert::insert(content, &Way::Import { module: module.to_owned(), asname: None }, own)
+}
+
 /// Has what a way imports all that the file uses of it? Of the project's own modules the tree is asked, of others the
 /// job's Python.
 async fn fits(context: &RuleContext<'_>, tree: &Tree<'_>, file: &str, way: &Way, uses: &Uses) -> anyhow::Result<bool> {

@@ -123,3 +123,75 @@ async fn a_lock_that_can_not_be_made_stays() {
     let case = Case::new(&[("a/uv.lock", LOCK), ("b/uv.lock", LOCK)]).fails(stale("uv", message));
     assert!(case.repair().await.notes[0].contains("not clear which"));
 }
+
+/// Wheels of these names, versions and requirements, in the folder `wheels` of a case.
+fn with_wheels(case: Case, wheels: &[(&str, &str, &str)]) -> Case {
+    let folder = case.folder.path().join("wheels");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, version, requires) in wheels {
+        let python = "import sys, zipfile\nname, version, requires, folder = sys.argv[1:]\ninfo = f'{name}-{version}.dist-info/'\n\
+             with zipfile.ZipFile(f'{folder}/{name}-{version}-py3-none-any.whl', 'w') as wheel:\n    \
+             requires = requires and f'Requires-Dist: {requires}\\n'\n    \
+             wheel.writestr(info + 'METADATA', f'Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n{requires}')\n    \
+             wheel.writestr(info + 'WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')\n    \
+             wheel.writestr(info + 'RECORD', '')\n";
+        let mut command = std::process::Command::new("python3");
+        let made = command.args(["-c", &python, name, version, requires]).arg(&folder).status().unwrap();
+        assert!(made.success());
+    }
+    case
+}
+
+/// pip's own word for what conflicts in a case with these requirements.
+async fn in_conflict(requirements: &str, wheels: &[(&str, &str, &str)]) -> Case {
+    let list = format!("--no-index\n--find-links ./wheels\n{requirements}");
+    let check = "python -m pip install -r requirements.txt";
+    let case = with_wheels(Case::new(&[("requirements.txt", list.as_str())]).checks(check), wheels);
+    let workspace = Plain { root: case.folder.path().to_owned(), path: case.path.clone() };
+    let finished = workspace.run(&format!("{check} --dry-run --ignore-installed")).await.unwrap();
+    let mut detector = crate::detect::Detector::for_command(check, &[]);
+    detector.feed(&finished.output);
+    detector.exited(1);
+    let failures = detector.finish().remove(0).failures;
+    assert!(failures[0].message.contains("conflicting"), "{}", String::from_utf8_lossy(&finished.output));
+    failures.into_iter().fold(case, Case::fails)
+}
+
+#[tokio::test]
+async fn the_one_pin_that_is_too_old_for_another_is_raised() {
+    let core = [("core", "1.0", ""), ("core", "1.1", ""), ("core", "2.0", ""), ("model", "5.0", "core (==1.1)")];
+    let case = in_conflict("model==5.0\ncore==1.0  # why\n", &core).await;
+    let repaired = case.repair().await;
+    let expected = "--no-index\n--find-links ./wheels\nmodel==5.0\ncore==1.1  # why\n";
+    assert_eq!(case.read("requirements.txt"), expected, "{:?}", repaired.notes);
+    assert_eq!(repaired.applied[0].fix_type, FixType::Dependency);
+    assert!(repaired.applied[0].description.contains("Raised `core==1.0` to 1.1"), "{repaired:?}");
+}
+
+#[tokio::test]
+async fn a_pin_is_not_lowered_and_of_two_that_could_be_raised_none_is() {
+    let old = [("core", "1.0", ""), ("core", "2.0", ""), ("model", "5.0", "core<2")];
+    let both = [&old[..], &[("core", "3.0", ""), ("model", "6.0", "core>=1"), ("model", "5.5", "core>=3")]].concat();
+    let two = [("core", "1.0", ""), ("core", "2.0", ""), ("model", "5.0", "core>=2"), ("model", "6.0", "core>=1")];
+    let behind = [
+        &[("core", "1.0", ""), ("core", "2.0", ""), ("model", "5.0", "mid==1"), ("model", "6.0", "mid==2")][..],
+        &[("mid", "1", "core>=2"), ("mid", "2", "core>=1")],
+    ]
+    .concat();
+    for (pins, wheels, why) in [
+        ("model==5.0\ncore==2.0\n", &old[..], "no pin of the project's own can be raised"),
+        ("model==5.0\ncore==1.0\n", &two[..], "several ways, each of which resolves: `model==5.0` to 6.0, or `core"),
+        // What another pin brings in may be in the way.
+        ("model==5.0\ncore==1.0\n", &behind[..], "several ways, each of which resolves: `model==5.0` to 6.0, or `core"),
+    ] {
+        let case = in_conflict(pins, wheels).await;
+        let repaired = case.repair().await;
+        assert_eq!(repaired.applied, []);
+        assert!(repaired.notes.iter().any(|note| note.contains(why)), "{:?}", repaired.notes);
+        assert!(case.read("requirements.txt").ends_with(pins), "the list is as it was");
+    }
+    // The other one may be what is too old.
+    let case = in_conflict("model==5.0\ncore==2.0\n", &both).await;
+    assert_eq!(case.repair().await.applied[0].files, ["requirements.txt"]);
+    assert!(case.read("requirements.txt").ends_with("model==6.0\ncore==2.0\n"), "{}", case.read("requirements.txt"));
+}

@@ -66,3 +66,45 @@ async fn a_vulnerability_without_a_fix_or_room_for_it_changes_nothing() {
         assert!(repaired.notes[0].contains(why), "{:?}", repaired.notes);
     }
 }
+
+fn lacks_tomllib() -> Failure {
+    let key = Key::Missing { name: "tomllib".to_owned() };
+    let failed = failure(Category::ImportDependency, "pytest", "ModuleNotFoundError: No module named 'tomllib'", key);
+    Failure { python: Some("3.10.13".to_owned()), ..failed }
+}
+
+#[tokio::test]
+async fn what_newer_pythons_have_is_guarded_and_its_backport_declared_for_the_older() {
+    let files = [("pyproject.toml", PROJECT), ("p/__init__.py", ""), ("p/a.py", "import tomllib\n")];
+    let case = Case::new(&files).fails(lacks_tomllib()).installs("pip install -e .[test]");
+    let repaired = case.repair().await;
+    assert_eq!(repaired.applied.len(), 1, "{:?}", repaired.notes);
+    assert_eq!(repaired.applied[0].files, ["p/a.py", "pyproject.toml"]);
+    let guarded =
+        "import sys\n\nif sys.version_info >= (3, 11):\n    import tomllib\nelse:\n    import tomli as tomllib\n";
+    assert_eq!(case.read("p/a.py"), guarded);
+    assert!(case.read("pyproject.toml").contains("; python_version < '3.11'\""), "{}", case.read("pyproject.toml"));
+    // Where it is declared already, only the guard is missing.
+    let declared = case.read("pyproject.toml");
+    let files = [("pyproject.toml", declared.as_str()), ("p/__init__.py", ""), ("p/a.py", "import tomllib\n")];
+    let case = Case::new(&files).fails(lacks_tomllib()).installs("pip install -e .[test]");
+    assert_eq!(case.repair().await.applied[0].files, ["p/a.py"]);
+}
+
+#[tokio::test]
+async fn a_project_that_needs_a_newer_python_is_not_made_to_run_on_an_older() {
+    let project = PROJECT.replace(">=3.9", ">=3.11");
+    let files = [("pyproject.toml", project.as_str()), ("p/a.py", "import tomllib\n")];
+    let repaired = Case::new(&files).fails(lacks_tomllib()).installs("pip install -e .").repair().await;
+    assert_eq!(repaired.applied, []);
+    let why = "the project needs Python 3.11, and the job runs an older one";
+    assert!(repaired.notes.iter().any(|note| note.contains(why)), "{:?}", repaired.notes);
+    // Of what Python gave up, it is only said that it did.
+    let key = Key::Missing { name: "distutils".to_owned() };
+    let message = "ModuleNotFoundError: No module named 'distutils'";
+    let failed = failure(Category::ImportDependency, "pytest", message, key);
+    let case = Case::new(&[("setup.py", ""), ("a.py", "import distutils\n")]).fails(failed);
+    let repaired = case.repair().await;
+    assert_eq!(repaired.applied, []);
+    assert!(repaired.notes.iter().any(|note| note.contains("version-guard: `distutils`: Python 3.12")));
+}

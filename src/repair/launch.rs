@@ -27,24 +27,36 @@ impl Launch {
     pub(super) fn of(baseline: &Baseline) -> Launch {
         let checks = &baseline.job().checks;
         let (failing, others): (Vec<_>, Vec<_>) = (0..checks.len()).partition(|check| baseline.shows_claimed(*check));
-        let installed = |name: &str| baseline.installed().iter().any(|(n, _)| crate::registry::normalise(n) == name);
-        let mut launch = (failing.into_iter().chain(others))
-            .find_map(|check| Launch::parse(&checks[check].script))
-            .unwrap_or_else(|| Launch {
-                prefix: String::new(),
-                python: "python".to_owned(),
-                runner: if installed("pytest") { Runner::Pytest } else { Runner::Unittest },
-                arguments: Vec::new(),
-                extra: Vec::new(),
-            });
-        if launch.runner == Runner::Pytest {
-            launch.extra.extend(installed("pytest-cov").then_some("--no-cov"));
-            launch.extra.extend(installed("pytest-xdist").then_some("-n0"));
-        }
-        launch
+        let installed = baseline.installed();
+        (failing.into_iter().chain(others))
+            .find_map(|check| Launch::of_script(&checks[check].script, installed))
+            .unwrap_or_else(|| {
+                let pytest = is_installed(installed, "pytest");
+                let plain = Launch {
+                    prefix: String::new(),
+                    python: "python".to_owned(),
+                    runner: if pytest { Runner::Pytest } else { Runner::Unittest },
+                    arguments: Vec::new(),
+                    extra: Vec::new(),
+                };
+                plain.undisturbed(installed)
+            })
     }
 
-    /// `None` where the script's last command is no plain call of pytest or unittest.
+    /// As this script does; `None` where its last command is no plain call of pytest or unittest.
+    pub(super) fn of_script(script: &str, installed: &[(String, String)]) -> Option<Launch> {
+        Some(Launch::parse(script)?.undisturbed(installed))
+    }
+
+    /// With the options that keep plugins out of the way of our measurements.
+    fn undisturbed(mut self, installed: &[(String, String)]) -> Launch {
+        if self.runner == Runner::Pytest {
+            self.extra.extend(is_installed(installed, "pytest-cov").then_some("--no-cov"));
+            self.extra.extend(is_installed(installed, "pytest-xdist").then_some("-n0"));
+        }
+        self
+    }
+
     fn parse(script: &str) -> Option<Launch> {
         let script = script.trim_end();
         let (prefix, last) = script.rsplit_once('\n').unwrap_or(("", script));
@@ -111,24 +123,28 @@ impl Launch {
 
     /// `-m pytest …` with just these tests. `root` is where the tree stands, `directory` where the job works in it.
     pub(super) fn only(&self, tests: &[&AddedTest], root: &str, directory: &str) -> String {
+        let place = |test: &&AddedTest| match self.runner {
+            Runner::Pytest => format!("{root}/{}::{}", test.file, test.qual.replace('.', "::")),
+            Runner::Unittest => {
+                let file = test.file.strip_prefix(directory).unwrap_or(&test.file).trim_start_matches('/');
+                format!("{}.{}", file.trim_end_matches(".py").replace('/', "."), test.qual)
+            }
+        };
+        self.these(tests.iter().map(place))
+    }
+
+    /// `-m pytest …` with the tests of these ids, as the runner prints them.
+    pub(super) fn these(&self, ids: impl Iterator<Item = String>) -> String {
         let mut words = vec!["-m".to_owned()];
         match self.runner {
             Runner::Pytest => {
                 words.push("pytest".to_owned());
                 words.extend(self.options());
                 words.extend(self.extra.iter().map(|option| (*option).to_owned()));
-                let place = |test: &&AddedTest| format!("{root}/{}::{}", test.file, test.qual.replace('.', "::"));
-                words.extend(tests.iter().map(place));
             }
-            Runner::Unittest => {
-                words.extend(["unittest", "-v"].map(str::to_owned));
-                words.extend(tests.iter().map(|test| {
-                    let file = test.file.strip_prefix(directory).unwrap_or(&test.file).trim_start_matches('/');
-                    format!("{}.{}", file.trim_end_matches(".py").replace('/', "."), test.qual)
-                }));
-            }
+            Runner::Unittest => words.extend(["unittest", "-v"].map(str::to_owned)),
         }
-        shell_words::join(words)
+        shell_words::join(words.into_iter().chain(ids))
     }
 
     /// `-m pytest …` as the command stands.
@@ -168,6 +184,11 @@ impl Launch {
         }
         kept
     }
+}
+
+/// Is the package of this normalised name there?
+pub(super) fn is_installed(installed: &[(String, String)], name: &str) -> bool {
+    installed.iter().any(|(known, _)| crate::registry::normalise(known) == name)
 }
 
 fn quoted(word: &str) -> String {

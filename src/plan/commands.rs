@@ -93,11 +93,12 @@ pub(super) fn is_posix(shell: &str) -> bool {
     matches!(program.rsplit('/').next(), Some("bash" | "sh" | "dash"))
 }
 
-/// `pip install .` and `tox` copy the project; `pip install -e .` points at it.
+/// `pip install .` copies the project; `pip install -e .` points at it. What tools do in environments of their own is
+/// seen when they are built.
 pub(super) fn copies_project(command: &str) -> bool {
     let words = shell::words_of(command);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    if shell::tool_arguments(&words, "tox").is_some() || words.contains(&"setup.py") {
+    if words.contains(&"setup.py") {
         return true;
     }
     let editable = |i: usize| i > 0 && matches!(words[i - 1], "-e" | "--editable");

@@ -108,9 +108,9 @@ impl Sandbox for LocalSandbox {
         let key = cache::key(recipe, tree, &python, self.isolated());
         let slot = match (candidate, recipe.disposable) {
             (_, true) => Slot::take(&self.cache, &key, true)?,
-            (false, false) => Slot::take(&self.cache, &key, false)?,
+            (false, false) => Slot::take_for(&self.cache, &key, tree)?,
             // An environment that the trusted tree has built will do; one is never built there from a candidate.
-            (true, false) => match Slot::take_ready(&self.cache, &key)? {
+            (true, false) => match Slot::take_ready(&self.cache, &key, tree)? {
                 Some(slot) => slot,
                 None => {
                     let slot = Slot::take(&self.cache, &cache::candidate_key(&key, tree), false)?;
@@ -137,7 +137,7 @@ impl Sandbox for LocalSandbox {
             slot,
             python,
             recipe: recipe.clone(),
-            ready: Ready { installed: Vec::new(), notes: Vec::new(), about: About::default() },
+            ready: Ready { installed: Vec::new(), notes: Vec::new(), about: About::default(), copy_of: None },
             reused: false,
             runs: Mutex::new(0),
         };
@@ -155,7 +155,7 @@ impl Sandbox for LocalSandbox {
     fn forget(&self, recipe: &Recipe, tree: &Tree) -> Result<(), SandboxError> {
         let python = python::find(&recipe.python)?;
         let key = cache::key(recipe, tree, &python, self.isolated());
-        while let Some(slot) = Slot::take_ready(&self.cache, &key)? {
+        while let Some(slot) = Slot::take_ready(&self.cache, &key, tree)? {
             slot.clear()?;
         }
         Ok(())
@@ -237,7 +237,9 @@ impl LocalPrepared {
         self.keep_overlay(tree)?;
         let bytes = cache::size(self.slot.root());
         let about = About { python: self.python.version.clone(), bytes, ..self.about.clone() };
-        self.ready = Ready { installed: self.list_installed().await?, notes, about };
+        let places = [self.slot.venv(), self.slot.install_home(), self.slot.overlay()];
+        let copy_of = cache::copied(tree, &places).then(|| cache::content_hash(tree));
+        self.ready = Ready { installed: self.list_installed().await?, notes, about, copy_of };
         if !self.recipe.disposable {
             self.slot.set_ready(&self.ready)?;
         }
@@ -440,6 +442,10 @@ impl Prepared for LocalPrepared {
 
     fn reused(&self) -> bool {
         self.reused
+    }
+
+    fn copies_project(&self) -> bool {
+        self.recipe.copies_project || self.ready.copy_of.is_some()
     }
 
     async fn refresh(&mut self, tree: &Tree) -> Result<(), SandboxError> {

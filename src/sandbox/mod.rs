@@ -77,6 +77,9 @@ pub struct Exec {
     pub readable: Vec<PathBuf>,
     /// Absolute paths that may be read, executed and written.
     pub writable: Vec<PathBuf>,
+    /// Directories that are seen at another place as well, below a writable path: what, and where. Nobody can write to
+    /// them there. Only namespaces can do it ([`local::Isolation::lays`]).
+    pub laid: Vec<(PathBuf, PathBuf)>,
     /// Limits on the whole tree.
     pub limits: Limits,
 }

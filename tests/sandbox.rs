@@ -437,6 +437,15 @@ async fn an_environment_that_an_installation_makes_in_the_tree_is_the_same_for_e
 }
 
 #[tokio::test]
+async fn the_last_python_of_the_path_is_no_environment() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, prepared) = environment(dir.path(), "true").await;
+    let script = "${PATH##*:}/python3 -c 'import sys; print(sys.prefix == sys.base_prefix)'";
+    let run = prepared.run(script, Network::None, Limits::default()).await.unwrap();
+    assert_eq!(text(&run.finished), "True");
+}
+
+#[tokio::test]
 async fn a_directory_that_is_missing_is_an_error_and_no_result() {
     let room = Room::new().await;
     let exec = Exec { cwd: "/does/not/exist".into(), ..room.exec("true") };

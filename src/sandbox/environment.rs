@@ -24,8 +24,9 @@ use crate::{
     workspace::{Tree, copy_entry, copy_tree, inside},
 };
 
-/// In an environment: where the Python that it is made of can be found.
-const BASE: &str = "base";
+/// In an environment: where the Python that it is made of can be found. Not right below it: a Python takes itself for
+/// the environment whose `pyvenv.cfg` is one directory up.
+const BASE: &str = "base/bin";
 
 /// At home: what was fetched for an installation, of no use to a check.
 const DOWNLOADS: [&str; 2] = ["pip", "uv"];

@@ -386,21 +386,19 @@ async fn an_installed_package_or_an_unreachable_index_adds_nothing() {
 }
 
 #[tokio::test]
-async fn mypys_undefined_names_are_imported_as_well() {
-    let message = "Name \"Path\" is not defined  [name-defined]";
-    let case = Case::new(&[("a.py", "\"\"\"A.\"\"\"\n\n\ndef f(x: Path) -> None: ...\n")]).fails(finding(
-        "mypy",
-        "a.py",
-        4,
-        "name-defined",
-        message,
-    ));
-    let repaired = case.repair().await;
-    assert!(
-        case.read("a.py").starts_with("\"\"\"A.\"\"\"\n\nfrom pathlib import Path\n\n\ndef"),
-        "{:?}",
-        repaired.notes
-    );
+async fn what_type_checkers_and_pylint_find_undefined_is_imported_as_well() {
+    for (tool, rule, message) in [
+        ("mypy", "name-defined", "Name \"Path\" is not defined  [name-defined]"),
+        ("pyright", "reportUndefinedVariable", "\"Path\" is not defined (reportUndefinedVariable)"),
+        ("pylint", "undefined-variable", "undefined-variable Undefined variable 'Path'"),
+        ("pylint", "E0602", "E0602 Undefined variable 'Path'"),
+    ] {
+        let case = Case::new(&[("a.py", "\"\"\"A.\"\"\"\n\n\ndef f(x: Path) -> None: ...\n")])
+            .fails(finding(tool, "a.py", 4, rule, message));
+        let repaired = case.repair().await;
+        let begins = "\"\"\"A.\"\"\"\n\nfrom pathlib import Path\n\n\ndef";
+        assert!(case.read("a.py").starts_with(begins), "{tool}: {:?}", repaired.notes);
+    }
 }
 
 #[test]

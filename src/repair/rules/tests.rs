@@ -170,6 +170,25 @@ async fn an_undeclared_dependency_is_declared_with_its_siblings() {
 }
 
 #[tokio::test]
+async fn what_checkers_can_not_resolve_is_undeclared_as_well() {
+    for (tool, rule, message) in [
+        ("mypy", "import-not-found", "Cannot find implementation or library stub for module named \"yaml\""),
+        ("pyright", "reportMissingImports", "Import \"yaml.nodes\" could not be resolved (reportMissingImports)"),
+        ("pylint", "import-error", "import-error Unable to import 'yaml.nodes'"),
+    ] {
+        let case = Case::new(&[("pyproject.toml", PROJECT), ("p/__init__.py", "import yaml\n")]).fails(finding(
+            tool,
+            "p/__init__.py",
+            1,
+            rule,
+            message,
+        ));
+        let repaired = case.repair().await;
+        assert!(case.read("pyproject.toml").contains("\"PyYAML>=6.0\""), "{tool}: {:?}", repaired.notes);
+    }
+}
+
+#[tokio::test]
 async fn what_only_tests_import_goes_to_the_extra_that_the_job_installs() {
     let case = Case::new(&[("pyproject.toml", PROJECT), ("tests/test_p.py", "import zebra\n")])
         .fails(missing("zebra"))

@@ -19,9 +19,10 @@ use std::{
 
 use tempfile::TempDir;
 use test_repair::sandbox::{
-    Ended, Exec, Finished, Limits, Network,
+    CacheDir, Ended, Exec, Finished, Limits, LocalSandbox, Network, Prepared, Recipe, Sandbox as _,
     local::{Isolation, IsolationError, IsolationOptions, LayerChoice},
 };
+use test_repair::workspace::Tree;
 
 /// The machine's real Python, behind the shims of version managers.
 static PYTHON: LazyLock<(PathBuf, PathBuf)> = LazyLock::new(|| {
@@ -83,6 +84,7 @@ impl Room {
             network: Network::None,
             readable,
             writable: vec![self.work()],
+            laid: vec![],
             limits: Limits { wall: Duration::from_secs(20), memory: 1 << 30, processes: 100, output: 1 << 20 },
         }
     }
@@ -373,6 +375,77 @@ async fn too_much_can_not_be_given() {
 }
 
 #[tokio::test]
+async fn what_is_laid_into_a_writable_directory_is_seen_there_and_stays_as_it_is() {
+    let room = Room::new().await;
+    let (what, at) = (room.dir.path().join("library"), room.work().join("lib"));
+    fs::create_dir(&what).unwrap();
+    fs::write(what.join("module"), "as it was").unwrap();
+    fs::create_dir(&at).unwrap();
+    let script = "cat lib/module; echo changed > lib/module || rm -rf lib || mv lib away || echo : refused";
+    let exec = Exec { laid: vec![(what.clone(), at.clone())], ..room.exec(script) };
+    if room.isolation.lays() {
+        let said = text(&room.run(&exec).await);
+        assert!(said.starts_with("as it was") && said.ends_with(": refused"), "{said}");
+        assert_eq!(fs::read_to_string(what.join("module")).unwrap(), "as it was");
+        assert!(at.read_dir().unwrap().next().is_none());
+    } else {
+        assert!(matches!(room.isolation.run(&exec).await, Err(IsolationError::Path(_))));
+    }
+}
+
+/// A project, and the environment that `install` makes for it.
+async fn environment(dir: &Path, install: &str) -> (Tree, Box<dyn Prepared>) {
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(dir.join("project")).unwrap();
+    fs::write(dir.join("project/a.py"), "A = 1\n").unwrap();
+    let tree = Tree::snapshot(&dir.join("project")).unwrap();
+    let cache = CacheDir::from(dir.join("cache"));
+    let python = PYTHON.1.display().to_string();
+    let python = python.rsplit("python").next().unwrap().to_owned();
+    let launcher = env!("CARGO_BIN_EXE_test-repair").into();
+    let sandbox = LocalSandbox::new(&cache, false, launcher, std::slice::from_ref(&python)).await.unwrap();
+    let recipe = Recipe {
+        python,
+        env: BTreeMap::new(),
+        directory: String::new(),
+        install: vec![install.to_owned()],
+        setup: Vec::new(),
+        versions: Vec::new(),
+        hold: Vec::new(),
+        copies_project: false,
+        disposable: false,
+        timeout: Duration::from_secs(60),
+    };
+    let prepared = sandbox.prepare(&recipe, &tree, false).await.unwrap();
+    (tree, prepared)
+}
+
+#[tokio::test]
+async fn an_environment_that_an_installation_makes_in_the_tree_is_the_same_for_every_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let install = "python -m venv --without-pip .own; echo said > .own/lib/there; ln -s lib/there .own";
+    let (tree, mut prepared) = environment(dir.path(), install).await;
+    for _ in 0..2 {
+        let script = "cat .own/there; .own/bin/python -c 'print(3)'; echo 4 > .own/note; mv .own other; ln -s / .own";
+        let run = prepared.run(script, Network::None, Limits::default()).await.unwrap();
+        assert_eq!(text(&run.finished), "said\n3");
+        // It sees what the check before it did to the tree.
+        let run = prepared.run("cat other/note; ls .own", Network::None, Limits::default()).await.unwrap();
+        assert!(text(&run.finished).starts_with("4\n"), "{}", text(&run.finished));
+        prepared.refresh(&tree).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_last_python_of_the_path_is_no_environment() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, prepared) = environment(dir.path(), "true").await;
+    let script = "${PATH##*:}/python3 -c 'import sys; print(sys.prefix == sys.base_prefix)'";
+    let run = prepared.run(script, Network::None, Limits::default()).await.unwrap();
+    assert_eq!(text(&run.finished), "True");
+}
+
+#[tokio::test]
 async fn a_directory_that_is_missing_is_an_error_and_no_result() {
     let room = Room::new().await;
     let exec = Exec { cwd: "/does/not/exist".into(), ..room.exec("true") };
@@ -405,6 +478,7 @@ async fn without_isolation_only_the_limits_hold_and_the_posture_says_so() {
         network: Network::None,
         readable: vec![],
         writable: vec![],
+        laid: vec![],
         limits: Limits { wall: Duration::from_secs(10), ..Limits::default() },
     };
     let finished = isolation.run(&exec).await.unwrap();

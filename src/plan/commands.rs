@@ -95,14 +95,12 @@ pub(super) fn is_posix(shell: &str) -> bool {
     matches!(program.rsplit('/').next(), Some("bash" | "sh" | "dash"))
 }
 
-/// `pip install .` copies the project, and so do environments of tox and nox, however these are started;
-/// `pip install -e .` points at it.
+/// `pip install .` copies the project; `pip install -e .` points at it. What tools do in environments of their own is
+/// seen when they are built.
 pub(super) fn copies_project(command: &str) -> bool {
     let words = shell::words_of(command);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let wrapper = |words: &[&str]| ["tox", "nox"].iter().any(|tool| shell::tool_arguments(words, tool).is_some());
-    let within = words.iter().position(|word| *word == "run").map_or(words.len(), |run| run + 1);
-    if wrapper(&words) || (within..words.len()).any(|at| wrapper(&words[at..])) || words.contains(&"setup.py") {
+    if words.contains(&"setup.py") {
         return true;
     }
     let editable = |i: usize| i > 0 && matches!(words[i - 1], "-e" | "--editable");

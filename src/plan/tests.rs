@@ -79,9 +79,7 @@ fn an_environment_that_holds_a_copy_of_the_project_is_known() {
         ("pip install .", true),
         ("pip install '.[dev]'", true),
         ("pip install -r requirements.txt", false),
-        ("tox -e py --notest", true),
-        ("uv run --locked --group dev tox run -e typing --notest", true),
-        ("poetry run python -m nox --install-only", true),
+        ("tox -e py --notest", false),
         ("pip install nox tox", false),
     ] {
         assert_eq!(commands::copies_project(command), copies, "{command}");

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     detect::Failure,
     sandbox::{Finished, Limits, Network, Prepared, SandboxError},
-    workspace::Change,
+    workspace::{Change, inside},
 };
 
 /// One failure may hide the next (a missing module behind a missing module): so many are followed.
@@ -64,9 +64,10 @@ pub async fn repair(task: &Task<'_>, tell: &(dyn Fn(Told) + Send + Sync)) -> Res
                 other => other?,
             };
             let workspace = Workspace { prepared: &*prepared };
+            let failures = in_repository(failures, prepared.root(), &baseline.recipe().directory);
             let context = RuleContext {
                 workspace: &workspace,
-                failures,
+                failures: &failures,
                 checks: &baseline.job().checks.iter().map(|c| c.script.clone()).collect::<Vec<_>>(),
                 install: &all_installs(baseline),
                 installed: prepared.installed(),
@@ -127,6 +128,19 @@ fn helped(before: &[Vec<Failure>], after: &[Vec<Failure>]) -> bool {
         && before.iter().enumerate().any(|(index, failures)| failures.iter().any(|f| !left(index, f)))
 }
 
+/// Tools name files as the working directory has them; rules, as the repository does.
+fn in_repository(failures: &[Failure], root: &Path, directory: &str) -> Vec<Failure> {
+    let below = |file: &String| {
+        let path = format!("{}/{file}", directory.trim_start_matches("./").trim_end_matches('/'));
+        inside(root, &path).is_some_and(|full| full.is_file()).then_some(path)
+    };
+    let mut failures = failures.to_vec();
+    for failure in &mut failures {
+        failure.file = failure.file.as_ref().and_then(below).or(failure.file.take());
+    }
+    failures
+}
+
 fn all_installs(baseline: &Baseline) -> Vec<String> {
     let checks = baseline.job().checks.iter().filter(|c| c.installs).map(|c| c.script.clone());
     baseline.recipe().install.iter().cloned().chain(checks).collect()
@@ -147,5 +161,29 @@ impl rules::Workspace for Workspace<'_> {
     }
     async fn run_online(&self, script: &str) -> anyhow::Result<Finished> {
         Ok(self.prepared.run(script, Network::Full, Limits::default()).await?.finished)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::Detector;
+
+    #[test]
+    fn what_a_tool_reports_in_the_working_directory_is_a_file_of_the_repository() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("services/shop/pkg")).unwrap();
+        for path in ["services/shop/pkg/a.py", "b.py"] {
+            std::fs::write(root.path().join(path), "").unwrap();
+        }
+        let mut detector = Detector::for_command("ruff check .", &[]);
+        detector
+            .feed(b"pkg/a.py:1:8: F401 [*] `os` imported but unused\nb.py:1:8: F401 [*] `os` imported but unused\n");
+        detector.exited(1);
+        let failures: Vec<Failure> = detector.finish().into_iter().flat_map(|log| log.failures).collect();
+        for (directory, expected) in [("services/shop", "services/shop/pkg/a.py"), ("", "pkg/a.py")] {
+            let files: Vec<_> = in_repository(&failures, root.path(), directory).into_iter().map(|f| f.file).collect();
+            assert_eq!(files, [Some(expected.to_owned()), Some("b.py".to_owned())]);
+        }
     }
 }

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 use serde::Deserialize;
+use walkdir::{DirEntry, WalkDir};
 
 use super::{
     CheckRun, Ended, Exec, Finished, Limits, Network, Posture, Prepared, Recipe, Sandbox, SandboxError,
@@ -20,11 +21,19 @@ use super::{
 };
 use crate::{
     scratch,
-    workspace::{Tree, copy_tree, inside},
+    workspace::{Tree, copy_entry, copy_tree, inside},
 };
 
-/// In an environment: where the Python that it is made of can be found.
-const BASE: &str = "base";
+/// In an environment: where the Python that it is made of can be found. Not right below it: a Python takes itself for
+/// the environment whose `pyvenv.cfg` is one directory up.
+const BASE: &str = "base/bin";
+
+/// At home: what was fetched for an installation, of no use to a check.
+const DOWNLOADS: [&str; 2] = ["pip", "uv"];
+
+fn is_named(entry: &DirEntry, names: &[&str]) -> bool {
+    entry.depth() > 0 && names.iter().any(|name| entry.file_name() == *name)
+}
 
 /// Runs commands on this machine, isolated by its kernel.
 pub struct LocalSandbox {
@@ -120,9 +129,9 @@ impl Sandbox for LocalSandbox {
         let key = cache::key(recipe, tree, &python, self.isolated());
         let slot = match (candidate, recipe.disposable) {
             (_, true) => Slot::take(&self.cache, &key, true)?,
-            (false, false) => Slot::take(&self.cache, &key, false)?,
+            (false, false) => Slot::take_for(&self.cache, &key, tree)?,
             // An environment that the trusted tree has built will do; one is never built there from a candidate.
-            (true, false) => match Slot::take_ready(&self.cache, &key)? {
+            (true, false) => match Slot::take_ready(&self.cache, &key, tree)? {
                 Some(slot) => slot,
                 None => {
                     let slot = Slot::take(&self.cache, &cache::candidate_key(&key, tree), false)?;
@@ -149,7 +158,8 @@ impl Sandbox for LocalSandbox {
             slot,
             python,
             recipe: recipe.clone(),
-            ready: Ready { installed: Vec::new(), notes: Vec::new(), about: About::default() },
+            laid: Vec::new(),
+            ready: Ready { installed: Vec::new(), notes: Vec::new(), about: About::default(), copy_of: None },
             reused: false,
             runs: Mutex::new(0),
             told: Arc::clone(&self.told),
@@ -161,6 +171,9 @@ impl Sandbox for LocalSandbox {
             }
             None => prepared.build(tree).await?,
         }
+        if prepared.isolation.lays() && !recipe.disposable {
+            prepared.laid = prepared.libraries();
+        }
         prepared.refresh(tree).await?;
         Ok(Box::new(prepared))
     }
@@ -168,7 +181,7 @@ impl Sandbox for LocalSandbox {
     fn forget(&self, recipe: &Recipe, tree: &Tree) -> Result<(), SandboxError> {
         let python = python::find(&recipe.python)?;
         let key = cache::key(recipe, tree, &python, self.isolated());
-        while let Some(slot) = Slot::take_ready(&self.cache, &key)? {
+        while let Some(slot) = Slot::take_ready(&self.cache, &key, tree)? {
             slot.clear()?;
         }
         Ok(())
@@ -187,6 +200,8 @@ struct LocalPrepared {
     candidate: bool,
     python: Python,
     recipe: Recipe,
+    /// Libraries that checks see in the tree and at home, where they are in the slot.
+    laid: Vec<(PathBuf, PathBuf)>,
     ready: Ready,
     reused: bool,
     runs: Mutex<u32>,
@@ -198,10 +213,54 @@ impl LocalPrepared {
     fn fresh_home(&self) -> Result<(), SandboxError> {
         for (directory, model) in [(self.slot.home(), Some(self.slot.install_home())), (self.slot.reports(), None)] {
             cache::remove(&directory)?;
-            if let Some(model) = model.filter(|model| model.exists()) {
-                copy_tree(&model, &directory, |name| name == "pip" || name == "uv")?;
-            }
             fs::create_dir_all(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
+            if let Some(model) = model {
+                self.lay(&model, &directory, &DOWNLOADS)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The libraries of the environments that an installation made in the tree and at home (tox's, hatch's): they are most
+    /// of what it wrote, and no check has to write there.
+    fn libraries(&self) -> Vec<(PathBuf, PathBuf)> {
+        let places = [(self.slot.overlay(), self.root.clone()), (self.slot.install_home(), self.slot.home())];
+        let below = |(from, to): &(PathBuf, PathBuf)| {
+            let mut found = Vec::new();
+            let mut walk = WalkDir::new(from).into_iter().filter_entry(|e| !is_named(e, &DOWNLOADS));
+            while let Some(entry) = walk.next() {
+                let Some(entry) = entry.ok().filter(|entry| entry.file_type().is_dir()) else { continue };
+                let of_environment = entry.path().with_file_name("pyvenv.cfg").is_file();
+                if entry.file_name() == "lib" && of_environment {
+                    walk.skip_current_dir();
+                    let at = entry.path().strip_prefix(from).map(|relative| to.join(relative));
+                    found.extend(at.ok().map(|at| (entry.path().to_owned(), at)));
+                }
+            }
+            found
+        };
+        places.iter().flat_map(below).collect()
+    }
+
+    /// Copies what an installation left at `from` into `to`, where nothing else is; what is laid there gets its place.
+    fn lay(&self, from: &Path, to: &Path, without: &[&str]) -> Result<(), SandboxError> {
+        let laid = |path: &Path| self.laid.iter().any(|(what, _)| what == path);
+        let mut walk = WalkDir::new(from).into_iter().filter_entry(|e| !is_named(e, without));
+        while let Some(entry) = walk.next() {
+            let Ok(entry) = entry else { continue };
+            let Ok(relative) = entry.path().strip_prefix(from) else { continue };
+            // Never through a link of the tree's, which could lead anywhere.
+            let Some(target) = relative.to_str().and_then(|path| inside(to, path)) else { continue };
+            if laid(entry.path()) {
+                walk.skip_current_dir();
+            }
+            if target.symlink_metadata().is_ok() {
+                continue;
+            }
+            match entry.file_type().is_dir() {
+                true => fs::create_dir_all(&target).context("what was installed cannot be laid out")?,
+                false => copy_entry(entry.path(), &target)?,
+            }
         }
         Ok(())
     }
@@ -251,7 +310,9 @@ impl LocalPrepared {
         self.keep_overlay(tree)?;
         let bytes = cache::size(self.slot.root());
         let about = About { python: self.python.version.clone(), bytes, ..self.about.clone() };
-        self.ready = Ready { installed: self.list_installed().await?, notes, about };
+        let places = [self.slot.venv(), self.slot.install_home(), self.slot.overlay()];
+        let copy_of = cache::copied(tree, &places).then(|| cache::content_hash(tree));
+        self.ready = Ready { installed: self.list_installed().await?, notes, about, copy_of };
         if !self.recipe.disposable {
             self.slot.set_ready(&self.ready)?;
         }
@@ -313,7 +374,7 @@ impl LocalPrepared {
 
     /// Moves what the installation put into the tree out of it, to be laid over every fresh tree.
     fn keep_overlay(&self, tree: &Tree) -> Result<(), SandboxError> {
-        let change = walkdir::WalkDir::new(&self.root)
+        let change = WalkDir::new(&self.root)
             .into_iter()
             .filter_entry(|e| e.file_name() != ".git" && e.file_name() != "__pycache__");
         for entry in change.filter_map(Result::ok).filter(|e| !e.file_type().is_dir()) {
@@ -327,7 +388,8 @@ impl LocalPrepared {
             }
             fs::rename(entry.path(), &target).context("the overlay cannot be written")?;
         }
-        Ok(())
+        fs::create_dir_all(self.slot.overlay()).context("the overlay cannot be written")?;
+        Ok(cache::open_to_readers(&self.slot.overlay())?)
     }
 
     /// Tools that make environments of their own (tox, nox, uv) look for the Python that is no environment: it, and
@@ -430,7 +492,16 @@ impl LocalPrepared {
         writable.retain(|p| p.exists());
         let directory = self.root.join(&self.recipe.directory);
         let cwd = if directory.is_dir() { directory } else { self.root.clone() };
-        let exec = Exec { script: script.to_owned(), cwd, env, network, readable, writable, limits };
+        // A check may have moved the place, or put a link there.
+        let in_place = |at: &Path| {
+            let below = |root: &Path| at.strip_prefix(root).ok().and_then(|path| inside(root, path));
+            below(&self.root).or_else(|| below(&self.slot.home())).is_some_and(|at| at.is_dir() && !at.is_symlink())
+        };
+        let laid = match installs {
+            true => Vec::new(),
+            false => self.laid.iter().filter(|(_, at)| in_place(at)).cloned().collect(),
+        };
+        let exec = Exec { script: script.to_owned(), cwd, env, network, readable, writable, laid, limits };
         let finished = self.isolation.run(&exec).await.map_err(|e| SandboxError::Lost(e.to_string()))?;
         (self.told)(finished.seconds);
         Ok(finished)
@@ -459,6 +530,10 @@ impl Prepared for LocalPrepared {
         self.reused
     }
 
+    fn copies_project(&self) -> bool {
+        self.recipe.copies_project || self.ready.copy_of.is_some()
+    }
+
     async fn refresh(&mut self, tree: &Tree) -> Result<(), SandboxError> {
         if self.recipe.disposable && self.count(0)? > 0 {
             // A check has written to the environment: it is built anew as well.
@@ -466,16 +541,7 @@ impl Prepared for LocalPrepared {
         }
         cache::remove(&self.root)?;
         copy_tree(tree.root(), &self.root, |name| name == "__pycache__")?;
-        let overlay = self.slot.overlay();
-        for entry in walkdir::WalkDir::new(&overlay).into_iter().filter_map(Result::ok) {
-            let Ok(relative) = entry.path().strip_prefix(&overlay) else { continue };
-            // Never through a link of the tree's, which could lead anywhere.
-            let Some(target) = relative.to_str().and_then(|path| inside(&self.root, path)) else { continue };
-            if entry.file_type().is_dir() || target.symlink_metadata().is_ok() {
-                continue;
-            }
-            crate::workspace::copy_entry(entry.path(), &target)?;
-        }
+        self.lay(&self.slot.overlay(), &self.root, &[])?;
         self.fresh_home()?;
         for script in &self.recipe.setup {
             // A set-up command that fails here leaves the check to say what it misses.

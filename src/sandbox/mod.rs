@@ -79,6 +79,9 @@ pub struct Exec {
     pub readable: Vec<PathBuf>,
     /// Absolute paths that may be read, executed and written.
     pub writable: Vec<PathBuf>,
+    /// Directories that are seen at another place as well, below a writable path: what, and where. Nobody can write to
+    /// them there. Only namespaces can do it ([`local::Isolation::lays`]).
+    pub laid: Vec<(PathBuf, PathBuf)>,
     /// Limits on the whole tree.
     pub limits: Limits,
 }
@@ -129,7 +132,7 @@ pub struct Recipe {
     pub versions: Vec<(String, String)>,
     /// Versions that a candidate's installation is held to: those that the baseline ran with.
     pub hold: Vec<(String, String)>,
-    /// Does an install command copy the project into the environment?
+    /// Does an install command say that it copies the project into the environment? What it doesn't say is seen.
     pub copies_project: bool,
     /// Do checks change the environment (a failing `pip install` is itself the check)? It is then built for one use.
     pub disposable: bool,
@@ -203,6 +206,8 @@ pub trait Prepared: Send + Sync {
     fn notes(&self) -> &[String];
     /// Was the environment built in an earlier run?
     fn reused(&self) -> bool;
+    /// Does the environment hold a copy of the tree, so that a changed source needs a new one?
+    fn copies_project(&self) -> bool;
     /// Replaces the tree by a fresh copy of `tree`.
     async fn refresh(&mut self, tree: &Tree) -> Result<(), SandboxError>;
     /// Runs a check in the job's directory and environment.

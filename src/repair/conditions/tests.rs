@@ -33,6 +33,9 @@ impl<F: FnMut(&str) -> bool + Send> Prepared for Told<F> {
     fn reused(&self) -> bool {
         false
     }
+    fn copies_project(&self) -> bool {
+        false
+    }
     async fn refresh(&mut self, _: &Tree) -> Result<(), SandboxError> {
         Ok(())
     }

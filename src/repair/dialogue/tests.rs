@@ -52,6 +52,9 @@ impl Prepared for Bash {
     fn reused(&self) -> bool {
         true
     }
+    fn copies_project(&self) -> bool {
+        false
+    }
     async fn refresh(&mut self, _: &Tree) -> Result<(), SandboxError> {
         Ok(())
     }

@@ -257,7 +257,7 @@ impl Bench<'_> {
     /// What every script begins with. Where the project was copied into the environment, the tree goes before the copy.
     fn start(&self, prepared: &dyn Prepared) -> String {
         let mut start = self.launch.prefix().to_owned();
-        if self.baseline.recipe().copies_project {
+        if prepared.copies_project() {
             let root = prepared.root().display().to_string();
             let path = shell_words::quote(&format!("{root}/src:{root}")).into_owned();
             start += &format!("\nexport PYTHONPATH={path}${{PYTHONPATH:+:$PYTHONPATH}}");

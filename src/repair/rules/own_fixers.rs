@@ -160,6 +160,8 @@ fn writing(script: &str, fixer: &Fixer) -> Option<String> {
             }
         } else if inside && fixer.looks.contains(&text) {
             edited.truncate(edited.trim_end_matches(' ').len());
+        } else if let Some(kept) = without_looking(text, fixer).filter(|_| inside) {
+            edited.push_str(&kept);
         } else {
             // What another command prints in its place has options of its own.
             inside &=
@@ -171,6 +173,14 @@ fn writing(script: &str, fixer: &Fixer) -> Option<String> {
     }
     edited.push_str(&script[done..]);
     found.then_some(edited)
+}
+
+/// Short options that are written as one word (`-dr`), without those that only look; `None` where none of them does.
+fn without_looking(word: &str, fixer: &Fixer) -> Option<String> {
+    let letters = word.strip_prefix('-').filter(|l| l.len() > 1 && l.bytes().all(|b| b.is_ascii_alphabetic()))?;
+    let looks = |letter: &char| fixer.looks.contains(&format!("-{letter}").as_str());
+    let kept: String = letters.chars().filter(|letter| !looks(letter)).collect();
+    (!kept.is_empty() && kept.len() < letters.len()).then(|| format!("-{kept}"))
 }
 
 #[cfg(test)]
@@ -197,6 +207,7 @@ mod tests {
                 "find . -name '*.py' | xargs autoflake -c",
                 "find . -name '*.py' | xargs autoflake --in-place",
             ),
+            ("yapf", "yapf -dr src", "yapf --in-place -r src"),
             ("pycln", "uv run pycln . --check && x --check", "uv run pycln . && x --check"),
             ("toml-sort", "toml-sort --check $(x --check) a.toml", "toml-sort --in-place $(x --check) a.toml"),
         ] {

@@ -171,6 +171,25 @@ async fn an_undeclared_dependency_is_declared_with_its_siblings() {
 }
 
 #[tokio::test]
+async fn what_checkers_can_not_resolve_is_undeclared_as_well() {
+    for (tool, rule, message) in [
+        ("mypy", "import-not-found", "Cannot find implementation or library stub for module named \"yaml\""),
+        ("pyright", "reportMissingImports", "Import \"yaml.nodes\" could not be resolved (reportMissingImports)"),
+        ("pylint", "import-error", "import-error Unable to import 'yaml.nodes'"),
+    ] {
+        let case = Case::new(&[("pyproject.toml", PROJECT), ("p/__init__.py", "import yaml\n")]).fails(finding(
+            tool,
+            "p/__init__.py",
+            1,
+            rule,
+            message,
+        ));
+        let repaired = case.repair().await;
+        assert!(case.read("pyproject.toml").contains("\"PyYAML>=6.0\""), "{tool}: {:?}", repaired.notes);
+    }
+}
+
+#[tokio::test]
 async fn what_only_tests_import_goes_to_the_extra_that_the_job_installs() {
     let case = Case::new(&[("pyproject.toml", PROJECT), ("tests/test_p.py", "import zebra\n")])
         .fails(missing("zebra"))
@@ -387,21 +406,19 @@ async fn an_installed_package_or_an_unreachable_index_adds_nothing() {
 }
 
 #[tokio::test]
-async fn mypys_undefined_names_are_imported_as_well() {
-    let message = "Name \"Path\" is not defined  [name-defined]";
-    let case = Case::new(&[("a.py", "\"\"\"A.\"\"\"\n\n\ndef f(x: Path) -> None: ...\n")]).fails(finding(
-        "mypy",
-        "a.py",
-        4,
-        "name-defined",
-        message,
-    ));
-    let repaired = case.repair().await;
-    assert!(
-        case.read("a.py").starts_with("\"\"\"A.\"\"\"\n\nfrom pathlib import Path\n\n\ndef"),
-        "{:?}",
-        repaired.notes
-    );
+async fn what_type_checkers_and_pylint_find_undefined_is_imported_as_well() {
+    for (tool, rule, message) in [
+        ("mypy", "name-defined", "Name \"Path\" is not defined  [name-defined]"),
+        ("pyright", "reportUndefinedVariable", "\"Path\" is not defined (reportUndefinedVariable)"),
+        ("pylint", "undefined-variable", "undefined-variable Undefined variable 'Path'"),
+        ("pylint", "E0602", "E0602 Undefined variable 'Path'"),
+    ] {
+        let case = Case::new(&[("a.py", "\"\"\"A.\"\"\"\n\n\ndef f(x: Path) -> None: ...\n")])
+            .fails(finding(tool, "a.py", 4, rule, message));
+        let repaired = case.repair().await;
+        let begins = "\"\"\"A.\"\"\"\n\nfrom pathlib import Path\n\n\ndef";
+        assert!(case.read("a.py").starts_with(begins), "{tool}: {:?}", repaired.notes);
+    }
 }
 
 #[test]

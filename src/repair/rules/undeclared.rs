@@ -47,14 +47,26 @@ pub(super) async fn apply(context: &RuleContext<'_>, repaired: &mut Repaired) ->
     Ok(())
 }
 
+/// What checkers call an import of a module that is not installed.
+const UNRESOLVED: &[(&str, &str)] = &[
+    ("mypy", "import-not-found"),
+    ("pyright", "reportMissingImports"),
+    ("basedpyright", "reportMissingImports"),
+    ("pylint", "import-error"),
+    ("pylint", "E0401"),
+];
+
 /// The top-level modules that could not be found, each with the job's Python.
 fn missing(failures: &[Failure]) -> BTreeMap<String, Option<String>> {
     static SAID: LazyLock<Option<Regex>> = matcher!(r#"No module named ['"]?([A-Za-z_][A-Za-z0-9_.]*)"#);
+    static FOUND: LazyLock<Option<Regex>> =
+        matcher!(r#"(?:library stub for module named |Import |Unable to import )["']([A-Za-z_][A-Za-z0-9_.]*)["']"#);
     let mut found = BTreeMap::new();
     for failure in failures {
-        let said = |text: &str| -> Option<String> {
-            Some(SAID.as_ref()?.captures(text)?.get(1)?.as_str().split('.').next()?.to_owned())
+        let named_by = |pattern: &Option<Regex>, text: &str| -> Option<String> {
+            Some(pattern.as_ref()?.captures(text)?.get(1)?.as_str().split('.').next()?.to_owned())
         };
+        let said = |text: &str| named_by(&SAID, text);
         let named = match &failure.key {
             Key::Missing { name } => {
                 let name = name.split('.').next().unwrap_or(name);
@@ -63,6 +75,9 @@ fn missing(failures: &[Failure]) -> BTreeMap<String, Option<String>> {
             }
             Key::Test { exception: Some(exception), .. } if exception.ends_with("Error") => said(&failure.message),
             Key::Command { .. } | Key::Message { .. } | Key::Test { .. } => said(&failure.message),
+            Key::Finding { rule, .. } if UNRESOLVED.contains(&(failure.tool.as_str(), rule.as_str())) => {
+                named_by(&FOUND, &failure.message)
+            }
             _ => None,
         };
         if let Some(module) = named.filter(|module| names::is_identifier(module)) {

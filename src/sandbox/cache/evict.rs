@@ -338,7 +338,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let cache = place.path();
         built(cache, "a", u64::MAX, 5000);
-        let used = Slot::take_ready(cache, "a").unwrap().unwrap();
+        let used = Slot::take(cache, "a", false).unwrap();
         assert_eq!(contents(cache)[0].state, State::InUse);
         let none = CacheLimits { age: Duration::ZERO, bytes: 0 };
         assert_eq!(prune(cache, none, false), []);

@@ -1,8 +1,13 @@
 //! The key of an environment: what was installed, by what, from which manifests.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
 
 use sha2::{Digest as _, Sha256};
+use walkdir::WalkDir;
 
 use crate::{
     sandbox::{Recipe, python::Python},
@@ -10,7 +15,7 @@ use crate::{
 };
 
 /// Raised when what a slot holds changes its meaning.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 
 /// The key of the environment that `recipe` builds for `tree`: what was installed, by what, from which manifests.
 pub(in crate::sandbox) fn key(recipe: &Recipe, tree: &Tree, python: &Python, kind: &str) -> String {
@@ -46,6 +51,13 @@ pub(in crate::sandbox) fn key(recipe: &Recipe, tree: &Tree, python: &Python, kin
 pub(in crate::sandbox) fn candidate_key(base: &str, tree: &Tree) -> String {
     let mut hash = Sha256::new();
     hash.update(base);
+    hash.update(content_hash(tree));
+    format!("{}-candidate", hex(&hash.finalize()))
+}
+
+/// Everything that a tree holds, as a hash.
+pub(in crate::sandbox) fn content_hash(tree: &Tree) -> String {
+    let mut hash = Sha256::new();
     for path in tree.paths() {
         let content = tree.read(&path).unwrap_or_default();
         for text in [path.as_bytes(), &content] {
@@ -53,7 +65,30 @@ pub(in crate::sandbox) fn candidate_key(base: &str, tree: &Tree) -> String {
             hash.update(text);
         }
     }
-    format!("{}-candidate", hex(&hash.finalize()))
+    hex(&hash.finalize())
+}
+
+/// Is a module of the tree itself installed below one of `places`, and not only pointed at? A tool's own environments
+/// (tox, nox, `uv run --no-editable`) say it nowhere else.
+pub(in crate::sandbox) fn copied(tree: &Tree, places: &[PathBuf]) -> bool {
+    let size = |path: &Path| path.symlink_metadata().ok().filter(fs::Metadata::is_file).map(|meta| meta.len());
+    let mut modules: BTreeMap<(String, u64), Vec<String>> = BTreeMap::new();
+    for path in tree.paths().into_iter().filter(|path| path.ends_with(".py")) {
+        let name = path.rsplit('/').next().unwrap_or(&path).to_owned();
+        // Of empty ones every package has some.
+        if let Some(size) = size(&tree.root().join(&path)).filter(|size| *size > 0) {
+            modules.entry((name, size)).or_default().push(path);
+        }
+    }
+    let installed = places.iter().flat_map(|place| WalkDir::new(place).into_iter().filter_map(Result::ok));
+    installed.filter(|entry| entry.file_type().is_file()).any(|entry| {
+        let path = entry.path();
+        let known = entry.file_name().to_str().zip(size(path)).and_then(|(n, size)| modules.get(&(n.to_owned(), size)));
+        known.is_some_and(|known| {
+            path.components().any(|part| part.as_os_str() == "site-packages")
+                && fs::read(path).is_ok_and(|text| known.iter().any(|module| tree.read(module).as_ref() == Some(&text)))
+        })
+    })
 }
 
 fn hex(hash: &[u8]) -> String {

@@ -16,9 +16,11 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::workspace::Tree;
+
 pub use evict::{CacheLimits, Environment, Evicted, State, contents, downloads, prune};
 pub(super) use evict::{discard, keep_within, size, sweep};
-pub(super) use key::{candidate_key, key};
+pub(super) use key::{candidate_key, content_hash, copied, key};
 
 /// Where environments are kept, and how many of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +45,16 @@ pub(super) struct Ready {
     /// For the list of what the cache holds; an older version wrote none.
     #[serde(default)]
     pub(super) about: About,
+    /// The hash of the tree that was itself installed, where one was: no other tree may use the environment.
+    #[serde(default)]
+    pub(super) copy_of: Option<String>,
+}
+
+impl Ready {
+    /// May `tree` use the environment?
+    fn serves(&self, tree: &Tree) -> bool {
+        self.copy_of.as_ref().is_none_or(|hash| *hash == content_hash(tree))
+    }
 }
 
 /// What is said of an environment where the cache is listed.
@@ -71,6 +83,15 @@ pub(super) struct Slot {
 impl Slot {
     /// The first slot of `key` that nobody else uses; a slot of its own for `disposable`.
     pub(super) fn take(cache: &Path, key: &str, disposable: bool) -> Result<Slot> {
+        Slot::take_fitting(cache, key, disposable, |_| true)
+    }
+
+    /// The first slot of `key` that nobody else uses, and whose environment, if it has one, is for `tree` too.
+    pub(super) fn take_for(cache: &Path, key: &str, tree: &Tree) -> Result<Slot> {
+        Slot::take_fitting(cache, key, false, |slot| slot.read_ready().is_none_or(|ready| ready.serves(tree)))
+    }
+
+    fn take_fitting(cache: &Path, key: &str, disposable: bool, fits: impl Fn(&Slot) -> bool) -> Result<Slot> {
         let environments = cache.join("env");
         fs::create_dir_all(&environments).with_context(|| {
             format!("the cache {} cannot be written: choose another with --cache-dir", cache.display())
@@ -80,6 +101,9 @@ impl Slot {
             let root = environments.join(name).join(number.to_string());
             if let Some(lock) = lock(&root)? {
                 let slot = Slot { root, disposable, _lock: lock };
+                if !fits(&slot) {
+                    continue;
+                }
                 if disposable {
                     slot.clear()?;
                 }
@@ -89,16 +113,17 @@ impl Slot {
         anyhow::bail!("a thousand runs use the same environment at once")
     }
 
-    /// A slot of `key` whose environment is whole and that nobody else uses.
-    pub(super) fn take_ready(cache: &Path, key: &str) -> Result<Option<Slot>> {
+    /// A slot of `key` whose environment is whole, for `tree` too, and that nobody else uses.
+    pub(super) fn take_ready(cache: &Path, key: &str, tree: &Tree) -> Result<Option<Slot>> {
         let Ok(entries) = cache.join("env").join(key).read_dir() else { return Ok(None) };
         let mut roots: Vec<PathBuf> = entries.filter_map(Result::ok).map(|e| e.path()).collect();
         roots.sort();
         for root in roots.into_iter().filter(|root| root.join("ready.json").exists()) {
-            if let Some(lock) = lock(&root)?
-                && root.join("ready.json").exists()
-            {
-                return Ok(Some(Slot { root, disposable: false, _lock: lock }));
+            if let Some(lock) = lock(&root)? {
+                let slot = Slot { root, disposable: false, _lock: lock };
+                if slot.read_ready().is_some_and(|ready| ready.serves(tree)) {
+                    return Ok(Some(slot));
+                }
             }
         }
         Ok(None)
@@ -135,8 +160,12 @@ impl Slot {
         &self.root
     }
 
+    fn read_ready(&self) -> Option<Ready> {
+        serde_json::from_slice(&fs::read(self.root.join("ready.json")).ok()?).ok()
+    }
+
     pub(super) fn ready(&self) -> Option<Ready> {
-        let ready = serde_json::from_slice(&fs::read(self.root.join("ready.json")).ok()?).ok()?;
+        let ready = self.read_ready()?;
         // The time of the last use, for eviction.
         let _ =
             File::options().append(true).open(self.root.join("ready.json")).map(|f| f.set_modified(SystemTime::now()));
@@ -277,7 +306,7 @@ pub(super) mod tests {
     }
 
     pub(in crate::sandbox::cache) fn ready() -> Ready {
-        Ready { installed: Vec::new(), notes: Vec::new(), about: About::default() }
+        Ready { installed: Vec::new(), notes: Vec::new(), about: About::default(), copy_of: None }
     }
 
     #[test]
@@ -293,5 +322,45 @@ pub(super) mod tests {
         let third = Slot::take(cache.path(), "k", false).unwrap();
         assert_eq!(third.root(), root);
         assert!(third.ready().is_some());
+    }
+
+    fn tree(files: &[(&str, &str)]) -> Tree {
+        let directory = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = directory.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        Tree::snapshot(directory.path()).unwrap()
+    }
+
+    #[test]
+    fn an_environment_that_holds_a_copy_of_a_tree_serves_no_other() {
+        let cache = tempfile::tempdir().unwrap();
+        let (one, other) = (tree(&[("a.py", "A = 1")]), tree(&[("a.py", "A = 2")]));
+        let first = Slot::take_for(cache.path(), "k", &one).unwrap();
+        first.set_ready(&Ready { copy_of: Some(content_hash(&one)), ..ready() }).unwrap();
+        let root = first.root().to_owned();
+        drop(first);
+        assert_ne!(Slot::take_for(cache.path(), "k", &other).unwrap().root(), root);
+        assert!(Slot::take_ready(cache.path(), "k", &other).unwrap().is_none());
+        assert_eq!(Slot::take_ready(cache.path(), "k", &one).unwrap().unwrap().root(), root);
+    }
+
+    #[test]
+    fn a_copy_of_the_project_is_seen_in_whatever_environment_it_is() {
+        let tree = tree(&[("src/shop/__init__.py", ""), ("src/shop/till.py", "OPEN = True\n")]);
+        let installed = |path: &str, text: &str| {
+            let place = tempfile::tempdir().unwrap();
+            let path = place.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+            copied(&tree, &[place.path().to_owned()])
+        };
+        assert!(installed(".tox/py/lib/python3.12/site-packages/shop/till.py", "OPEN = True\n"));
+        assert!(!installed(".tox/py/lib/python3.12/site-packages/shop.pth", "/w/shop/src\n"));
+        assert!(!installed(".tox/py/lib/python3.12/site-packages/shop/till.py", "OPEN = None\n"));
+        assert!(!installed(".tox/py/lib/python3.12/site-packages/other/__init__.py", ""));
+        assert!(!installed(".tox/py/tmp/shop/till.py", "OPEN = True\n"));
     }
 }

@@ -162,6 +162,11 @@ impl Isolation {
         self.own_uid
     }
 
+    /// Whether a run can see a directory at another place than its own.
+    pub fn lays(&self) -> bool {
+        self.layer.has_namespaces()
+    }
+
     /// The same, with another launcher.
     #[must_use]
     pub fn with_launcher(mut self, launcher: PathBuf) -> Self {
@@ -213,6 +218,7 @@ impl Isolation {
             network: Network::None,
             readable: Vec::new(),
             writable: Vec::new(),
+            laid: Vec::new(),
             limits: Limits { wall: Duration::from_secs(5), memory: 1 << 30, processes: 64, output: 1 << 20 },
         };
         let mut spec = self.spec(&exec);
@@ -229,7 +235,9 @@ impl Isolation {
         }
         let home = std::env::var_os("HOME").map(PathBuf::from).and_then(|home| home.canonicalize().ok());
         let runs = self.options.state_dir.join("runs");
-        let all = exec.readable.iter().map(|path| (path, false)).chain(exec.writable.iter().map(|path| (path, true)));
+        let laid = exec.laid.iter().map(|(what, _)| what);
+        let all = exec.readable.iter().chain(laid).map(|path| (path, false));
+        let all = all.chain(exec.writable.iter().map(|path| (path, true)));
         for (path, writable) in all {
             if let Some(why) = layout::refusal(path, writable) {
                 return refuse(why);
@@ -250,6 +258,9 @@ impl Isolation {
             if self.layer == Layer::Bare && self.own_uid && !records::reachable_by_others(&real) {
                 return refuse(format!("{} is closed to the run's user, and there are no namespaces", path.display()));
             }
+        }
+        if !self.lays() && !exec.laid.is_empty() {
+            return refuse("nothing can be laid elsewhere without namespaces".to_owned());
         }
         if !exec.cwd.is_dir() {
             return refuse(format!("{} is no directory", exec.cwd.display()));

@@ -90,6 +90,7 @@ pub(super) fn plan(spec: &Spec, slot: &Slot) -> io::Result<Vec<Step>> {
         }
         steps.push(Step::Bind { from, at: path.clone(), writable });
     }
+    steps.extend(spec.laid.iter().map(|(from, at)| Step::Bind { from: from.clone(), at: at.clone(), writable: false }));
     Ok(steps)
 }
 

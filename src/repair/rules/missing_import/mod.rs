@@ -25,8 +25,8 @@ use facts::{Facts, Uses, Way};
 pub(super) const DOC: RuleDoc = RuleDoc {
     id: "missing-import",
     repairs: "a name that is used and never imported: a standard module, or one that the project imports in one way",
-    evidence: "a NameError, ruff's F821 or mypy's name-defined; a use of the name in the file and no binding of it; one \
-               way to import it, shown in the job's Python to have what the file uses of it",
+    evidence: "a NameError, ruff's F821, or mypy, pyright or pylint saying so; a use of the name in the file and no \
+               binding of it; one way to import it, shown in the job's Python to have what the file uses of it",
     example: "NameError: name 'json' is not defined",
 };
 
@@ -111,15 +111,19 @@ pub(super) async fn apply(context: &RuleContext<'_>, repaired: &mut Repaired) ->
 fn undefined(failure: &Failure) -> Option<String> {
     static RUN: LazyLock<Option<Regex>> = matcher!(r"NameError: name '([A-Za-z_][A-Za-z0-9_]*)' is not defined");
     static RUFF: LazyLock<Option<Regex>> = matcher!(r"[Uu]ndefined name [`']([A-Za-z_][A-Za-z0-9_]*)[`']");
-    static MYPY: LazyLock<Option<Regex>> = matcher!(r#"Name "([A-Za-z_][A-Za-z0-9_]*)" is not defined"#);
+    static TYPES: LazyLock<Option<Regex>> = matcher!(r#""([A-Za-z_][A-Za-z0-9_]*)" is not defined"#);
+    static PYLINT: LazyLock<Option<Regex>> = matcher!(r"Undefined variable '([A-Za-z_][A-Za-z0-9_]*)'");
     let rule = match &failure.key {
         Key::Finding { rule, .. } => rule.as_str(),
         _ => "",
     };
     let (pattern, texts) = match (failure.tool.as_str(), rule) {
         ("ruff" | "flake8" | "pyflakes", "F821") => (&RUFF, vec![&failure.message, &failure.excerpt]),
-        ("mypy", "name-defined") => (&MYPY, vec![&failure.message, &failure.excerpt]),
-        ("ruff" | "mypy" | "flake8", _) => return None,
+        ("mypy", "name-defined") | ("pyright" | "basedpyright", "reportUndefinedVariable") => {
+            (&TYPES, vec![&failure.message, &failure.excerpt])
+        }
+        ("pylint", "undefined-variable" | "E0602") => (&PYLINT, vec![&failure.message, &failure.excerpt]),
+        ("ruff" | "mypy" | "flake8" | "pylint" | "pyright" | "basedpyright", _) => return None,
         _ => (&RUN, vec![&failure.message, &failure.excerpt]),
     };
     let name = texts.iter().find_map(|text| pattern.as_ref()?.captures(text)?.get(1));

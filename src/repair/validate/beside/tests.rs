@@ -62,6 +62,9 @@ impl Prepared for Workspace {
     fn reused(&self) -> bool {
         false
     }
+    fn copies_project(&self) -> bool {
+        false
+    }
     async fn refresh(&mut self, _: &Tree) -> Result<(), SandboxError> {
         Ok(())
     }

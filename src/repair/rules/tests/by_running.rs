@@ -136,7 +136,7 @@ fn with_wheels(case: Case, wheels: &[(&str, &str, &str)]) -> Case {
              wheel.writestr(info + 'WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')\n    \
              wheel.writestr(info + 'RECORD', '')\n";
         let mut command = std::process::Command::new("python3");
-        let made = command.args(["-c", &python, name, version, requires]).arg(&folder).status().unwrap();
+        let made = command.args(["-c", python, name, version, requires]).arg(&folder).status().unwrap();
         assert!(made.success());
     }
     case

@@ -551,6 +551,8 @@ impl Prepared for LocalPrepared {
         if network == Network::None {
             // `uv run` checks; what it would install is installed.
             env.insert("UV_NO_SYNC".to_owned(), "1".to_owned());
+            // The same for tox-uv's runner of locks, which would build the project anew.
+            env.insert("TOX_SKIP_UV_SYNC".to_owned(), "1".to_owned());
             env.insert("UV_OFFLINE".to_owned(), "1".to_owned());
         } else {
             env.extend(index_environment());

@@ -95,15 +95,15 @@ impl Project {
             "unittest" => self.tests("python -m unittest"),
             "django" => self.tests("python manage.py test"),
             "mypy" | "stubtest" | "pyright" | "pylint" => self.with_project(tool),
-            "ruff" => Some(alone("ruff", "ruff check .")),
-            "ruff-format" => Some(alone("ruff", "ruff format --check .")),
-            "black" => Some(alone("black", "black --check .")),
-            "isort" => Some(alone("isort", "isort --check-only --diff .")),
-            "flake8" => Some(alone("flake8", "flake8 .")),
-            "codespell" => Some(alone("codespell", "codespell")),
-            "bandit" => Some(alone("bandit", "bandit -r .")),
-            "interrogate" => Some(alone("interrogate", "interrogate")),
-            "pydocstyle" => Some(alone("pydocstyle", "pydocstyle")),
+            "ruff" => Some(self.alone("ruff", "ruff check .")),
+            "ruff-format" => Some(self.alone("ruff", "ruff format --check .")),
+            "black" => Some(self.alone("black", "black --check .")),
+            "isort" => Some(self.alone("isort", "isort --check-only --diff .")),
+            "flake8" => Some(self.alone("flake8", "flake8 .")),
+            "codespell" => Some(self.alone("codespell", "codespell")),
+            "bandit" => Some(self.alone("bandit", "bandit -r .")),
+            "interrogate" => Some(self.alone("interrogate", "interrogate")),
+            "pydocstyle" => Some(self.alone("pydocstyle", "pydocstyle")),
             "pre-commit" => Some(Guess {
                 from: ".pre-commit-config.yaml".to_owned(),
                 install: vec!["pip install pre-commit".to_owned(), "pre-commit install-hooks".to_owned()],
@@ -174,6 +174,37 @@ impl Project {
             other => other.to_owned(),
         }];
         Some(guess)
+    }
+
+    /// A tool that needs nothing of the project, in the version that the project's files name.
+    fn alone(&self, package: &str, check: &str) -> Guess {
+        let (from, requirement) = match self.version(package) {
+            Some((file, requirement)) => (format!("what the log shows, and {file}"), requirement),
+            None => ("what the log shows".to_owned(), package.to_owned()),
+        };
+        let install = vec![format!("pip install {}", shell_words::quote(&requirement))];
+        Guess { from, install, checks: vec![check.to_owned()] }
+    }
+
+    /// The requirement that says which version of a package the project uses, and the file that says it: its lock, or
+    /// where it declares the package.
+    fn version(&self, package: &str) -> Option<(&'static str, String)> {
+        for lock in ["uv.lock", "poetry.lock", "pdm.lock"] {
+            let mut lines = self.text(lock).lines().skip_while(|line| *line != format!("name = \"{package}\""));
+            let locked = lines.nth(1).and_then(|line| line.strip_prefix("version = \""));
+            if let Some(version) = locked.and_then(|version| version.strip_suffix('"')) {
+                return Some((lock, format!("{package}=={version}")));
+            }
+        }
+        let bounded = |text: &str| {
+            let requirement = text.split([';', '#']).next()?.split(" --").next()?.trim();
+            let bound = requirement.strip_prefix(package)?.trim_start();
+            bound.starts_with(['=', '<', '>', '!', '~']).then(|| requirement.replace(' ', ""))
+        };
+        let manifest = self.text("pyproject.toml").split(['"', '\'']).find_map(bounded);
+        let manifest = manifest.map(|requirement| ("pyproject.toml", requirement));
+        let listed = |file: &&'static str| Some((*file, self.text(file).lines().find_map(bounded)?));
+        manifest.or_else(|| REQUIREMENTS.iter().find_map(listed))
     }
 
     fn session(&self) -> Option<&'static str> {
@@ -252,15 +283,6 @@ impl Project {
     }
 }
 
-/// A tool that needs nothing of the project.
-fn alone(package: &str, check: &str) -> Guess {
-    Guess {
-        from: "what the log shows".to_owned(),
-        install: vec![format!("pip install {package}")],
-        checks: vec![check.to_owned()],
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,6 +320,21 @@ mod tests {
             let guess = project(&files).guess("pytest").unwrap();
             assert!(guess.install.iter().any(|line| line == install), "{files:?}: {:?}", guess.install);
             assert_eq!(guess.checks, [check], "{files:?}");
+        }
+    }
+
+    #[test]
+    fn a_linter_has_the_version_that_the_project_names() {
+        let grouped = "[dependency-groups]\ndev = [\"ruff-lsp>=1\", \"ruff >=0.9, <0.16; python_version > '3'\"]\n";
+        let locked =
+            "[[package]]\nname = \"ruff-lsp\"\nversion = \"1.0\"\n[[package]]\nname = \"ruff\"\nversion = \"0.15.1\"\n";
+        for (files, install) in [
+            (vec![("pyproject.toml", grouped), ("uv.lock", locked)], "pip install 'ruff==0.15.1'"),
+            (vec![("pyproject.toml", grouped)], "pip install 'ruff>=0.9,<0.16'"),
+            (vec![("requirements-dev.txt", "ruff==0.4.1  # why\n")], "pip install 'ruff==0.4.1'"),
+            (vec![("requirements.txt", "ruff\n")], "pip install ruff"),
+        ] {
+            assert_eq!(project(&files).guess("ruff").unwrap().install, [install]);
         }
     }
 

@@ -404,7 +404,9 @@ impl Job {
 
     /// An environment that the job would have made elsewhere is the sandbox's own: nothing is to be activated.
     fn activate_nothing(&mut self) {
-        let made = self.install.iter().any(|line| commands::makes_environment(&line.script));
+        let failed = self.checks.iter().filter(|check| check.installs).map(|check| &check.script);
+        let mut installs = self.install.iter().map(|line| &line.script).chain(failed);
+        let made = installs.any(|script| commands::makes_environment(script));
         let scripts = self
             .install
             .iter_mut()

@@ -238,3 +238,15 @@ fn the_log_says_which_cell_of_an_unknown_matrix_it_is() {
     assert_eq!(job.env.get("PYTHON").map(String::as_str), Some("3.12"));
     assert_eq!(scripts(&job).last(), Some(&"tox run -e $PYTHON-tests --skip-pkg-install"));
 }
+
+#[test]
+fn what_a_failed_installation_makes_is_activated_for_the_steps_behind_it() {
+    let workflow = "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: uv sync --locked\n      - run: |\n          source .venv/bin/activate\n          python -c 'import a'\n";
+    let mut log = log(&[("uv sync --locked", Some(1))]);
+    for failure in &mut log.failures {
+        failure.tool = "uv".to_owned();
+        failure.test_id = None;
+    }
+    let job = plan(&log, &sources(&[(".github/workflows/ci.yml", workflow)]), &Overrides::default());
+    assert_eq!(scripts(&job), ["uv sync --locked", "source .venv/bin/activate\npython -c 'import a'"]);
+}

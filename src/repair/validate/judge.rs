@@ -29,6 +29,8 @@ pub(super) struct Judge {
     worse: bool,
     /// What is left of the time box, for all jobs together.
     pub(super) left: Duration,
+    /// Was a check of the job not run to its end? What it would have left is not there for those after it.
+    gap: bool,
 }
 
 impl Judge {
@@ -43,6 +45,7 @@ impl Judge {
             remaining: Vec::new(),
             worse: false,
             left: TIME_BOX.max(Duration::from_secs_f64(seconds * 3.0)),
+            gap: false,
         }
     }
 
@@ -73,8 +76,10 @@ impl Judge {
         stage.end(if prepared.reused() { "reused" } else { "built" });
         let mut remaining = Vec::new();
         let mut watch = Watch::new(&*prepared, &job.checks);
+        self.gap = false;
         for (index, check) in job.checks.iter().enumerate() {
             let Some(mut after) = self.run(&mut *prepared, candidate, baseline, index, progress).await? else {
+                self.gap = true;
                 continue;
             };
             after.touched = watch.touched(&*prepared);
@@ -117,6 +122,16 @@ impl Judge {
         refused.into_iter().for_each(|(rule, id, why)| self.refuse(rule, &id, why));
     }
 
+    /// Why a check that took so many seconds before the change is not run with it; `None` where it is.
+    fn left_out(&self, claimed: bool, seconds: f64) -> Option<&'static str> {
+        match () {
+            () if claimed => None,
+            () if self.gap => Some("a check before it was not run to its end, and it may read what that leaves"),
+            () if self.left.as_secs_f64() < seconds.max(1.0) => Some("the time box was spent before it"),
+            () => None,
+        }
+    }
+
     /// Runs a check; twice more where something fails that CI did not report. `None` when it got no time.
     async fn run(
         &mut self,
@@ -132,9 +147,9 @@ impl Judge {
         // The failing command may do far more once it no longer fails early; all else shares one time box.
         let claimed = baseline.shows_claimed(index);
         let limits = Limits { wall: if claimed { baseline.recipe().timeout } else { self.left }, ..Limits::default() };
-        if !claimed && self.left.as_secs_f64() < first.seconds.max(1.0) {
-            self.not_checked(format!("`{name}`: the time box was spent before it"));
-            self.flags.push(format!("`{name}` was not run with the change: the time box was spent"));
+        if let Some(why) = self.left_out(claimed, first.seconds) {
+            self.not_checked(format!("`{name}`: {why}"));
+            self.flags.push(format!("`{name}` was not run with the change: {why}"));
             return Ok(None);
         }
         let stage = progress.begin("validate", format!("`{name}`"));
@@ -370,4 +385,19 @@ fn passes_but_for_excused(baseline: &Baseline, after: &Observed) -> bool {
         && failing.peek().is_some()
         && failing.all(|id| baseline.excused(id))
         && after.failures.iter().all(|f| f.test_id.as_deref().is_some_and(|id| baseline.excused(id)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_behind_one_that_got_no_time_is_not_run_either() {
+        let mut judge = Judge::new(Vec::new(), &[]);
+        assert_eq!(judge.left_out(false, 60.0), None);
+        assert_eq!(judge.left_out(false, 600.0), Some("the time box was spent before it"));
+        judge.gap = true;
+        assert!(judge.left_out(false, 0.1).is_some_and(|why| why.contains("a check before it")));
+        assert_eq!(judge.left_out(true, 600.0), None);
+    }
 }

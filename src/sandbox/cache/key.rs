@@ -84,8 +84,11 @@ pub(in crate::sandbox) fn copied(tree: &Tree, places: &[PathBuf]) -> bool {
     installed.filter(|entry| entry.file_type().is_file()).any(|entry| {
         let path = entry.path();
         let known = entry.file_name().to_str().zip(size(path)).and_then(|(n, size)| modules.get(&(n.to_owned(), size)));
+        let below = |folder: &str| path.components().any(|part| part.as_os_str() == folder);
         known.is_some_and(|known| {
-            path.components().any(|part| part.as_os_str() == "site-packages")
+            // What pip brings along is the project's own only by name.
+            below("site-packages")
+                && !below("_vendor")
                 && fs::read(path).is_ok_and(|text| known.iter().any(|module| tree.read(module).as_ref() == Some(&text)))
         })
     })

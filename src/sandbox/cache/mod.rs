@@ -362,5 +362,6 @@ pub(super) mod tests {
         assert!(!installed(".tox/py/lib/python3.12/site-packages/shop/till.py", "OPEN = None\n"));
         assert!(!installed(".tox/py/lib/python3.12/site-packages/other/__init__.py", ""));
         assert!(!installed(".tox/py/tmp/shop/till.py", "OPEN = True\n"));
+        assert!(!installed("lib/python3.12/site-packages/pip/_vendor/shop/till.py", "OPEN = True\n"));
     }
 }

@@ -306,6 +306,19 @@ async fn a_forgotten_standard_module_is_imported() {
 }
 
 #[tokio::test]
+async fn what_fails_in_an_installed_copy_of_the_project_is_imported_in_its_source() {
+    let case = Case::new(&[("src/p/a.py", "import os\n\n\nclass A(string.Formatter): ...\n")]);
+    let message = "NameError: name 'string' is not defined";
+    let key = Key::Test { id: "t".to_owned(), exception: Some("NameError".to_owned()) };
+    let place = ".tox/py3.12/lib/python3.12/site-packages/p/a.py";
+    let excerpt =
+        format!("tests/conftest.py:9: in <module>\n    import p\n{place}:4: in <module>\n    class A\nE   {message}");
+    let case = case.fails(Failure { excerpt, ..failure(Category::UnitTest, "pytest", message, key) });
+    let repaired = case.repair().await;
+    assert!(case.read("src/p/a.py").starts_with("import os\nimport string\n"), "{:?}", repaired.notes);
+}
+
+#[tokio::test]
 async fn a_name_is_imported_as_the_projects_other_modules_do() {
     let case = Case::new(&[
         ("p/a.py", "from typing import Any\n\n\ndef f(x: Optional[Any]):\n    return dt.date.today(), Oops\n"),

@@ -150,10 +150,12 @@ fn files(failure: &Failure) -> Vec<String> {
     found
 }
 
-/// A path of the log as a file of the tree: absolute ones lose what is before the checkout.
+/// A path of the log as a file of the tree: absolute ones lose what is before the checkout, and an installed copy of the
+/// project's own module is that module.
 fn in_tree(tree: &Tree<'_>, path: &str) -> Option<String> {
-    if path.contains("site-packages") {
-        return None;
+    if let Some((_, module)) = path.rsplit_once("site-packages/") {
+        let places = [module.to_owned(), format!("src/{module}")];
+        return places.into_iter().find(|place| tree::safe(place).is_some_and(|place| tree.is_file(place)));
     }
     let mut rest = path;
     loop {

@@ -154,20 +154,20 @@ pub async fn reproduce(
         let why = "the log shows no command that could be run again: name the failing one with --command".to_owned();
         return Ok(Reproduction::NotReproduced { why });
     }
-    let first = attempt(sandbox, tree, log, job, recipe, progress).await?;
+    let first = attempt(sandbox, tree, log, job, recipe, progress, false).await?;
     match first {
         (Reproduction::NotReproduced { .. }, true) => {
             progress
                 .begin("environment", "not reproduced in a cached environment: built once more from scratch")
                 .end("");
             sandbox.forget(recipe, tree)?;
-            Ok(attempt(sandbox, tree, log, job, recipe, progress).await?.0)
+            Ok(attempt(sandbox, tree, log, job, recipe, progress, true).await?.0)
         }
         (reproduction, _) => Ok(reproduction),
     }
 }
 
-/// One try, and whether its environment came from the cache.
+/// One try, and whether its environment came from the cache. That of the `last` try may, too: another run leaves one.
 async fn attempt(
     sandbox: &dyn Sandbox,
     tree: &Tree,
@@ -175,6 +175,7 @@ async fn attempt(
     job: &Job,
     recipe: &Recipe,
     progress: &Progress,
+    last: bool,
 ) -> Result<(Reproduction, bool), SandboxError> {
     let stage =
         progress.begin("environment", format!("Python {}, {} install commands", recipe.python, recipe.install.len()));
@@ -210,7 +211,7 @@ async fn attempt(
             Reproduction::Flaky { why, depends: conditions::name(place, log, &failures, true).await }
         }
         // It is tried again with another environment first.
-        Compared::Nothing(why) if reused => Reproduction::NotReproduced { why },
+        Compared::Nothing(why) if reused && !last => Reproduction::NotReproduced { why },
         Compared::Nothing(why) => {
             let failures: Vec<&Failure> = log.failures.iter().collect();
             match conditions::name(place, log, &failures, false).await {

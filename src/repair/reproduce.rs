@@ -90,10 +90,7 @@ impl Baseline {
 
     /// The outcome of a test in both runs, where they agree.
     pub fn stable_tests(&self, check: usize) -> Option<BTreeMap<&str, TestOutcome>> {
-        let [first, second] = self.runs.get(check)?;
-        let (first, second) = (first.tests.as_ref()?, second.tests.as_ref()?);
-        let stable = first.iter().filter(|(id, outcome)| second.get(*id) == Some(outcome));
-        Some(stable.map(|(id, outcome)| (id.as_str(), *outcome)).collect())
+        stable_tests(&self.runs.get(check)?.each_ref())
     }
 
     /// Did CI run the check at this place, as far as the log shows? What follows the failing one was never reached.
@@ -231,6 +228,14 @@ fn folded(job: &Job) -> String {
 fn summary(runs: &[Observed]) -> String {
     let red = runs.iter().filter(|o| !o.passed()).count();
     if red == 0 { "passed".to_owned() } else { format!("{red} of {} failed", runs.len()) }
+}
+
+/// The tests whose outcome is the same in all runs; `None` where one has no report of them.
+pub(super) fn stable_tests<'a>(runs: &[&'a Observed]) -> Option<BTreeMap<&'a str, TestOutcome>> {
+    let tests: Vec<_> = runs.iter().map(|run| run.tests.as_ref()).collect::<Option<_>>()?;
+    let (first, rest) = tests.split_first()?;
+    let stable = first.iter().filter(|(id, outcome)| rest.iter().all(|tests| tests.get(*id) == Some(outcome)));
+    Some(stable.map(|(id, outcome)| (id.as_str(), *outcome)).collect())
 }
 
 /// Runs checks one after the other on the same tree, as the job did.

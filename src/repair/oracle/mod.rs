@@ -19,7 +19,6 @@ mod choose;
 mod coverage;
 mod covered;
 mod evidence;
-
 mod mutants;
 mod rank_sum;
 mod versions;

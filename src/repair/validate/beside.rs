@@ -1,23 +1,20 @@
 //! beside: the workflow's other jobs, before and after a change. Before: once for all candidates of a run, and not before
 //! one has passed what the failing jobs check. Each runs as far as the time box lasts; what does not is listed.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use tokio::{sync::Mutex, time::timeout};
 
 use super::{
     CheckResult, SHOWN,
-    judge::{Judge, last_line, more_often, new_findings, what_failed},
+    judge::{Judge, altered, last_line, more_often, new_findings, prepare, what_failed},
     per_test,
 };
 use crate::{
-    observe::{Observed, TestOutcome},
+    observe::Observed,
     plan::{self, Check, Job, Skipped, Weight},
     progress::Progress,
-    repair::reproduce::{Reproduction, Watch, held, install_failed, run_check},
+    repair::reproduce::{Reproduction, Watch, held, install_failed, run_check, stable_tests},
     sandbox::{Ended, Limits, Prepared, Recipe, Sandbox, SandboxError, describe, tail},
     workspace::{Change, Tree},
 };
@@ -321,13 +318,8 @@ fn weigh(command: &str, before: &[&Observed], after: &Observed, others_follow: b
         broken.push(format!("`{command}` fails in a new way: {}", failure.message));
     }
     broken.extend(new_findings(command, before, after));
-    let known: BTreeSet<&String> = before.iter().flat_map(|run| &run.touched).collect();
-    let touched: Vec<&str> =
-        after.touched.iter().filter(|path| !known.contains(path)).map(String::as_str).take(5).collect();
-    if others_follow && !touched.is_empty() {
-        broken.push(format!("with the change, `{command}` alters what later checks read: {}", touched.join(", ")));
-    }
-    let stable = stable_tests(before);
+    broken.extend(altered(command, before, after).filter(|_| others_follow));
+    let stable = stable_tests(before).unwrap_or_default();
     match &after.tests {
         Some(tests) => {
             let complete = matches!(after.ended, Ended::Exit(0 | 1));
@@ -342,28 +334,6 @@ fn weigh(command: &str, before: &[&Observed], after: &Observed, others_follow: b
         None => {}
     }
     verdict
-}
-
-/// The tests whose outcome is the same in all runs.
-fn stable_tests<'a>(runs: &[&'a Observed]) -> BTreeMap<&'a str, TestOutcome> {
-    let Some((first, rest)) = runs.split_first() else { return BTreeMap::new() };
-    let agree = |(id, outcome): &(&String, &TestOutcome)| {
-        rest.iter().all(|run| run.tests.as_ref().and_then(|tests| tests.get(*id)) == Some(outcome))
-    };
-    first.tests.iter().flatten().filter(agree).map(|(id, outcome)| (id.as_str(), *outcome)).collect()
-}
-
-/// A sandbox that is lost is tried once more.
-async fn prepare(
-    sandbox: &dyn Sandbox,
-    recipe: &Recipe,
-    tree: &Tree,
-    candidate: bool,
-) -> Result<Box<dyn Prepared>, SandboxError> {
-    match sandbox.prepare(recipe, tree, candidate).await {
-        Err(SandboxError::Lost(_)) => sandbox.prepare(recipe, tree, candidate).await,
-        other => other,
-    }
 }
 
 fn summary(run: &Run) -> String {

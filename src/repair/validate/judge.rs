@@ -10,7 +10,7 @@ use crate::{
     plan::Check,
     progress::Progress,
     repair::reproduce::{Baseline, Watch, run_check},
-    sandbox::{Ended, Limits, Prepared, Sandbox, SandboxError, describe, tail},
+    sandbox::{Ended, Limits, Prepared, Recipe, Sandbox, SandboxError, describe, tail},
     workspace::{Change, Tree},
 };
 
@@ -61,7 +61,7 @@ impl Judge {
         let job = baseline.job();
         let recipe = baseline.recipe();
         let stage = progress.begin("environment", format!("for the changed tree, Python {}", recipe.python));
-        let mut prepared = match sandbox.prepare(recipe, candidate, true).await {
+        let mut prepared = match prepare(sandbox, recipe, candidate, true).await {
             Err(error @ SandboxError::Install { .. }) => {
                 stage.end("failed");
                 self.reasons.push(format!("{}: with the change, {error}", job.name));
@@ -70,7 +70,6 @@ impl Judge {
                 self.worse = true;
                 return Ok(());
             }
-            Err(SandboxError::Lost(_)) => sandbox.prepare(recipe, candidate, true).await?,
             other => other?,
         };
         stage.end(if prepared.reused() { "reused" } else { "built" });
@@ -215,13 +214,7 @@ impl Judge {
             self.not_checked(format!("`{name}`: {before} before the change and after it"));
         }
         self.reasons.extend(new_findings(name, &[first, second], after));
-        let touched =
-            after.touched.iter().filter(|path| !first.touched.contains(*path) && !second.touched.contains(*path));
-        let touched: Vec<&str> = touched.map(String::as_str).take(5).collect();
-        if !touched.is_empty() && index + 1 < checks.len() {
-            self.reasons
-                .push(format!("with the change, `{name}` alters what later checks read: {}", touched.join(", ")));
-        }
+        self.reasons.extend(altered(name, &[first, second], after).filter(|_| index + 1 < checks.len()));
         self.validation.collected.before += first.tests.as_ref().map_or(0, BTreeMap::len);
         self.validation.collected.after += after.tests.as_ref().map_or(0, BTreeMap::len);
         match (baseline.stable_tests(index), &after.tests) {
@@ -365,6 +358,27 @@ pub(super) fn more_often<'a>(before: &[&Observed], after: &'a Observed) -> Optio
         run.failures.iter().filter(|f| f.key.is_shown_by(key)).map(|f| f.count).sum()
     };
     after.failures.iter().find(|f| before.iter().all(|run| count(after, &f.key) > count(run, &f.key)))
+}
+
+/// What a check leaves in the tree now and in no run before, as a reason where other checks follow and read it.
+pub(super) fn altered(name: &str, before: &[&Observed], after: &Observed) -> Option<String> {
+    let new = after.touched.iter().filter(|path| !before.iter().any(|run| run.touched.contains(*path)));
+    let new: Vec<&str> = new.map(String::as_str).take(5).collect();
+    let said = || format!("with the change, `{name}` alters what later checks read: {}", new.join(", "));
+    (!new.is_empty()).then(said)
+}
+
+/// A sandbox that is lost is tried once more.
+pub(super) async fn prepare(
+    sandbox: &dyn Sandbox,
+    recipe: &Recipe,
+    tree: &Tree,
+    candidate: bool,
+) -> Result<Box<dyn Prepared>, SandboxError> {
+    match sandbox.prepare(recipe, tree, candidate).await {
+        Err(SandboxError::Lost(_)) => sandbox.prepare(recipe, tree, candidate).await,
+        other => other,
+    }
 }
 
 /// What the tool's own report has now and in no run before.

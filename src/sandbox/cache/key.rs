@@ -68,8 +68,8 @@ pub(in crate::sandbox) fn content_hash(tree: &Tree) -> String {
     hex(&hash.finalize())
 }
 
-/// Is a module of the tree itself installed below one of `places`, and not only pointed at? A tool's own environments
-/// (tox, nox, `uv run --no-editable`) say it nowhere else.
+/// Is the tree itself installed below one of `places`, and not only pointed at? An installer says so of what it took from
+/// this machine (PEP 610), unless a tool told it to be silent; then a module of the tree is there.
 pub(in crate::sandbox) fn copied(tree: &Tree, places: &[PathBuf]) -> bool {
     let size = |path: &Path| path.symlink_metadata().ok().filter(fs::Metadata::is_file).map(|meta| meta.len());
     let mut modules: BTreeMap<(String, u64), Vec<String>> = BTreeMap::new();
@@ -83,6 +83,9 @@ pub(in crate::sandbox) fn copied(tree: &Tree, places: &[PathBuf]) -> bool {
     let installed = places.iter().flat_map(|place| WalkDir::new(place).into_iter().filter_map(Result::ok));
     installed.filter(|entry| entry.file_type().is_file()).any(|entry| {
         let path = entry.path();
+        if entry.file_name() == "direct_url.json" {
+            return fs::read(path).is_ok_and(|origin| is_local_copy(&origin));
+        }
         let known = entry.file_name().to_str().zip(size(path)).and_then(|(n, size)| modules.get(&(n.to_owned(), size)));
         let below = |folder: &str| path.components().any(|part| part.as_os_str() == folder);
         known.is_some_and(|known| {
@@ -92,6 +95,13 @@ pub(in crate::sandbox) fn copied(tree: &Tree, places: &[PathBuf]) -> bool {
                 && fs::read(path).is_ok_and(|text| known.iter().any(|module| tree.read(module).as_ref() == Some(&text)))
         })
     })
+}
+
+/// Does a `direct_url.json` name something of this machine, and no editable installation?
+fn is_local_copy(origin: &[u8]) -> bool {
+    let Ok(origin) = serde_json::from_slice::<serde_json::Value>(origin) else { return false };
+    let local = origin["url"].as_str().is_some_and(|url| url.starts_with("file:"));
+    local && origin["dir_info"]["editable"] != true
 }
 
 fn hex(hash: &[u8]) -> String {

@@ -362,6 +362,11 @@ pub(super) mod tests {
         assert!(!installed(".tox/py/lib/python3.12/site-packages/shop/till.py", "OPEN = None\n"));
         assert!(!installed(".tox/py/lib/python3.12/site-packages/other/__init__.py", ""));
         assert!(!installed(".tox/py/tmp/shop/till.py", "OPEN = True\n"));
+        let origin = |said: &str| installed("lib/python3.12/site-packages/shop-1.dist-info/direct_url.json", said);
+        assert!(origin(r#"{"archive_info": {}, "url": "file:///w/shop/.tox/.tmp/package/1/shop-1.tar.gz"}"#));
+        assert!(origin(r#"{"dir_info": {}, "url": "file:///w/shop"}"#));
+        assert!(!origin(r#"{"dir_info": {"editable": true}, "url": "file:///w/shop"}"#));
+        assert!(!origin(r#"{"archive_info": {}, "url": "https://example.org/a.whl"}"#) && !origin("no json"));
         assert!(!installed("lib/python3.12/site-packages/pip/_vendor/shop/till.py", "OPEN = True\n"));
     }
 }

@@ -5,6 +5,8 @@
 
 mod ahead;
 pub mod cache;
+#[cfg(test)]
+pub(crate) mod double;
 mod environment;
 pub mod local;
 mod python;

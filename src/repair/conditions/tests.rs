@@ -1,52 +1,13 @@
-use std::{
-    path::{Path, PathBuf},
-    sync::Mutex,
-};
+use std::sync::Mutex;
 
 use super::*;
 use crate::{
     detect::Detector,
-    sandbox::{CheckRun, Ended, Finished, SandboxError},
+    sandbox::{
+        CheckRun,
+        double::{Double, ended},
+    },
 };
-
-/// A check of one test, which ends as it is told.
-struct Told<F: FnMut(&str) -> bool + Send> {
-    /// Does it pass with this script?
-    passes: Mutex<F>,
-    root: PathBuf,
-}
-
-#[async_trait::async_trait]
-impl<F: FnMut(&str) -> bool + Send> Prepared for Told<F> {
-    fn root(&self) -> &Path {
-        &self.root
-    }
-    fn python(&self) -> &str {
-        "3.11"
-    }
-    fn installed(&self) -> &[(String, String)] {
-        &[]
-    }
-    fn notes(&self) -> &[String] {
-        &[]
-    }
-    fn reused(&self) -> bool {
-        false
-    }
-    fn copies_project(&self) -> bool {
-        false
-    }
-    async fn refresh(&mut self, _: &Tree) -> Result<(), SandboxError> {
-        Ok(())
-    }
-    async fn run(&self, script: &str, _: Network, _: Limits) -> Result<CheckRun, SandboxError> {
-        if script == "locale -a" {
-            return Ok(ran_so(true, "C\nde_DE.utf8\n"));
-        }
-        let passes = (self.passes.lock().unwrap())(script);
-        Ok(ran_so(passes, if passes { PASSES } else { FAILS }))
-    }
-}
 
 const CHECK: &str = "python -m unittest discover -s tests -t .";
 const PASSES: &str = "test_it (tests.test_tiny.T.test_it) ... ok\n\n-----\nRan 1 test in 0.001s\n\nOK\n";
@@ -59,8 +20,7 @@ const FAILS: &str = "test_it (tests.test_tiny.T.test_it) ... FAIL\n\n\
     ----------------------------------------------------------------------\nRan 1 test in 0.001s\n\nFAILED (failures=1)\n";
 
 fn ran_so(passes: bool, output: &str) -> CheckRun {
-    let ended = Ended::Exit(i32::from(!passes));
-    CheckRun { finished: Finished { ended, output: output.into(), dropped: 0, seconds: 0.1 }, junit: None }
+    ended(i32::from(!passes), output.as_bytes())
 }
 
 /// What is named of a test that passes as `passes` says.
@@ -84,7 +44,14 @@ async fn named(chance: bool, passes: impl FnMut(&str) -> bool + Send) -> Vec<Nam
     let run = |passes: bool| observe(check, ran_so(passes, if passes { PASSES } else { FAILS }), None, "/r");
     let runs = [[run(true), run(!chance)]];
     let failures: Vec<&Failure> = log.failures.iter().collect();
-    let mut prepared = Told { passes: Mutex::new(passes), root: "/r".into() };
+    let passes = Mutex::new(passes);
+    let mut prepared = Double::new("/r".into(), |script, _, _| {
+        if script == "locale -a" {
+            return Ok(ran_so(true, "C\nde_DE.utf8\n"));
+        }
+        let passes = (passes.lock().unwrap())(script);
+        Ok(ran_so(passes, if passes { PASSES } else { FAILS }))
+    });
     let progress = Progress::silent();
     let place = Place { prepared: &mut prepared, tree: &tree, job: &job, runs: &runs, progress: &progress };
     name(place, &log, &failures, chance).await

@@ -1,9 +1,15 @@
-use std::{collections::VecDeque, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use super::*;
 use crate::{
     plan::Origin,
-    sandbox::{CheckRun, Finished, Network, Posture},
+    sandbox::{
+        Posture,
+        double::{Double, ended},
+    },
 };
 
 /// A sandbox whose runs end as is written down: with or without the change, and with what.
@@ -18,13 +24,6 @@ struct Scripted {
     stuck: bool,
 }
 
-struct Workspace {
-    tree: &'static str,
-    root: tempfile::TempDir,
-    codes: Arc<std::sync::Mutex<VecDeque<i32>>>,
-    ran: Arc<std::sync::Mutex<Vec<(&'static str, Duration)>>>,
-}
-
 #[async_trait::async_trait]
 impl Sandbox for Scripted {
     fn posture(&self) -> &Posture {
@@ -37,42 +36,16 @@ impl Sandbox for Scripted {
         }
         let (codes, ran) = (self.codes.clone(), self.ran.clone());
         let tree = if candidate { "with" } else { "without" };
-        Ok(Box::new(Workspace { tree, root: tempfile::tempdir().unwrap(), codes, ran }))
+        let root = tempfile::tempdir().unwrap();
+        Ok(Box::new(Double::new(root.path().to_owned(), move |_, _, limits| {
+            let _ = &root;
+            ran.lock().unwrap().push((tree, limits.wall));
+            Ok(ended(codes.lock().unwrap().pop_front().expect("a run that nobody expected"), b"oh"))
+        })))
     }
 
     fn forget(&self, _: &Recipe, _: &Tree) -> Result<(), SandboxError> {
         Ok(())
-    }
-}
-
-#[async_trait::async_trait]
-impl Prepared for Workspace {
-    fn root(&self) -> &Path {
-        self.root.path()
-    }
-    fn python(&self) -> &str {
-        "3.12.1"
-    }
-    fn installed(&self) -> &[(String, String)] {
-        &[]
-    }
-    fn notes(&self) -> &[String] {
-        &[]
-    }
-    fn reused(&self) -> bool {
-        false
-    }
-    fn copies_project(&self) -> bool {
-        false
-    }
-    async fn refresh(&mut self, _: &Tree) -> Result<(), SandboxError> {
-        Ok(())
-    }
-    async fn run(&self, _: &str, _: Network, limits: Limits) -> Result<CheckRun, SandboxError> {
-        self.ran.lock().unwrap().push((self.tree, limits.wall));
-        let code = self.codes.lock().unwrap().pop_front().expect("a run that nobody expected");
-        let finished = Finished { ended: Ended::Exit(code), output: b"oh".to_vec(), dropped: 0, seconds: 0.1 };
-        Ok(CheckRun { finished, junit: None })
     }
 }
 

@@ -7,6 +7,7 @@ mod audit;
 mod client;
 mod error;
 pub mod event;
+mod reply;
 mod runs;
 mod wire;
 mod write;

@@ -41,11 +41,19 @@ fn digest(path: &Path) -> u64 {
     hasher.finish()
 }
 
-/// Files that were changed or removed, and new ones that a tool would load.
-pub fn touched(before: &Digests, after: &Digests) -> BTreeSet<String> {
+/// Files that were changed or removed, and new ones that a tool would load. What a command that `installs` adds to a
+/// virtual environment is its work.
+pub fn touched(before: &Digests, after: &Digests, installs: bool) -> BTreeSet<String> {
     let changed = before.iter().filter(|(path, digest)| after.get(*path) != Some(digest)).map(|(path, _)| path);
-    let new = after.keys().filter(|path| !before.contains_key(*path) && is_loaded(path));
+    let installed = |path: &str| installs && of_environment(path, after);
+    let new = after.keys().filter(|path| !before.contains_key(*path) && is_loaded(path) && !installed(path));
     changed.chain(new).cloned().collect()
+}
+
+/// Is it in a directory with an interpreter of its own?
+fn of_environment(path: &str, tree: &Digests) -> bool {
+    let mut above = path.match_indices('/').map(|(at, _)| &path[..at]);
+    above.any(|dir| ["pyvenv.cfg", "bin/python"].iter().all(|file| tree.contains_key(&format!("{dir}/{file}"))))
 }
 
 fn is_loaded(path: &str) -> bool {
@@ -87,7 +95,19 @@ mod tests {
         fs::remove_file(root.path().join("b.py")).unwrap();
         write("ruff.toml", "");
         write("coverage.xml", "");
-        let touched = touched(&before, &digests(root.path()));
+        let touched = touched(&before, &digests(root.path()), false);
         assert_eq!(touched, BTreeSet::from(["a.py", "b.py", "ruff.toml"].map(str::to_owned)));
+    }
+
+    #[test]
+    fn what_an_install_adds_to_an_environment_is_its_work_and_all_else_is_seen() {
+        let tree = |paths: &[&str]| -> Digests { paths.iter().map(|path| ((*path).to_owned(), 0)).collect() };
+        let before = tree(&["src/a.py"]);
+        let venv = [".venv/pyvenv.cfg", ".venv/bin/python", ".venv/lib/python3.12/site-packages/x.py"];
+        let after = tree(&[&venv[..], &["src/a.py", "src/sitecustomize.py", "no/pyvenv.cfg", "no/b.py"]].concat());
+        let seen = |installs| touched(&before, &after, installs);
+        let own = ["no/b.py", "src/sitecustomize.py"].map(str::to_owned);
+        assert_eq!(seen(true), BTreeSet::from(own));
+        assert!(seen(false).contains(venv[2]), "{:?}", seen(false));
     }
 }

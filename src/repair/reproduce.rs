@@ -248,7 +248,7 @@ pub(super) async fn run_checks(
     let mut watch = Watch::new(prepared, checks);
     for check in checks {
         let mut run = run_check(prepared, check, Limits { wall: recipe.timeout, ..Limits::default() }).await?;
-        run.touched = watch.touched(prepared);
+        run.touched = watch.touched(prepared, check);
         runs.push(run);
     }
     Ok(runs)
@@ -267,12 +267,12 @@ impl Watch {
     }
 
     /// What the check that ran last did.
-    pub(super) fn touched(&mut self, prepared: &dyn Prepared) -> BTreeSet<String> {
+    pub(super) fn touched(&mut self, prepared: &dyn Prepared, check: &Check) -> BTreeSet<String> {
         if !self.several {
             return BTreeSet::new();
         }
         let after = digests(prepared.root());
-        let touched = touched(&self.before, &after);
+        let touched = touched(&self.before, &after, check.installs);
         self.before = after;
         touched
     }

@@ -220,9 +220,9 @@ impl World {
         self.watched.lock().unwrap().retain(|w| w != root);
     }
 
-    /// Forgets what a killed run left in TMPDIR.
+    /// Forgets what a killed run left in TMPDIR, once nothing that it started writes there any more.
     pub(crate) fn clear_temporary_files(&self) {
-        fs::remove_dir_all(self.path("tmp")).unwrap();
+        wait_for("the killed run's processes to end", || fs::remove_dir_all(self.path("tmp")).is_ok());
         fs::create_dir(self.path("tmp")).unwrap();
     }
 

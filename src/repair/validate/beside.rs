@@ -179,7 +179,7 @@ impl Other {
                 continue;
             }
             let mut seen = run_check(prepared, check, Limits { wall, ..Limits::default() }).await?;
-            seen.touched = watch.touched(prepared);
+            seen.touched = watch.touched(prepared, check);
             let took = before.and_then(|run| run[index].as_ref()).map(|seen| Duration::from_secs_f64(seen.seconds));
             let hangs = took.is_some_and(|took| wall >= PATIENCE.max(took * 3));
             run.push((seen.ended != Ended::WallTime || hangs).then_some(seen));

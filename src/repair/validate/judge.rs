@@ -81,7 +81,7 @@ impl Judge {
                 self.gap = true;
                 continue;
             };
-            after.touched = watch.touched(&*prepared);
+            after.touched = watch.touched(&*prepared, check);
             self.weigh(baseline, index, check, &after, change);
             remaining.extend(after.failures.into_iter().filter(|f| to_repair(baseline, index, f)));
         }

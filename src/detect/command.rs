@@ -37,6 +37,12 @@ fn only_exits(script: &str) -> bool {
         })
 }
 
+/// Does a script start a runner of whatever is configured, whose own name says nothing?
+pub(super) fn starts_any(script: &str) -> bool {
+    let mut words = script.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_'));
+    words.any(|word| matches!(word, "tox" | "nox"))
+}
+
 /// The category that the command's words name.
 pub(super) fn category(command: &str) -> Option<Category> {
     const WORDS: [(&[&str], Category); 10] = [

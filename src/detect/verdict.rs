@@ -11,7 +11,7 @@ use super::found::{Found, Weight};
 use super::text::{bounded, patterns};
 
 patterns! {
-    MAKE = r"^\S*make(?:\[\d+\])?: \*\*\* \[";
+    REPEATED = r"^\S*make(?:\[\d+\])?: \*\*\* \[|^\s*\S+: (?:exit \d+ \(|FAIL |OK )|^\s*evaluation failed :\(|^nox > ";
     RULE = r"^[A-Z]{2,8}\d{2,4}:? [a-z]";
     SPOKEN = r"(?i)\b(?:error|failed|failure|fatal|missing|exceeded|cannot|refusing|invalid|denied|not found|does not exist|no such|unable)\b";
 }
@@ -122,18 +122,19 @@ pub(super) fn fingerprint(cause: Option<&str>, key: &Key) -> String {
     name
 }
 
-/// A failure of which only the exit code is known. `gate`: the step looks at other jobs' results.
+/// A failure of which only the exit code is known. `words`: what may tell its category, the best first. `gate`: the step looks at other jobs' results.
 /// `error`: what the step reported as its error.
 pub(super) fn exited(
-    [command, step, job]: [&str; 3],
+    command: &str,
+    words: [&str; 4],
     exit: i32,
     gate: bool,
     error: Option<&str>,
     recent: &[String],
 ) -> Found {
-    // make only repeats that a recipe failed.
+    // make, tox and nox only repeat that what they started failed.
     let own: Vec<&String> =
-        recent.iter().filter(|line| line.contains(char::is_alphabetic) && !MAKE.is_match(line)).collect();
+        recent.iter().filter(|line| line.contains(char::is_alphabetic) && !REPEATED.is_match(line)).collect();
     let last_of = || own.iter().rev().find(|line| SPOKEN.is_match(line)).or(own.last()).copied().or(recent.last());
     let message = match error.or_else(|| last_of().map(String::as_str)) {
         Some(said) => bounded(said.trim(), 500).to_owned(),
@@ -143,7 +144,7 @@ pub(super) fn exited(
         _ if gate || recent.iter().any(|line| command::GATE.is_match(line)) => Category::Aggregate,
         124 => Category::Timeout,
         134 | 136 | 137 | 139 => Category::Crash,
-        _ => match [command, step, job].iter().find_map(|words| command::category(words)) {
+        _ => match words.iter().find_map(|words| command::category(words)) {
             Some(category) => category,
             // Only linters number what they say.
             None if RULE.is_match(&message) => Category::Quality,

@@ -128,11 +128,14 @@ fn helped(before: &[Vec<Failure>], after: &[Vec<Failure>]) -> bool {
         && before.iter().enumerate().any(|(index, failures)| failures.iter().any(|f| !left(index, f)))
 }
 
-/// Tools name files as the working directory has them; rules, as the repository does.
+/// Tools name files as the working directory has them, and modules as they are installed; rules, as the repository does.
 fn in_repository(failures: &[Failure], root: &Path, directory: &str) -> Vec<Failure> {
+    let directory = directory.trim_start_matches("./").trim_matches('/');
     let below = |file: &String| {
-        let path = format!("{}/{file}", directory.trim_start_matches("./").trim_end_matches('/'));
-        inside(root, &path).is_some_and(|full| full.is_file()).then_some(path)
+        let places =
+            [format!("{directory}/{file}"), file.clone(), format!("{directory}/src/{file}"), format!("src/{file}")];
+        let mut paths = places.into_iter().map(|place| place.trim_start_matches('/').to_owned());
+        paths.find(|path| inside(root, path).is_some_and(|full| full.is_file()))
     };
     let mut failures = failures.to_vec();
     for failure in &mut failures {
@@ -173,17 +176,19 @@ mod tests {
     fn what_a_tool_reports_in_the_working_directory_is_a_file_of_the_repository() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(root.path().join("services/shop/pkg")).unwrap();
-        for path in ["services/shop/pkg/a.py", "b.py"] {
+        std::fs::create_dir_all(root.path().join("src/installed")).unwrap();
+        for path in ["services/shop/pkg/a.py", "b.py", "src/installed/c.py"] {
             std::fs::write(root.path().join(path), "").unwrap();
         }
         let mut detector = Detector::for_command("ruff check .", &[]);
         detector
             .feed(b"pkg/a.py:1:8: F401 [*] `os` imported but unused\nb.py:1:8: F401 [*] `os` imported but unused\n");
+        detector.feed(b"installed/c.py:1:8: F401 [*] `os` imported but unused\n");
         detector.exited(1);
         let failures: Vec<Failure> = detector.finish().into_iter().flat_map(|log| log.failures).collect();
         for (directory, expected) in [("services/shop", "services/shop/pkg/a.py"), ("", "pkg/a.py")] {
             let files: Vec<_> = in_repository(&failures, root.path(), directory).into_iter().map(|f| f.file).collect();
-            assert_eq!(files, [Some(expected.to_owned()), Some("b.py".to_owned())]);
+            assert_eq!(files, [expected, "b.py", "src/installed/c.py"].map(|file| Some(file.to_owned())));
         }
     }
 }

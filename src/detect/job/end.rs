@@ -126,8 +126,10 @@ impl Job {
         let step = index.and_then(|index| self.steps.get(index));
         let name = step.map_or("", |step| step.name.as_str());
         let gate = step.is_some_and(|step| command::is_gate(step, &script));
-        let said = [script.as_str(), name, self.name.as_deref().unwrap_or_default()];
-        verdict::exited(said, exit, gate, self.error.as_deref(), &self.sink.recent.lines())
+        // What tox ran says more than that it was tox.
+        let inner = self.sink.inner().and_then(|inner| inner.lines().next()).filter(|_| command::starts_any(&script));
+        let words = [inner.unwrap_or_default(), &script, name, self.name.as_deref().unwrap_or_default()];
+        verdict::exited(&script, words, exit, gate, self.error.as_deref(), &self.sink.recent.lines())
     }
 
     /// An action that ended with an error which no list knows.

@@ -16,6 +16,7 @@ mod names;
 mod own_fixers;
 mod precommit;
 mod rerun;
+mod self_fixing;
 mod source_path;
 mod spelling;
 mod stale_lock;
@@ -143,6 +144,7 @@ pub const CATALOGUE: &[RuleDoc] = &[
     tool_fixers::FORMAT_DOC,
     own_fixers::DOC,
     precommit::DOC,
+    self_fixing::DOC,
 ];
 
 /// The types that rules repair.
@@ -178,6 +180,7 @@ pub async fn repair(context: &RuleContext<'_>) -> anyhow::Result<Repaired> {
         tool_fixers::apply(context, &mut repaired).await?;
         own_fixers::apply(context, &mut repaired).await?;
         precommit::apply(context, &mut repaired).await?;
+        self_fixing::apply(context, &mut repaired).await?;
     }
     for left_out in RULE_TYPES.iter().filter(|fix_type| !enabled(**fix_type)) {
         repaired.notes.push(format!("fix type {left_out} is not enabled: its rules were not applied"));

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::LazyLock};
 
 use regex::Regex;
 
-use super::{Applied, FixType, Repaired, RuleContext, RuleDoc, names::matcher, rerun};
+use super::{Repaired, RuleContext, RuleDoc, names::matcher, rerun};
 use crate::detect::{Failure, Key};
 
 pub(super) const DOC: RuleDoc = RuleDoc {
@@ -101,32 +101,13 @@ async fn run(
         (fixer.files.is_empty() || fixer.files.iter().any(|end| file.ends_with(end)))
             && (reported.is_empty() || reported.contains(file))
     };
-    let kept = match rerun::keep(context, script, false, wanted).await? {
-        Ok(kept) => kept,
-        Err(why) => {
-            repaired.note(DOC.id, format_args!("{program}: {why}"));
-            return Ok(());
-        }
-    };
-    if !kept.refused.is_empty() {
-        let files = kept.refused.join("`, `");
-        repaired.note(DOC.id, format_args!("{program} would change `{files}`, which no repair may"));
-    }
-    if kept.changed.is_empty() {
-        repaired.note(DOC.id, format_args!("{program} changed nothing: {}", kept.said()));
-        return Ok(());
-    }
-    repaired.applied.push(Applied {
+    let author = rerun::Author {
         rule: DOC.id,
-        fix_type: FixType::Quality,
-        description: format!(
-            "Let {program} write what its check asks for in {}.",
-            super::tool_fixers::listed(&kept.changed)
-        ),
+        name: program,
+        done: format!("Let {program} write what its check asks for in"),
         impact: format!("What {program} does to these files, with the options of the check."),
-        files: kept.changed,
-    });
-    Ok(())
+    };
+    rerun::repair(context, author, script, wanted, repaired).await
 }
 
 fn fold(text: &str) -> String {

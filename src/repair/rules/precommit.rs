@@ -1,7 +1,6 @@
 //! Hooks of pre-commit that change files: run once more, and what they change is the repair.
 
-use super::{Applied, FixType, Repaired, RuleContext, RuleDoc, rerun, tool_fixers};
-use crate::detect::{Failure, Key};
+use super::{Repaired, RuleContext, RuleDoc, rerun};
 
 pub(super) const DOC: RuleDoc = RuleDoc {
     id: "pre-commit",
@@ -11,47 +10,20 @@ pub(super) const DOC: RuleDoc = RuleDoc {
     example: "- files were modified by this hook",
 };
 
-/// What pre-commit says of such a hook.
-const MODIFIED: &str = "files were modified by this hook";
-
 pub(super) async fn apply(context: &RuleContext<'_>, repaired: &mut Repaired) -> anyhow::Result<()> {
     for check in context.checks.iter().filter(|check| runs_hooks(check)) {
-        let of_hooks = |f: &&Failure| f.command.as_deref().is_some_and(runs_hooks);
-        let failed: Vec<&Failure> = context.failures.iter().filter(of_hooks).collect();
-        if failed.is_empty() {
+        if !context.failures.iter().any(|f| f.command.as_deref().is_some_and(runs_hooks)) {
             continue;
         }
-        let kept = match rerun::keep(context, check, false, |_| true).await? {
-            Ok(kept) => kept,
-            Err(why) => {
-                repaired.note(DOC.id, why);
-                continue;
-            }
+        let author = rerun::Author {
+            rule: DOC.id,
+            name: "the hooks",
+            done: "Kept what the hooks of pre-commit change in".to_owned(),
+            impact: "What the hooks do to every commit of those who have them installed.".to_owned(),
         };
-        if !kept.refused.is_empty() {
-            let files = kept.refused.join("`, `");
-            repaired.note(DOC.id, format_args!("the hooks would change `{files}`, which no repair may"));
-        }
-        if !kept.changed.is_empty() {
-            repaired.applied.push(Applied {
-                rule: DOC.id,
-                fix_type: FixType::Quality,
-                description: format!(
-                    "Kept what the hooks of pre-commit change in {}.",
-                    tool_fixers::listed(&kept.changed)
-                ),
-                impact: "What the hooks do to every commit of those who have them installed.".to_owned(),
-                files: kept.changed,
-            });
-        } else if failed.iter().any(|f| f.tool == "pre-commit" && said_modified(f)) {
-            repaired.note(DOC.id, format_args!("the hooks changed nothing: {}", kept.said()));
-        }
+        rerun::repair(context, author, check, |_| true, repaired).await?;
     }
     Ok(())
-}
-
-fn said_modified(failure: &Failure) -> bool {
-    matches!(&failure.key, Key::Command { error, .. } if error == MODIFIED) || failure.excerpt.contains(MODIFIED)
 }
 
 /// Does a command run pre-commit's hooks?

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{RuleContext, tree::Tree};
+use super::{Applied, FixType, Repaired, RuleContext, tool_fixers, tree::Tree};
 use crate::{
     integrity,
     sandbox::{Finished, describe, tail},
@@ -29,6 +29,47 @@ impl Kept {
     pub(super) fn said(&self) -> String {
         format!("it {}: {}", describe(self.finished.ended), tail(&self.finished.output, QUOTED))
     }
+}
+
+/// Who changes files, for what is said of it.
+pub(super) struct Author<'a> {
+    /// The rule's id.
+    pub(super) rule: &'static str,
+    /// As the subject of a sentence.
+    pub(super) name: &'a str,
+    /// What was done, before the files: "Kept what the hooks change in".
+    pub(super) done: String,
+    /// See [`Applied`].
+    pub(super) impact: String,
+}
+
+/// Lets `script` make a repair of quality: keeps what it changed, and notes what it may not change and why nothing was.
+pub(super) async fn repair(
+    context: &RuleContext<'_>,
+    author: Author<'_>,
+    script: &str,
+    wanted: impl Fn(&str) -> bool,
+    repaired: &mut Repaired,
+) -> anyhow::Result<()> {
+    let Author { rule, name, done, impact } = author;
+    let kept = match keep(context, script, false, wanted).await? {
+        Ok(kept) => kept,
+        Err(why) => {
+            repaired.note(rule, format_args!("{name}: {why}"));
+            return Ok(());
+        }
+    };
+    if !kept.refused.is_empty() {
+        let files = kept.refused.join("`, `");
+        repaired.note(rule, format_args!("{name} would change `{files}`, which no repair may"));
+    }
+    if kept.changed.is_empty() {
+        repaired.note(rule, format_args!("{name} changed nothing: {}", kept.said()));
+        return Ok(());
+    }
+    let description = format!("{done} {}.", tool_fixers::listed(&kept.changed));
+    repaired.applied.push(Applied { rule, fix_type: FixType::Quality, description, impact, files: kept.changed });
+    Ok(())
 }
 
 /// Runs `script`, with network where `online`, and keeps what it changed of the project's files that are `wanted`.

@@ -120,7 +120,7 @@ impl Case {
     }
 }
 
-fn failure(category: Category, tool: &str, message: &str, key: Key) -> Failure {
+pub(super) fn failure(category: Category, tool: &str, message: &str, key: Key) -> Failure {
     Failure {
         category,
         tool: tool.to_owned(),
@@ -432,6 +432,23 @@ async fn what_type_checkers_and_pylint_find_undefined_is_imported_as_well() {
         let begins = "\"\"\"A.\"\"\"\n\nfrom pathlib import Path\n\n\ndef";
         assert!(case.read("a.py").starts_with(begins), "{tool}: {:?}", repaired.notes);
     }
+}
+
+#[tokio::test]
+async fn what_a_check_changes_as_it_runs_is_its_repair_but_for_what_decides_the_check() {
+    let check = "sed -i s/old/new/ a.py .github/workflows/ci.yml; echo 'Found 1 error (1 fixed, 0 remaining).'; exit 1";
+    let key = Key::Command { command: check.to_owned(), error: "exit 1".to_owned() };
+    let failure = Failure {
+        command: Some(check.to_owned()),
+        ..failure(Category::Quality, "command", "Found 1 error (1 fixed, 0 remaining).", key)
+    };
+    let workflow = ".github/workflows/ci.yml";
+    let case = Case::new(&[("a.py", "old = 1\n"), (workflow, "on: old\n")]).checks(check).fails(failure);
+    let repaired = case.repair().await;
+    let applied: Vec<_> = repaired.applied.iter().map(|a| (a.rule, &a.files[..])).collect();
+    assert_eq!(applied, [("self-fixing", &["a.py".to_owned()][..])], "{:?}", repaired.notes);
+    assert_eq!((case.read("a.py").as_str(), case.read(workflow).as_str()), ("new = 1\n", "on: old\n"));
+    assert_eq!(repaired.notes, [format!("self-fixing: the check would change `{workflow}`, which no repair may")]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::text::{bounded, patterns};
 patterns! {
     REPEATED = r"^\S*make(?:\[\d+\])?: \*\*\* \[|^\s*\S+: (?:exit \d+ \(|FAIL |OK )|^\s*evaluation failed :\(|^nox > ";
     RULE = r"^[A-Z]{2,8}\d{2,4}:? [a-z]";
-    SPOKEN = r"(?i)\b(?:error|failed|failure|fatal|missing|exceeded|cannot|refusing|invalid|denied|not found|does not exist|no such|unable)\b";
+    SPOKEN = r"(?i)\b(?:\w*error|failed|failure|fatal|missing|exceeded|cannot|refusing|invalid|denied|not found|does not exist|no such|unable)\b";
 }
 
 /// A tool's own findings, else the runner's word, else what a script died of, else the last hint.

@@ -58,7 +58,17 @@ fn whole(script: &str) -> Purpose {
     let lower = script.to_lowercase();
     const CHECKS: &[&str] =
         &["pytest", "unittest", "tox", "mypy", "ruff", "flake8", "black", "sphinx-build", "bandit", "make "];
-    const INSTALLS: &[&str] = &["pip install", "pip3 install", "uv sync", "poetry install", "pdm install", "npm ci"];
+    const INSTALLS: &[&str] = &[
+        "pip install",
+        "pip3 install",
+        "pipx install",
+        "uv sync",
+        "uv tool install",
+        "poetry install",
+        "pdm install",
+        "pdm sync",
+        "npm ci",
+    ];
     let checks = CHECKS.iter().any(|c| {
         lower.lines().any(|l| !INSTALLS.iter().any(|i| l.contains(i)) && l.split_whitespace().any(|w| w == c.trim()))
     });
@@ -190,7 +200,7 @@ pub fn words_of(line: &str) -> Vec<String> {
 }
 
 /// Leaves out what only wraps a command: assignments, `sudo`, `time`, `env`, `xvfb-run`.
-fn without_prefix<'a>(words: &'a [&'a str]) -> &'a [&'a str] {
+pub(super) fn without_prefix<'a>(words: &'a [&'a str]) -> &'a [&'a str] {
     let is_prefix = |w: &str| {
         matches!(w, "sudo" | "time" | "env" | "xvfb-run" | "command" | "exec" | "-E" | "-a")
             || w.split_once('=').is_some_and(|(name, _)| {
@@ -336,6 +346,13 @@ mod tests {
             assert_eq!(purposes(script).len(), 1, "{script}");
         }
         assert_eq!(split("if true; then pip install x; fi")[0].purpose, Purpose::Install);
+    }
+
+    #[test]
+    fn a_whole_script_that_only_brings_tools_in_installs() {
+        let script = "pipx install nox\necho \"$HOME/.local/bin\" >> $GITHUB_PATH || true";
+        assert_eq!(split(script)[0].purpose, Purpose::Install);
+        assert_eq!(split("pipx install nox || true\npytest")[0].purpose, Purpose::Check);
     }
 
     #[test]

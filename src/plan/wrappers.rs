@@ -3,7 +3,7 @@
 
 use super::{
     commands,
-    shell::{Purpose, tool_arguments},
+    shell::{self, Purpose, tool_arguments},
 };
 
 /// The halves of a command that a wrapper runs; `None` where there is no wrapper.
@@ -196,7 +196,7 @@ fn uv_run(line: &str, rest: &[&str]) -> Option<Vec<(String, Purpose)>> {
     Some([install].into_iter().chain(inner).collect())
 }
 
-/// A tool that is run without being installed: installed first, it is found by the same command.
+/// A tool that is run without being installed: it is installed, and run itself. Its runner would write beside it.
 fn tool(line: &str, rest: &[&str], install: &str) -> Option<Vec<(String, Purpose)>> {
     let count = options(rest);
     let name = rest.get(count).filter(|name| !name.starts_with('-'))?;
@@ -207,7 +207,7 @@ fn tool(line: &str, rest: &[&str], install: &str) -> Option<Vec<(String, Purpose
         match (*word, word.split_once('=')) {
             ("--from" | "--spec", _) => from = given.next().copied(),
             (_, Some(("--from" | "--spec", package))) => from = Some(package),
-            ("--with" | "-w" | "--python" | "-p", _) => {
+            ("--with" | "-w" | "--with-requirements" | "--with-editable" | "--python" | "-p", _) => {
                 kept.push((*word).to_owned());
                 kept.extend(given.next().map(|value| shell_words::quote(value).into_owned()));
             }
@@ -222,8 +222,32 @@ fn tool(line: &str, rest: &[&str], install: &str) -> Option<Vec<(String, Purpose
     };
     let words = [install.to_owned()].into_iter().chain(kept).chain([shell_words::quote(&package).into_owned()]);
     let install = (words.collect::<Vec<_>>().join(" "), Purpose::Install);
-    let inner = within(line, rest).unwrap_or_else(|| vec![(line.to_owned(), Purpose::Check)]);
+    let line = itself(line, &rest[count..], name).unwrap_or_else(|| line.to_owned());
+    let words = shell::words_of(&line);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let inner = halves(&line, &words).unwrap_or_else(|| vec![(line, Purpose::Check)]);
     Some([install].into_iter().chain(inner).collect())
+}
+
+/// A tool's own command, without what runs it: `inner` are the words from its name on.
+fn itself(line: &str, inner: &[&str], name: &str) -> Option<String> {
+    let words = shell::words_of(line);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let start = place(line, shell::without_prefix(&words).len())?;
+    let rest = line[place(line, inner.len())?..].strip_prefix(name)?;
+    let program = match name.split('@').next()? {
+        // pipx knows it by the name of its package.
+        "build" if line.contains("pipx") => "pyproject-build",
+        program => program,
+    };
+    Some(format!("{}{program}{rest}", &line[..start]))
+}
+
+/// Where the last `count` words of a line begin.
+fn place(line: &str, count: usize) -> Option<usize> {
+    let begins = |at: &usize| !line[*at..].starts_with(' ') && (*at == 0 || line[..*at].ends_with(' '));
+    let mut starts = (0..line.len()).filter(|at| line.is_char_boundary(*at)).filter(begins);
+    starts.find(|at| shell::words_of(&line[*at..]).len() == count)
 }
 
 /// hatch makes an environment when something is first run in it.
@@ -279,13 +303,10 @@ mod tests {
                 "SKIP=mypy python -m pre_commit run -c ci.yaml -a",
             ),
             ("pre-commit run -a -c x.yaml", "pre-commit install-hooks -c x.yaml", "pre-commit run -a -c x.yaml"),
-            ("uvx ruff@0.8.0 check .", "uv tool install 'ruff==0.8.0'", "uvx ruff@0.8.0 check ."),
-            (
-                "uvx --from 'black[jupyter]' --python 3.12 black .",
-                "uv tool install 'black[jupyter]'",
-                "uvx --from 'black[jupyter]' black .",
-            ),
-            ("pipx run build", "pipx install build", "pipx run build"),
+            ("uvx ruff@0.8.0 check .", "uv tool install 'ruff==0.8.0'", "ruff check ."),
+            ("uvx --from 'black[jupyter]' --python 3.12 black .", "uv tool install 'black[jupyter]'", "black ."),
+            ("A='x y' uvx --with b b 'c  d'", "uv tool install --with b b", "A='x y' b 'c  d'"),
+            ("pipx run build", "pipx install build", "pyproject-build"),
             ("hatch run test:cov -v", "hatch run test:python -c ''", "hatch run test:cov -v"),
             ("hatch test -i py=3.12", "hatch test -i py=3.12 -- --version", "hatch test -i py=3.12"),
         ] {
@@ -306,11 +327,11 @@ mod tests {
         );
         assert_eq!(
             parts("uvx --with tox-uv tox -e docs"),
-            [
-                "uv tool install --with tox-uv tox",
-                "uvx --with tox-uv tox -e docs --notest",
-                "uvx --with tox-uv tox -e docs --skip-pkg-install"
-            ]
+            ["uv tool install --with tox-uv tox", "tox -e docs --notest", "tox -e docs --skip-pkg-install"]
+        );
+        assert_eq!(
+            parts("pipx run nox -s tests"),
+            ["pipx install nox", "nox -s tests --install-only", "nox -s tests -R"]
         );
         assert_eq!(parts("poetry run nox -s x"), ["poetry run nox -s x --install-only", "poetry run nox -s x -R"]);
         assert_eq!(parts("poetry run pytest"), ["poetry run pytest"]);

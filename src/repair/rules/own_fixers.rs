@@ -110,7 +110,8 @@ async fn run(
     rerun::repair(context, author, script, wanted, repaired).await
 }
 
-fn fold(text: &str) -> String {
+/// A command with single spaces.
+pub(super) fn fold(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

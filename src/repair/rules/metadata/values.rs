@@ -24,7 +24,7 @@ fn replaced(content: &str, range: Range<usize>, value: &str) -> Option<String> {
 /// A README or license file that is not there, where exactly one file with another ending is.
 pub(super) fn named_file(evidence: &Evidence<'_>) -> Option<Edited> {
     static SAID: LazyLock<Option<Regex>> = matcher!(
-        r#"(?i)(?:(?:readme|license) file (?:does not exist|not found)[^\n]*?|no such file or directory[^\n]*?|file '|cannot be found[^\n]*?)((?:README|LICEN[SC]E|COPYING)[A-Za-z0-9._-]*)"#
+        r#"(?i)(?:(?:readme|license) file (?:does not exist|not found)[^\n]*?|no such file or directory[^\n]*?|file '|(?:description|readme|license) (?:file|path) ['\x22`]?(?:[^\s'\x22`]*/)?|cannot be found[^\n]*?)((?:README|LICEN[SC]E|COPYING)[A-Za-z0-9._-]*)"#
     );
     let missing = SAID.as_ref()?.captures(evidence.said)?.get(1)?.as_str().trim_end_matches('.');
     let parsed = toml::parse(evidence.content)?;
@@ -225,8 +225,11 @@ mod tests {
     fn a_readme_with_another_ending_is_named() {
         let content = "[project]\nreadme = 'README.md' # r\n";
         let said = "OSError: Readme file does not exist: README.md";
-        let after = edited(named_file, content, said, &["README.rst"]).unwrap();
-        assert_eq!(after, "[project]\nreadme = 'README.rst' # r\n");
+        let flit = "flit_core.config.ConfigError: Description file README.md does not exist";
+        for said in [said, flit, "Declared README path `/w/p/README.md` does not exist."] {
+            let after = edited(named_file, content, said, &["README.rst"]).unwrap();
+            assert_eq!(after, "[project]\nreadme = 'README.rst' # r\n");
+        }
         assert_eq!(edited(named_file, content, said, &["README.rst", "README.txt"]), None);
         assert_eq!(edited(named_file, content, said, &["README.md", "README.rst"]), None);
     }

@@ -41,19 +41,12 @@ fn digest(path: &Path) -> u64 {
     hasher.finish()
 }
 
-/// Files that were changed or removed, and new ones that a tool would load. What a command that `installs` adds to a
-/// virtual environment is its work.
+/// Files that were changed or removed, and new ones that a tool would load. What a command that `installs` adds is its
+/// work (environments, extensions, `build`), as it is of the installation that comes before all checks.
 pub fn touched(before: &Digests, after: &Digests, installs: bool) -> BTreeSet<String> {
     let changed = before.iter().filter(|(path, digest)| after.get(*path) != Some(digest)).map(|(path, _)| path);
-    let installed = |path: &str| installs && of_environment(path, after);
-    let new = after.keys().filter(|path| !before.contains_key(*path) && is_loaded(path) && !installed(path));
+    let new = after.keys().filter(|path| !installs && !before.contains_key(*path) && is_loaded(path));
     changed.chain(new).cloned().collect()
-}
-
-/// Is it in a directory with an interpreter of its own?
-fn of_environment(path: &str, tree: &Digests) -> bool {
-    let mut above = path.match_indices('/').map(|(at, _)| &path[..at]);
-    above.any(|dir| ["pyvenv.cfg", "bin/python"].iter().all(|file| tree.contains_key(&format!("{dir}/{file}"))))
 }
 
 fn is_loaded(path: &str) -> bool {
@@ -100,14 +93,15 @@ mod tests {
     }
 
     #[test]
-    fn what_an_install_adds_to_an_environment_is_its_work_and_all_else_is_seen() {
-        let tree = |paths: &[&str]| -> Digests { paths.iter().map(|path| ((*path).to_owned(), 0)).collect() };
-        let before = tree(&["src/a.py"]);
-        let venv = [".venv/pyvenv.cfg", ".venv/bin/python", ".venv/lib/python3.12/site-packages/x.py"];
-        let after = tree(&[&venv[..], &["src/a.py", "src/sitecustomize.py", "no/pyvenv.cfg", "no/b.py"]].concat());
-        let seen = |installs| touched(&before, &after, installs);
-        let own = ["no/b.py", "src/sitecustomize.py"].map(str::to_owned);
-        assert_eq!(seen(true), BTreeSet::from(own));
-        assert!(seen(false).contains(venv[2]), "{:?}", seen(false));
+    fn what_an_install_adds_is_its_work_and_what_it_changes_is_seen() {
+        let tree = |files: &[(&str, u64)]| -> Digests {
+            files.iter().map(|(path, digest)| ((*path).to_owned(), *digest)).collect()
+        };
+        let before = tree(&[("src/a.py", 0), ("src/b.py", 0)]);
+        let added = [".venv/lib/python3.12/site-packages/x.py", "src/a.so"].map(str::to_owned);
+        let after = tree(&[("src/a.py", 1), (&added[0], 0), (&added[1], 0)]);
+        let changed = BTreeSet::from(["src/a.py", "src/b.py"].map(str::to_owned));
+        assert_eq!(touched(&before, &after, true), changed);
+        assert_eq!(touched(&before, &after, false), changed.into_iter().chain(added).collect());
     }
 }

@@ -88,6 +88,13 @@ impl Project {
             .then(|| version.to_owned())
     }
 
+    /// What `make` alone makes: the first target.
+    pub(super) fn default_target(&self) -> Option<&str> {
+        let mut lines = self.text("Makefile").lines().filter(|line| !line.starts_with(['.', '#', ' ', '\t']));
+        let (target, _) = lines.find_map(|line| line.split_once(':').filter(|(_, rest)| !rest.starts_with('=')))?;
+        target.split_whitespace().next()
+    }
+
     /// How what `tool` reports would be seen again.
     pub(super) fn guess(&self, tool: &str) -> Option<Guess> {
         match tool {

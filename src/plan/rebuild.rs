@@ -85,6 +85,9 @@ pub(super) fn rebuild(log: &JobLog, sources: &Sources, overrides: &Overrides) ->
         }
         (Err(why), false) => job.of_project(log, sources, why),
     }
+    if let Some(target) = sources.project.default_target() {
+        job.make_alone(target);
+    }
     for (path, why) in &sources.workflows.unreadable {
         job.skipped.push(skip(path, &format!("it can't be read: {why}")));
     }
@@ -141,6 +144,19 @@ impl Job {
             versions: Vec::new(),
             copies_project: false,
         }
+    }
+
+    /// `make` makes `target`: where that installs, it is no check, unless it is all that the job did.
+    fn make_alone(&mut self, target: &str) {
+        let installs = shell::split(&format!("make {target}")).iter().all(|c| c.purpose == Purpose::Install);
+        let alone = |check: &Check| installs && check.script.lines().last() == Some("make");
+        let (made, rest): (Vec<Check>, Vec<Check>) = std::mem::take(&mut self.checks).into_iter().partition(alone);
+        if rest.is_empty() {
+            self.checks = made.into_iter().map(|c| Check { network: Network::Full, installs: true, ..c }).collect();
+            return;
+        }
+        self.install.extend(made.into_iter().map(|c| Line { script: c.script, origin: c.origin, step: c.step }));
+        self.checks = rest;
     }
 
     /// What holds of all its commands together.

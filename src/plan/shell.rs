@@ -160,18 +160,25 @@ fn purpose_of(words: &[&str], line: &str) -> Purpose {
     }
 }
 
-/// Is it a script of the repository's whose name says that it installs (`scripts/install`, `bash ci/bootstrap.sh`)?
+/// Is it a script or a target of the repository's whose name says that it installs (`scripts/install`, `bash
+/// ci/bootstrap.sh`, `make deps`)?
 fn names_an_installation(words: &[&str]) -> bool {
+    const INSTALLING: [&str; 8] = ["install", "bootstrap", "setup", "deps", "dependencies", "develop", "venv", "init"];
+    let named = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        INSTALLING.iter().any(|word| name.split(['-', '_', '.', '/', ':']).any(|part| part == *word))
+    };
+    if let ["make" | "just" | "task" | "invoke" | "inv" | "poe", rest @ ..] = words {
+        let mut targets = rest.iter().filter(|word| !word.starts_with('-') && !word.contains('=')).peekable();
+        return targets.peek().is_some() && targets.all(|target| named(target));
+    }
     let script = match words {
         ["bash" | "sh", script, ..] => script,
         [script, ..] if script.contains('/') => script,
         _ => return false,
     };
     let Some((folder, name)) = script.rsplit_once('/') else { return false };
-    let stem = name.split('.').next().unwrap_or(name).to_ascii_lowercase();
-    !folder.starts_with('/')
-        && !folder.contains("bin")
-        && ["install", "bootstrap", "setup", "deps"].iter().any(|word| stem.split(['-', '_']).any(|part| part == *word))
+    !folder.starts_with('/') && !folder.contains("bin") && named(name.split('.').next().unwrap_or(name))
 }
 
 /// The arguments of `tool`, whether it is called by name, by path or as `python -m tool`.
@@ -370,6 +377,11 @@ mod tests {
             ("scripts/install", Purpose::Install),
             ("bash ./ci/install-deps.sh x", Purpose::Install),
             ("scripts/test", Purpose::Check),
+            ("make install-dev", Purpose::Install),
+            ("make -j2 PYTHON=python3 deps", Purpose::Install),
+            ("make init test", Purpose::Check),
+            ("make -C docs html", Purpose::Check),
+            ("make", Purpose::Check),
             ("pdm run pip install -U setuptools", Purpose::Install),
             ("poetry run pytest", Purpose::Check),
             ("uv python install 3.12", Purpose::Skip("the sandbox has its own Python")),

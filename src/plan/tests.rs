@@ -250,3 +250,12 @@ fn what_a_failed_installation_makes_is_activated_for_the_steps_behind_it() {
     let job = plan(&log, &sources(&[(".github/workflows/ci.yml", workflow)]), &Overrides::default());
     assert_eq!(scripts(&job), ["uv sync --locked", "source .venv/bin/activate\npython -c 'import a'"]);
 }
+
+#[test]
+fn make_alone_installs_where_the_first_target_says_so() {
+    let log = log(&[("make", None), ("make ci", Some(2))]);
+    let plan = |makefile| plan(&log, &sources(&[("Makefile", makefile)]), &Overrides::default());
+    let job = plan(".PHONY: docs\nPY := python\ninit:\n\tpython -m pip install -r dev.txt\nci:\n\tpytest\n");
+    assert_eq!((lines(&job.install), scripts(&job)), (vec!["make"], vec!["make ci"]));
+    assert_eq!(scripts(&plan("all: test\n")), ["make", "make ci"]);
+}

@@ -42,15 +42,42 @@ fn digest(path: &Path) -> u64 {
 }
 
 /// Files that were changed or removed, and new ones that a tool would load. What a command that `installs` adds is its
-/// work (environments, extensions, `build`), as it is of the installation that comes before all checks.
+/// work (environments, extensions, `build`, a version's module), but for what is loaded without being asked for.
 pub fn touched(before: &Digests, after: &Digests, installs: bool) -> BTreeSet<String> {
     let changed = before.iter().filter(|(path, digest)| after.get(*path) != Some(digest)).map(|(path, _)| path);
-    let new = after.keys().filter(|path| !installs && !before.contains_key(*path) && is_loaded(path));
+    let own = |path: &str| {
+        installs && (!is_loaded_unasked(path) || path.starts_with("build/") || in_environment(path, after))
+    };
+    let new = after.keys().filter(|path| !before.contains_key(*path) && is_loaded(path) && !own(path));
     changed.chain(new).cloned().collect()
+}
+
+/// Is it in a directory with an interpreter of its own?
+fn in_environment(path: &str, tree: &Digests) -> bool {
+    let mut above = path.match_indices('/').map(|(at, _)| &path[..at]);
+    above.any(|dir| ["pyvenv.cfg", "bin/python"].iter().all(|file| tree.contains_key(&format!("{dir}/{file}"))))
+}
+
+/// Configuration, tests and their hooks, what Python itself looks for, and what stands where a tool's own module may be
+/// looked for.
+fn is_loaded_unasked(path: &str) -> bool {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let stem = name.split('.').next().unwrap_or(name);
+    is_configuration(name)
+        || name.ends_with(".pth")
+        || matches!(stem, "conftest" | "sitecustomize" | "usercustomize")
+        || stem.starts_with("test")
+        || stem.ends_with("_test")
+        || matches!(folder, "" | "src" | "lib" | "tests" | "test")
 }
 
 fn is_loaded(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    matches!(extension, "py" | "pth" | "pyi" | "so") || is_configuration(name)
+}
+
+fn is_configuration(name: &str) -> bool {
     const CONFIGURATION: &[&str] = &[
         "Makefile",
         "pytest.ini",
@@ -68,8 +95,7 @@ fn is_loaded(path: &str) -> bool {
         ".isort.cfg",
         ".gitignore",
     ];
-    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    matches!(extension, "py" | "pth" | "pyi" | "so") || CONFIGURATION.contains(&name)
+    CONFIGURATION.contains(&name)
 }
 
 #[cfg(test)]
@@ -93,15 +119,25 @@ mod tests {
     }
 
     #[test]
-    fn what_an_install_adds_is_its_work_and_what_it_changes_is_seen() {
-        let tree = |files: &[(&str, u64)]| -> Digests {
-            files.iter().map(|(path, digest)| ((*path).to_owned(), *digest)).collect()
-        };
-        let before = tree(&[("src/a.py", 0), ("src/b.py", 0)]);
-        let added = [".venv/lib/python3.12/site-packages/x.py", "src/a.so"].map(str::to_owned);
-        let after = tree(&[("src/a.py", 1), (&added[0], 0), (&added[1], 0)]);
-        let changed = BTreeSet::from(["src/a.py", "src/b.py"].map(str::to_owned));
-        assert_eq!(touched(&before, &after, true), changed);
-        assert_eq!(touched(&before, &after, false), changed.into_iter().chain(added).collect());
+    fn what_an_install_adds_is_its_work_but_for_what_is_loaded_unasked() {
+        let tree = |paths: &[&str]| -> Digests { paths.iter().map(|path| ((*path).to_owned(), 0)).collect() };
+        let before = tree(&["src/p/a.py", "src/p/b.py"]);
+        let work = [
+            ".venv/pyvenv.cfg",
+            ".venv/bin/python",
+            ".venv/lib/python3.12/site-packages/conftest.py",
+            "build/lib/p/test_a.py",
+            "src/p/_speed.so",
+            "src/p/_version.py",
+        ];
+        let seen =
+            ["a/conftest.py", "no/pyvenv.cfg", "pytest.py", "src/p/tests/test_b.py", "src/sitecustomize.py", "tox.ini"];
+        let mut after = tree(&[&work[..], &seen, &["src/p/b.py"]].concat());
+        after.insert("src/p/b.py".to_owned(), 1);
+        let mut expected: BTreeSet<String> = seen.iter().map(|path| (*path).to_owned()).collect();
+        expected.remove("no/pyvenv.cfg");
+        expected.extend(["src/p/a.py", "src/p/b.py"].map(str::to_owned));
+        assert_eq!(touched(&before, &after, true), expected);
+        assert!(touched(&before, &after, false).contains("src/p/_speed.so"));
     }
 }

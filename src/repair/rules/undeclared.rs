@@ -245,13 +245,14 @@ pub(super) fn project_folder(tree: &Tree<'_>, file: &str, workdir: &str) -> Stri
     }
 }
 
-/// The lists beside the project's own that the install commands name: extras, groups and requirements files.
+/// The lists beside the project's own that the install commands name, or tox and nox for them: extras, groups and
+/// requirements files.
 pub(super) fn used(install: &[String], tree: &Tree<'_>, workdir: &str, listings: &[Listing]) -> Vec<Listing> {
     static EXTRAS: LazyLock<Option<Regex>> = matcher!(r"\[([A-Za-z0-9_,. -]+)\]");
     let mut names: Vec<String> = Vec::new();
     let mut files: Vec<String> = Vec::new();
     let mut all_extras = false;
-    for command in install {
+    for command in install.iter().chain(&manifests::runners::installs(tree, workdir, install)) {
         let words: Vec<String> =
             shell_words::split(command).unwrap_or_else(|_| command.split_whitespace().map(str::to_owned).collect());
         let has = |word: &str| words.iter().any(|each| each == word);

@@ -5,6 +5,7 @@ mod cfg;
 pub(super) mod installs;
 pub(super) mod list;
 mod requirements;
+pub(super) mod runners;
 mod setup_py;
 pub(super) mod toml;
 

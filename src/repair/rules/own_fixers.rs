@@ -65,12 +65,7 @@ const FIXERS: &[Fixer] = &[
 
 pub(super) async fn apply(context: &RuleContext<'_>, repaired: &mut Repaired) -> anyhow::Result<()> {
     for check in context.checks {
-        let folded = fold(check);
-        let failed: Vec<&Failure> = context
-            .failures
-            .iter()
-            .filter(|f| f.command.as_deref().is_some_and(|c| fold(c).contains(&folded)))
-            .collect();
+        let failed = rerun::failures_of(context, check);
         if failed.is_empty() {
             continue;
         }
@@ -108,11 +103,6 @@ async fn run(
         impact: format!("What {program} does to these files, with the options of the check."),
     };
     rerun::repair(context, author, script, wanted, repaired).await
-}
-
-/// A command with single spaces.
-pub(super) fn fold(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The check's script with the tool writing instead of looking; `None` where it does not call the tool.

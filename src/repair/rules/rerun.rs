@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{Applied, FixType, Repaired, RuleContext, tool_fixers, tree::Tree};
 use crate::{
+    detect::Failure,
     integrity,
     sandbox::{Finished, describe, tail},
 };
@@ -29,6 +30,13 @@ impl Kept {
     pub(super) fn said(&self) -> String {
         format!("it {}: {}", describe(self.finished.ended), tail(&self.finished.output, QUOTED))
     }
+}
+
+/// The failures of a check: CI's command has the check within it.
+pub(super) fn failures_of<'a>(context: &RuleContext<'a>, check: &str) -> Vec<&'a Failure> {
+    let fold = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let check = fold(check);
+    context.failures.iter().filter(|f| f.command.as_deref().is_some_and(|c| fold(c).contains(&check))).collect()
 }
 
 /// Who changes files, for what is said of it.

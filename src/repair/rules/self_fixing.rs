@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{Repaired, RuleContext, RuleDoc, names::matcher, own_fixers::fold, precommit, rerun};
+use super::{Repaired, RuleContext, RuleDoc, names::matcher, precommit, rerun};
 use crate::detect::{Failure, Key};
 
 pub(super) const DOC: RuleDoc = RuleDoc {
@@ -18,9 +18,8 @@ pub(super) const DOC: RuleDoc = RuleDoc {
 
 pub(super) async fn apply(context: &RuleContext<'_>, repaired: &mut Repaired) -> anyhow::Result<()> {
     for check in context.checks.iter().filter(|check| !precommit::runs_hooks(check)) {
-        let of_it = |f: &&Failure| f.command.as_deref().is_some_and(|c| fold(c).contains(&fold(check)));
-        let mut failed = context.failures.iter().filter(of_it).peekable();
-        if failed.peek().is_none() || !failed.all(|failure| writes(check, failure)) {
+        let failed = rerun::failures_of(context, check);
+        if failed.is_empty() || !failed.iter().all(|failure| writes(check, failure)) {
             continue;
         }
         let author = rerun::Author {

@@ -86,6 +86,19 @@ pub(super) fn entries(content: &str) -> Vec<(String, String, Vec<String>)> {
     found
 }
 
+/// A line of one of tox's lists: the factors of the environments that it is for, where not for all, and the rest.
+pub(super) fn of_tox(line: &str) -> (Option<&str>, &str) {
+    match line.trim().split_once(": ") {
+        Some((factors, rest)) if !factors.contains(['/', '@', '=', ' ', '[']) => (Some(factors), rest.trim()),
+        _ => (None, line.trim()),
+    }
+}
+
+/// A path as seen from the folder of `tox.ini`.
+pub(super) fn from_folder(text: &str) -> String {
+    text.replace("{toxinidir}/", "").replace("{tox_root}/", "")
+}
+
 /// The requirements of a key; `None` where there is no such key.
 pub(super) fn read(content: &str, section_name: &str, key: &str) -> Option<Vec<String>> {
     let entry = entry(content, section(content, section_name)?, key)?;

@@ -360,11 +360,7 @@ fn ini(content: &str, found: &mut Vec<Part>) {
 /// A line of tox's `deps`: for some environments only, or another list's.
 fn tox(text: &str, found: &mut Vec<Part>) {
     static LIST: LazyLock<Option<Regex>> = matcher!(r"^\{\[[^\]{}]+\][A-Za-z_-]*deps\}$");
-    let bare = text.trim();
-    let bare = match bare.split_once(": ") {
-        Some((factors, rest)) if !factors.contains(['/', '@', '=', ' ', '[']) => rest.trim(),
-        _ => bare,
-    };
+    let (_, bare) = cfg::of_tox(text);
     if !LIST.as_ref().is_some_and(|list| list.is_match(bare)) {
         line(bare, found);
     }

@@ -52,12 +52,10 @@ fn from_ini(content: &str, words: &[String], found: &mut Vec<String>) {
     };
     for (_, key, values) in cfg::entries(content).into_iter().filter(|(section, _, _)| asked(section)) {
         for value in values {
-            // `factor-other: value`, and no address.
-            let value = match value.split_once(": ") {
-                Some((factors, _)) if !factors.split(',').any(|all| all.split('-').all(has)) => continue,
-                Some((_, value)) => value.trim(),
-                None => value.trim(),
-            };
+            let (factors, value) = cfg::of_tox(&value);
+            if factors.is_some_and(|factors| !factors.split(',').any(|all| all.split('-').all(has))) {
+                continue;
+            }
             found.extend(command(&key, value));
         }
     }
@@ -79,7 +77,7 @@ fn command(key: &str, value: &str) -> Option<String> {
         _ if value.is_empty() => None,
         "extras" => Some(format!("pip install .[{value}]")),
         "dependency_groups" => Some(format!("pip install --group {value}")),
-        "deps" => Some(format!("pip install {}", value.replace("{toxinidir}/", "").replace("{tox_root}/", ""))),
+        "deps" => Some(format!("pip install {}", cfg::from_folder(value))),
         _ => None,
     }
 }

@@ -6,6 +6,7 @@
 mod actions;
 mod beside;
 mod commands;
+mod finish;
 mod place;
 mod project;
 mod rebuild;

@@ -1,6 +1,6 @@
 //! The job, step by step: of the log, of the workflow's cell that the log is of, of the project's own files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{
     Check, Job, Line, Origin, Overrides, Skipped, Sources,
@@ -86,7 +86,7 @@ pub(super) fn rebuild(log: &JobLog, sources: &Sources, overrides: &Overrides) ->
         (Err(why), false) => job.of_project(log, sources, why),
     }
     if let Some(target) = sources.project.default_target() {
-        job.make_alone(target);
+        job.make_alone(target, failing.and_then(|at| log.steps.get(at)).map(|step| step.name.as_str()));
     }
     for (path, why) in &sources.workflows.unreadable {
         job.skipped.push(skip(path, &format!("it can't be read: {why}")));
@@ -144,29 +144,6 @@ impl Job {
             versions: Vec::new(),
             copies_project: false,
         }
-    }
-
-    /// `make` makes `target`: where that installs, it is no check, unless it is all that the job did.
-    fn make_alone(&mut self, target: &str) {
-        let installs = shell::split(&format!("make {target}")).iter().all(|c| c.purpose == Purpose::Install);
-        let alone = |check: &Check| installs && check.script.lines().last() == Some("make");
-        let (made, rest): (Vec<Check>, Vec<Check>) = std::mem::take(&mut self.checks).into_iter().partition(alone);
-        if rest.is_empty() {
-            self.checks = made.into_iter().map(|c| Check { network: Network::Full, installs: true, ..c }).collect();
-            return;
-        }
-        self.install.extend(made.into_iter().map(|c| Line { script: c.script, origin: c.origin, step: c.step }));
-        self.checks = rest;
-    }
-
-    /// What holds of all its commands together.
-    pub(super) fn finish(&mut self) {
-        self.activate_nothing();
-        self.bring_tools();
-        // The same twice brings nothing in.
-        let mut known = BTreeSet::new();
-        self.install.retain(|line| known.insert(line.script.clone()));
-        self.copies_project = self.install.iter().any(|line| commands::copies_project(&line.script));
     }
 
     fn choose_python(&mut self, log: &JobLog, cell: Option<&Cell>, sources: &Sources, overrides: &Overrides) {
@@ -416,47 +393,6 @@ impl Job {
             step: check.step,
         }));
         self.install.iter().any(|line| builds(&line.script))
-    }
-
-    /// An environment that the job would have made elsewhere is the sandbox's own: nothing is to be activated.
-    fn activate_nothing(&mut self) {
-        let failed = self.checks.iter().filter(|check| check.installs).map(|check| &check.script);
-        let mut installs = self.install.iter().map(|line| &line.script).chain(failed);
-        let made = installs.any(|script| commands::makes_environment(script));
-        let scripts = self
-            .install
-            .iter_mut()
-            .chain(&mut self.setup)
-            .map(|line| &mut line.script)
-            .chain(self.checks.iter_mut().map(|check| &mut check.script));
-        for script in scripts.filter(|script| script.contains("activate") || script.contains("$VENV")) {
-            let kept = script.lines().filter(|line| !commands::activates(line, made));
-            *script = kept.collect::<Vec<_>>().join("\n");
-        }
-        self.install.retain(|line| !line.script.trim().is_empty());
-        self.setup.retain(|line| !line.script.trim().is_empty());
-        self.checks.retain(|check| !check.script.trim().is_empty());
-    }
-
-    /// A program that the job uses and that nothing of it brings in: an action that is not known did, or the image.
-    fn bring_tools(&mut self) {
-        let scripts = self.install.iter().map(|line| &line.script).chain(self.checks.iter().map(|check| &check.script));
-        let used: BTreeSet<(&str, bool)> =
-            scripts.flat_map(|script| script.lines()).filter_map(commands::program).collect();
-        let brought = |tool: &str| {
-            let known = |(name, _): &(String, String)| name.eq_ignore_ascii_case(tool);
-            self.versions.iter().any(known) || self.install.iter().any(|line| commands::brings(&line.script, tool))
-        };
-        let missing: Vec<Line> = used
-            .into_iter()
-            .filter(|(tool, _)| !brought(tool))
-            .map(|(tool, module)| Line {
-                script: if module { format!("pip install {tool}") } else { actions::tool(tool, None) },
-                origin: Origin::Project,
-                step: format!("the job uses {tool}, and no step that is rebuilt brings it in"),
-            })
-            .collect();
-        self.install.splice(..0, missing);
     }
 
     fn take_environment(&mut self, step: &Step, failing: bool, workspace: Option<&str>) {

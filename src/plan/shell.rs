@@ -164,9 +164,12 @@ fn purpose_of(words: &[&str], line: &str) -> Purpose {
 /// ci/bootstrap.sh`, `make deps`)?
 fn names_an_installation(words: &[&str]) -> bool {
     const INSTALLING: [&str; 8] = ["install", "bootstrap", "setup", "deps", "dependencies", "develop", "venv", "init"];
+    const CHECKING: [&str; 4] = ["check", "verify", "lint", "audit"];
     let named = |name: &str| {
         let name = name.to_ascii_lowercase();
-        INSTALLING.iter().any(|word| name.split(['-', '_', '.', '/', ':']).any(|part| part == *word))
+        let parts: Vec<&str> = name.split(['-', '_', '.', '/', ':']).collect();
+        let checks = parts.first().is_some_and(|part| CHECKING.contains(part)) || parts.last() == Some(&"check");
+        !checks && parts.iter().any(|part| INSTALLING.contains(part))
     };
     if let ["make" | "just" | "task" | "invoke" | "inv" | "poe", rest @ ..] = words {
         let mut targets = rest.iter().filter(|word| !word.starts_with('-') && !word.contains('=')).peekable();
@@ -380,6 +383,8 @@ mod tests {
             ("make install-dev", Purpose::Install),
             ("make -j2 PYTHON=python3 deps", Purpose::Install),
             ("make init test", Purpose::Check),
+            ("make check-deps", Purpose::Check),
+            ("make deps-check", Purpose::Check),
             ("make -C docs html", Purpose::Check),
             ("make", Purpose::Check),
             ("pdm run pip install -U setuptools", Purpose::Install),

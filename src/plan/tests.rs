@@ -259,3 +259,12 @@ fn make_alone_installs_where_the_first_target_says_so() {
     assert_eq!((lines(&job.install), scripts(&job)), (vec!["make"], vec!["make ci"]));
     assert_eq!(scripts(&plan("all: test\n")), ["make", "make ci"]);
 }
+
+#[test]
+fn make_alone_that_failed_is_a_check_that_installs() {
+    let workflow = "on: push\njobs:\n  test:\n    runs-on: x\n    steps:\n      - run: make\n      - run: make ci\n";
+    let sources = sources(&[("Makefile", "init:\n\tpip install x\n"), (".github/workflows/ci.yml", workflow)]);
+    let job = plan(&log(&[("make", Some(2))]), &sources, &Overrides::default());
+    let checks: Vec<_> = job.checks.iter().map(|check| (check.script.as_str(), check.installs)).collect();
+    assert_eq!(checks, [("make", true), ("make ci", false)]);
+}

@@ -245,9 +245,22 @@ fn itself(line: &str, inner: &[&str], name: &str) -> Option<String> {
 
 /// Where the last `count` words of a line begin.
 fn place(line: &str, count: usize) -> Option<usize> {
-    let begins = |at: &usize| !line[*at..].starts_with(' ') && (*at == 0 || line[..*at].ends_with(' '));
-    let mut starts = (0..line.len()).filter(|at| line.is_char_boundary(*at)).filter(begins);
-    starts.find(|at| shell::words_of(&line[*at..]).len() == count)
+    let mut starts = Vec::new();
+    let (mut within, mut quote, mut escaped) = (false, None, false);
+    for (at, c) in line.char_indices() {
+        if !within && !c.is_whitespace() {
+            starts.push(at);
+        }
+        within = !c.is_whitespace() || quote.is_some() || escaped;
+        match (quote, c) {
+            _ if escaped => escaped = false,
+            (Some('"') | None, '\\') => escaped = true,
+            (Some(open), _) if open == c => quote = None,
+            (None, '\'' | '"') => quote = Some(c),
+            _ => {}
+        }
+    }
+    starts.get(starts.len().checked_sub(count)?).copied()
 }
 
 /// hatch makes an environment when something is first run in it.
@@ -306,6 +319,7 @@ mod tests {
             ("uvx ruff@0.8.0 check .", "uv tool install 'ruff==0.8.0'", "ruff check ."),
             ("uvx --from 'black[jupyter]' --python 3.12 black .", "uv tool install 'black[jupyter]'", "black ."),
             ("A='x y' uvx --with b b 'c  d'", "uv tool install --with b b", "A='x y' b 'c  d'"),
+            ("uvx a 'x\\' \"y\\\" a\" c\\ d", "uv tool install a", "a 'x\\' \"y\\\" a\" c\\ d"),
             ("pipx run build", "pipx install build", "pyproject-build"),
             ("hatch run test:cov -v", "hatch run test:python -c ''", "hatch run test:cov -v"),
             ("hatch test -i py=3.12", "hatch test -i py=3.12 -- --version", "hatch test -i py=3.12"),

@@ -122,8 +122,8 @@ pub(super) fn fingerprint(cause: Option<&str>, key: &Key) -> String {
     name
 }
 
-/// A failure of which only the exit code is known. `words`: what may tell its category, the best first. `gate`: the step looks at other jobs' results.
-/// `error`: what the step reported as its error.
+/// A failure of which only the exit code is known. `words`: what may tell its category, the best first. `gate`: the
+/// step looks at other jobs' results. `error`: what the step reported as its error.
 pub(super) fn exited(
     command: &str,
     words: [&str; 4],

@@ -195,6 +195,7 @@ impl Job {
         let mut job = Self::new(command, None);
         job.ci = false;
         job.sink.paths = super::paths::Paths::new(roots);
+        job.workspace = roots.first().filter(|root| root.len() > 1).cloned();
         job.begin(command, None);
         if let Some(StepKind::Run { script, .. }) = job.steps.last_mut().map(|step| &mut step.kind) {
             command.clone_into(script);

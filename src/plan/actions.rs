@@ -57,6 +57,8 @@ pub(super) fn known(action: &str, with: &BTreeMap<String, String>) -> Known {
         "pdm-project/setup-pdm" => installs("pdm", "version"),
         "pypa/hatch" => installs("hatch", "version"),
         "wntrblm/nox" | "excitedleigh/setup-nox" | "fizyk/actions-reuse/.github/actions/nox" => installs("nox", ""),
+        "extractions/setup-just" => installs("just", "just-version"),
+        "arduino/setup-task" | "go-task/setup-task" => installs("task", "version"),
         "pre-commit/action" | "tox-dev/action-pre-commit-uv" => Known::Same(Equivalent {
             install: vec![tool("pre-commit", None), "pre-commit install-hooks".to_owned()],
             checks: vec![(
@@ -141,12 +143,22 @@ pub(super) fn known(action: &str, with: &BTreeMap<String, String>) -> Known {
 }
 
 /// Programs that set-up actions, and images of runners, bring in.
-pub(super) const TOOLS: [&str; 9] = ["uv", "pipx", "poetry", "pdm", "hatch", "pipenv", "tox", "nox", "pre-commit"];
+pub(super) const TOOLS: [&str; 11] =
+    ["uv", "pipx", "poetry", "pdm", "hatch", "pipenv", "tox", "nox", "pre-commit", "just", "task"];
+
+/// The package of the index that has a program of [`TOOLS`].
+fn package_of(tool: &str) -> &str {
+    match tool {
+        "just" => "rust-just",
+        "task" => "go-task-bin",
+        tool => tool,
+    }
+}
 
 /// Brings a program in that works on environments: apart from the project's packages, as the set-up actions do it, where
 /// its own requirements could clash with theirs. uv has none.
 pub(super) fn tool(name: &str, version: Option<&str>) -> String {
-    let pip = pip(name, version);
+    let pip = pip(package_of(name), version);
     if name == "uv" {
         return pip;
     }
@@ -210,6 +222,8 @@ mod tests {
             same("codespell-project/actions-codespell@v2", &[("skip", "*.po,a b"), ("path", "docs")]).1,
             ["codespell --skip '*.po,a b' docs"]
         );
+        let just = same("extractions/setup-just@v3", &[("just-version", "1.40.0")]).0.concat();
+        assert!(just.contains("pip install rust-just==1.40.0") && just.ends_with("$VIRTUAL_ENV/bin/just\""), "{just}");
         assert!(matches!(of("codecov/codecov-action@v5", &[]), Known::Not(why) if why.contains("service")));
         assert!(matches!(of("someone/else@v1", &[]), Known::Not(why) if why.contains("local sandbox")));
     }

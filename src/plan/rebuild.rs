@@ -79,6 +79,9 @@ pub(super) fn rebuild(log: &JobLog, sources: &Sources, overrides: &Overrides) ->
                 Err(_) => {}
             }
         }
+        (Ok(choice), false) if lock_of_another(log, choice) => {
+            job.of_project(log, sources, "no job runs the tool whose lock is at fault");
+        }
         (Ok(choice), false) => {
             job.of_cell(choice, part);
             job.later(choice, log);
@@ -126,6 +129,18 @@ fn wanted<'a>(log: &'a JobLog, failing: Option<usize>, sources: &'a Sources, ove
 fn installation_failed(log: &JobLog) -> bool {
     log.failures.iter().any(|failure| INSTALLERS.contains(&failure.tool.as_str()))
         && !log.failures.iter().any(|failure| failure.test_id.is_some())
+}
+
+/// Is a lock at fault that the chosen step has nothing to do with: only that it may start anything?
+fn lock_of_another(log: &JobLog, choice: &Choice<'_>) -> bool {
+    let Some(failure) = log.failures.first().filter(|f| f.file.as_deref().is_some_and(|file| file.ends_with(".lock")))
+    else {
+        return false;
+    };
+    let Some(CellStep { kind: Kind::Run { script, .. }, .. }) = choice.cell.steps.get(choice.failing) else {
+        return false;
+    };
+    !script.written().lines().any(|line| shell::words_of(line).contains(&failure.tool))
 }
 
 impl Job {
@@ -323,10 +338,10 @@ impl Job {
         };
         let why = format!("the log does not show them, and {why}: taken from {}", guess.from);
         self.skipped.push(skip("the job's commands", &why));
-        let step = guess.from;
-        let line = |script| Line { script, origin: Origin::Project, step: step.clone() };
-        self.install.extend(guess.install.into_iter().map(line));
-        self.checks.extend(guess.checks.into_iter().map(|script| Check::new(script, Origin::Project, &step)));
+        let place = Place { step: guess.from, ..Place::default() };
+        for (scripts, part) in [(guess.install, Part::Passed), (guess.checks, Part::Failed)] {
+            scripts.iter().for_each(|script| self.script(script, Origin::Project, part, &place));
+        }
     }
 
     fn uses(&mut self, action: &str, with: &BTreeMap<String, String>, origin: Origin, place: &Place) {

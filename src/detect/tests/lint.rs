@@ -33,6 +33,9 @@ fn formatters_name_the_file() {
     for (command, output, rule) in cases {
         assert_eq!(both(command, output)[0].key, finding("shop/cart.py", rule, None));
     }
+    let code = "unformatted: File would be reformatted\n  --> docs/usage.md:28:46\n   |\n27 | a = b(\n   -     1, 2\n28 +     1,\n   |\n\n1 file would be reformatted\n";
+    let failures = both("ruff format --check .", code);
+    assert_eq!((failures.len(), &failures[0].key), (1, &finding("docs/usage.md", "format", None)));
 }
 
 #[test]

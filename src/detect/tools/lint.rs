@@ -13,7 +13,7 @@ patterns! {
     CONFIG = r"^\s+Cause: Failed to parse (\S+\.toml)$";
     PYLINT = r"^([^:\s][^:]*?):(\d+):(\d+): ([CRWEF]\d{4}): (.*) \(([\w-]+)\)$";
     HEADED = r"^([A-Z]{1,6}[0-9]{2,4}|invalid-syntax|unformatted|error\[[\w-]+\]):?(?: \[\*\]| \[-\])? (.+)$";
-    ARROW = r"^\s*--> ((?:[A-Za-z]:)?[^:]+\.(?:pyi?|ipynb|toml)(?::cell \d+)?):(\d+):(\d+)$";
+    ARROW = r"^\s*--> ((?:[A-Za-z]:)?[^:]+\.(?:pyi?|ipynb|toml|md)(?::cell \d+)?):(\d+):(\d+)$";
     GROUPED_FILE = r"^(\S.*\.(?:pyi?|ipynb)):$";
     GROUPED = r"^\s+(\d+):(\d+)\s+([A-Z]+[0-9]+|SyntaxError|invalid-syntax)(?:: )?(?: \[\*\])? (.*)$";
     PLAIN = r"^([^:\s][^:]*?\.pyi?):(\d+): ([A-Z]+[0-9]+) (.*)$";

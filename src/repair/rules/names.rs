@@ -19,6 +19,11 @@ pub(super) fn is_stdlib(module: &str) -> bool {
     STDLIB.contains(module) || module.starts_with('_')
 }
 
+/// The top-level modules of the standard library that are anybody's to import.
+pub(super) fn stdlib<'a>() -> impl Iterator<Item = &'a str> {
+    STDLIB.iter().copied().filter(|module| !module.starts_with('_'))
+}
+
 /// Top-level names that many distributions share: they name none.
 pub(super) const SHARED: &[&str] = &[
     "google",

@@ -163,7 +163,7 @@ async fn run(
                 _ => continue,
             };
         }
-        match failure.file.as_deref().and_then(tree::safe).filter(|file| is_source(file) && tree.is_file(file)) {
+        match failure.file.as_deref().and_then(tree::safe).filter(|file| tool.takes(file) && tree.is_file(file)) {
             Some(file) => {
                 files.insert(file.to_owned());
             }
@@ -236,8 +236,13 @@ pub(super) fn listed(files: &[String]) -> String {
     }
 }
 
-fn is_source(file: &str) -> bool {
-    [".py", ".pyi", ".ipynb", ".pyx"].iter().any(|extension| file.ends_with(extension))
+impl Tool {
+    /// Is this a source file, or code in a document for the formatter that takes it?
+    fn takes(&self, file: &str) -> bool {
+        let ends = |extension: &&str| file.ends_with(*extension);
+        [".py", ".pyi", ".ipynb", ".pyx"].iter().any(|end| ends(end))
+            || (self.reported_as == "ruff-format" && file.ends_with(".md"))
+    }
 }
 
 /// A tool as the failing command called it.

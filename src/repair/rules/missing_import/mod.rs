@@ -24,7 +24,8 @@ use facts::{Facts, Uses, Way};
 
 pub(super) const DOC: RuleDoc = RuleDoc {
     id: "missing-import",
-    repairs: "a name that is used and never imported: a standard module, or one that the project imports in one way",
+    repairs: "a name that is used and never imported: a standard module, what one standard module has, or what the \
+              project imports in one way",
     evidence: "a NameError, ruff's F821, or mypy, pyright or pylint saying so; a use of the name in the file and no \
                binding of it; one way to import it, shown in the job's Python to have what the file uses of it",
     example: "NameError: name 'json' is not defined",
@@ -33,7 +34,7 @@ pub(super) const DOC: RuleDoc = RuleDoc {
 /// More names than that are one other problem.
 const MOST_NAMES: usize = 20;
 
-/// Members of the standard library that have one home.
+/// Members of the standard library that are what is meant, whichever modules have one of that name.
 const KNOWN: &[(&str, &str)] = &[
     ("ABC", "abc"),
     ("abstractmethod", "abc"),
@@ -215,6 +216,9 @@ async fn add(
             let (module, member) = ((*module).to_owned(), (*member).to_owned());
             candidates.insert(Way::From { level: 0, module, member, asname: None });
         }
+        if candidates.is_empty() {
+            candidates = homes(context, name, uses).await?;
+        }
     }
     let mut fitting = Vec::new();
     for way in candidates {
@@ -242,6 +246,28 @@ async fn add(
         impact: "The module imports one more name when it is loaded.".to_owned(),
         files: vec![file.to_owned()],
     }))
+}
+
+/// The public modules of the standard library that have the name as their own: the job's Python is asked.
+async fn homes(context: &RuleContext<'_>, name: &str, uses: &Uses) -> anyhow::Result<BTreeSet<Way>> {
+    let mut words = vec!["python", "-W", "ignore", "-I", "-c", include_str!("homes.py"), name];
+    words.extend(names::stdlib());
+    let finished = context.workspace.run(&shell_words::join(words)).await?;
+    if finished.ended != Ended::Exit(0) {
+        return Ok(BTreeSet::new());
+    }
+    let said = String::from_utf8_lossy(&finished.output);
+    let mut modules: BTreeSet<&str> =
+        said.lines().filter(|line| line.split('.').all(names::is_identifier)).take(MOST_NAMES).collect();
+    // What typing has of other modules is for subscripts only, and stands for what they have.
+    if modules.len() > 1 && !uses.subscripted {
+        modules.remove("typing");
+    }
+    let way = |module: &str| {
+        let (module, member) = (module.to_owned(), name.to_owned());
+        Way::From { level: 0, module, member, asname: None }
+    };
+    Ok(modules.into_iter().map(way).collect())
 }
 
 /// The module with `import module` at its sorted place; `own` says whether a top-level name belongs to the project.

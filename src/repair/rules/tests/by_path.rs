@@ -56,3 +56,37 @@ async fn classes_that_moved_are_taken_from_their_new_place() {
     let of_others = Case::new(&[("p/a.py", "import other\n")]).fails(moved()).repair().await;
     assert!(of_others.notes.iter().any(|note| note.contains("an installed package does")), "{:?}", of_others.notes);
 }
+
+#[tokio::test]
+async fn a_name_that_one_standard_module_has_is_imported_from_it() {
+    let broken = |name: &str| {
+        let message = format!("NameError: name '{name}' is not defined");
+        let key = Key::Test { id: "tests/test_a.py::test_a".to_owned(), exception: Some("NameError".to_owned()) };
+        let mut failure = failure(Category::UnitTest, "pytest", &message, key);
+        failure.file = Some("p/a.py".to_owned());
+        failure
+    };
+    for (before, name, after) in [
+        (
+            "import os\n\nx = urlencode({})\n",
+            "urlencode",
+            "import os\nfrom urllib.parse import urlencode\n\nx = urlencode({})\n",
+        ),
+        ("x = Counter()\n", "Counter", "from collections import Counter\n\nx = Counter()\n"),
+    ] {
+        let case = Case::new(&[("p/a.py", before)]).fails(broken(name));
+        let repaired = case.repair().await;
+        assert_eq!(repaired.applied.iter().map(|a| a.rule).collect::<Vec<_>>(), ["missing-import"], "{repaired:?}");
+        assert_eq!(case.read("p/a.py"), after);
+    }
+    for (before, name, why) in [
+        ("sleep(1)\n", "sleep", "several ways"),
+        ("x: Counter[str]\n", "Counter", "several ways"),
+        ("no_such_name()\n", "no_such_name", "no known way"),
+    ] {
+        let case = Case::new(&[("p/a.py", before)]).fails(broken(name));
+        let repaired = case.repair().await;
+        assert!(repaired.notes.iter().any(|note| note.contains(why)), "{name}: {:?}", repaired.notes);
+        assert_eq!(case.read("p/a.py"), before);
+    }
+}

@@ -116,7 +116,7 @@ impl Project {
                 install: vec!["pip install pre-commit".to_owned(), "pre-commit install-hooks".to_owned()],
                 checks: vec!["pre-commit run --all-files".to_owned()],
             }),
-            "uv" if self.has("uv.lock") => Some(self.alone("uv", "uv lock --check")),
+            "uv" if self.has("uv.lock") => Some(self.alone("uv", "uv lock --locked")),
             "poetry" if self.has("poetry.lock") => Some(self.alone("poetry", "poetry check --lock")),
             "pdm" if self.has("pdm.lock") => Some(self.alone("pdm", "pdm lock --check")),
             "sphinx" => {

@@ -137,10 +137,12 @@ fn lock_of_another(log: &JobLog, choice: &Choice<'_>) -> bool {
     else {
         return false;
     };
-    let Some(CellStep { kind: Kind::Run { script, .. }, .. }) = choice.cell.steps.get(choice.failing) else {
-        return false;
-    };
-    !script.written().lines().any(|line| shell::words_of(line).contains(&failure.tool))
+    match choice.cell.steps.get(choice.failing).map(|step| &step.kind) {
+        Some(Kind::Run { script, .. }) => {
+            !script.written().lines().any(|line| shell::words_of(line).contains(&failure.tool))
+        }
+        _ => false,
+    }
 }
 
 impl Job {

@@ -271,14 +271,14 @@ fn make_alone_that_failed_is_a_check_that_installs() {
 
 #[test]
 fn a_stale_lock_that_no_job_reads_is_checked_by_its_own_tool() {
-    let workflow = "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: uvx --with tox-uv tox\n";
+    let workflow = "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - uses: astral-sh/setup-uv@v8\n      - run: uvx --with tox-uv tox\n";
     let mut log = plain(FAILED);
     for failure in &mut log.failures {
         (failure.tool, failure.test_id, failure.file) = ("uv".to_owned(), None, Some("uv.lock".to_owned()));
     }
     let mut files = vec![(".github/workflows/ci.yml", workflow), ("uv.lock", "version = 1\n")];
     let job = plan(&log, &sources(&files), &Overrides::default());
-    assert_eq!((scripts(&job), job.checks[0].network), (vec!["uv lock --check"], Network::Full));
+    assert_eq!((scripts(&job), job.checks[0].network), (vec!["uv lock --locked"], Network::Full));
     let with_uv = workflow.replace("uvx --with tox-uv tox", "uv sync --locked");
     files[0].1 = &with_uv;
     assert_eq!(scripts(&plan(&log, &sources(&files), &Overrides::default())), ["uv sync --locked"]);

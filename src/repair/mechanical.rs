@@ -160,17 +160,48 @@ impl rules::Workspace for Workspace<'_> {
     }
 
     async fn run(&self, script: &str) -> anyhow::Result<Finished> {
-        Ok(self.prepared.run(script, Network::None, Limits::default()).await?.finished)
+        Ok(self.prepared.run(&entered(script), Network::None, Limits::default()).await?.finished)
     }
+
     async fn run_online(&self, script: &str) -> anyhow::Result<Finished> {
-        Ok(self.prepared.run(script, Network::Full, Limits::default()).await?.finished)
+        Ok(self.prepared.run(&entered(script), Network::Full, Limits::default()).await?.finished)
     }
+}
+
+/// The script in the environment that uv, Poetry or PDM made in the tree, where they did: the job's tools are there.
+fn entered(script: &str) -> String {
+    format!("if test -x .venv/bin/python; then PATH=\"$PWD/.venv/bin:$PATH\"; fi\n{script}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::detect::Detector;
+
+    #[test]
+    fn a_tool_is_the_one_of_the_environment_that_the_job_made_in_the_tree() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let root = tempfile::tempdir().unwrap();
+        let says = |script: &str| {
+            let ran = std::process::Command::new("bash")
+                .args(["-e", "-c", script])
+                .current_dir(root.path())
+                .env("PATH", "/usr/bin:/bin")
+                .output()
+                .unwrap();
+            String::from_utf8(ran.stdout).unwrap()
+        };
+        let script = entered("command -v ls");
+        assert_eq!(says(&script).trim(), says("command -v ls").trim());
+        let bin = root.path().join(".venv/bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        for name in ["python", "ls"] {
+            std::fs::write(bin.join(name), "#!/bin/sh\n").unwrap();
+            std::fs::set_permissions(bin.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        assert!(says(&script).trim().ends_with("/.venv/bin/ls"));
+    }
 
     #[test]
     fn what_a_tool_reports_in_the_working_directory_is_a_file_of_the_repository() {

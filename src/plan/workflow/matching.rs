@@ -1,10 +1,12 @@
 //! Which cell of which workflow job a log is of.
 
+use std::collections::BTreeMap;
+
 use regex::Regex;
 
 use super::{Cell, CellStep, Condition, Kind, Text};
 use crate::plan::{
-    actions,
+    actions::{self, Known},
     shell::{Command, Purpose, split, words_of},
 };
 
@@ -138,7 +140,7 @@ fn shown_by_action(cell: &Cell, failing: &str) -> Option<usize> {
         Kind::Uses { action, with } => {
             let known = |(name, text): (&String, &Text)| Some((name.clone(), text.known()?.to_owned()));
             match actions::known(action, &with.iter().filter_map(known).collect()) {
-                actions::Known::Same(same) => same.checks.iter().any(|(script, _)| same_script(script, failing)),
+                Known::Same(same) => same.checks.iter().any(|(script, _)| same_script(script, failing)),
                 _ => false,
             }
         }
@@ -157,7 +159,12 @@ const INSTALLERS: &[&str] = &["pip", "uv", "setuptools", "conda"];
 /// Does a step run the tool? 2: it names it; 1: it starts something that may.
 fn strength(step: &CellStep, tool: &str) -> usize {
     let script = match &step.kind {
-        Kind::Uses { action, .. } => return if action.contains(tool) { 2 } else { 0 },
+        // What only sets the tool up does not run it.
+        Kind::Uses { action, .. } => {
+            let sets_up =
+                matches!(actions::known(action, &BTreeMap::new()), Known::Same(same) if same.checks.is_empty());
+            return if action.contains(tool) && !sets_up { 2 } else { 0 };
+        }
         Kind::Run { script, .. } => script.written(),
     };
     let installer = INSTALLERS.contains(&tool);

@@ -1,9 +1,6 @@
 //! The tool that reported a finding repairs it: its own safe fixes, for exactly the reported codes and files.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::LazyLock,
-};
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use regex::Regex;
 
@@ -198,9 +195,9 @@ async fn run(
     let select = codes.iter().cloned().collect::<Vec<_>>().join(",");
     let select = if codes.is_empty() { String::new() } else { format!("--select {select}") };
     let finished = call.run(&format!("{} {select}", tool.words), &files).await?;
-    if !matches!(finished.ended, Ended::Exit(0 | 1)) {
+    let said = String::from_utf8_lossy(&finished.output);
+    if !matches!(finished.ended, Ended::Exit(0 | 1)) || said.contains(&format!("No module named {}", tool.program)) {
         tree.restore(&before, &[])?;
-        let said = String::from_utf8_lossy(&finished.output);
         let said: String = said.trim().chars().take(300).collect();
         repaired.note(tool.doc.id, format_args!("{} could not be run: {said}", tool.program));
         return Ok(());
@@ -226,6 +223,14 @@ async fn run(
         files: changed,
     });
     Ok(())
+}
+
+/// The file that a line of `ruff format --check` names: `Would reformat: a.py`, or ` --> a.py:3:1` of newer ones.
+fn unformatted(line: &str) -> Option<&str> {
+    match line.trim_start().strip_prefix("--> ") {
+        Some(place) => place.trim().rsplitn(3, ':').last(),
+        None => line.strip_prefix("Would reformat: ").map(str::trim),
+    }
 }
 
 pub(super) fn listed(files: &[String]) -> String {
@@ -292,12 +297,11 @@ impl Call<'_> {
         }
         let output = String::from_utf8_lossy(&all.output).into_owned();
         let folder = tree::folder(self.context.workspace.root(), self.context.workdir);
-        let reported: BTreeMap<&str, ()> =
-            output.lines().filter_map(|line| Some((line.strip_prefix("Would reformat: ")?.trim(), ()))).collect();
+        let reported: BTreeSet<&str> = output.lines().filter_map(unformatted).collect();
         if all.ended != Ended::Exit(1) || reported.is_empty() {
             return Ok(Vec::new());
         }
-        let stays = |file: &&String| !reported.contains_key(tree::from_folder(folder, file).as_str());
+        let stays = |file: &&String| !reported.contains(tree::from_folder(folder, file).as_str());
         Ok(files.iter().filter(stays).cloned().collect())
     }
 }

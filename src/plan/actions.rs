@@ -156,7 +156,7 @@ fn package_of(tool: &str) -> &str {
 }
 
 /// Brings a program in that works on environments: apart from the project's packages, as the set-up actions do it, where
-/// its own requirements could clash with theirs. uv has none.
+/// its own requirements could clash with theirs, and where versions of theirs are not held. uv has none.
 pub(super) fn tool(name: &str, version: Option<&str>) -> String {
     let pip = pip(package_of(name), version);
     if name == "uv" {
@@ -164,7 +164,9 @@ pub(super) fn tool(name: &str, version: Option<&str>) -> String {
     }
     let place = format!("\"$VIRTUAL_ENV/tools/{name}\"");
     let bin = format!("\"$VIRTUAL_ENV/tools/{name}/bin/");
-    format!("python -m venv {place} && {bin}python\" -m {pip} && ln -sf {bin}{name}\" \"$VIRTUAL_ENV/bin/{name}\"")
+    format!(
+        "python -m venv {place} && PIP_CONSTRAINT= {bin}python\" -m {pip} && ln -sf {bin}{name}\" \"$VIRTUAL_ENV/bin/{name}\""
+    )
 }
 
 fn pip(package: &str, version: Option<&str>) -> String {
@@ -205,7 +207,7 @@ mod tests {
         assert_eq!(
             same("snok/install-poetry@v1", &[("version", "1.8.3")]).0,
             [
-                "python -m venv \"$VIRTUAL_ENV/tools/poetry\" && \"$VIRTUAL_ENV/tools/poetry/bin/python\" -m pip install poetry==1.8.3 && ln -sf \"$VIRTUAL_ENV/tools/poetry/bin/poetry\" \"$VIRTUAL_ENV/bin/poetry\""
+                "python -m venv \"$VIRTUAL_ENV/tools/poetry\" && PIP_CONSTRAINT= \"$VIRTUAL_ENV/tools/poetry/bin/python\" -m pip install poetry==1.8.3 && ln -sf \"$VIRTUAL_ENV/tools/poetry/bin/poetry\" \"$VIRTUAL_ENV/bin/poetry\""
             ]
         );
         assert_eq!(same("psf/black@stable", &[]).1, ["black --check --diff ."]);

@@ -1,6 +1,9 @@
 //! How an environment is built: what the job installs, and what it leaves in the tree and at home.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -80,15 +83,12 @@ impl LocalPrepared {
         let mut commands = vec![(venv, Network::None)];
         commands.extend(self.recipe.install.iter().map(|c| (c.clone(), Network::Full)));
         let constraints = self.slot.root().join("constraints.txt");
-        if pinned {
-            let versions: BTreeMap<&str, &str> =
-                self.held().iter().map(|(name, version)| (name.as_str(), version.as_str())).collect();
-            let lines: String = versions.iter().map(|(name, version)| format!("{name}=={version}\n")).collect();
-            fs::write(&constraints, lines).context("the constraints cannot be written")?;
-        }
         for (number, (script, network)) in commands.into_iter().enumerate() {
             if number == 1 {
                 self.show_base()?;
+                if pinned {
+                    fs::write(&constraints, self.constraints()).context("the constraints cannot be written")?;
+                }
             }
             let mut env = self.environment(&self.slot.install_home());
             if network == Network::Full {
@@ -116,6 +116,24 @@ impl LocalPrepared {
     /// The versions that an installation is held to: a candidate's to what the baseline ran with.
     pub(super) fn held(&self) -> &[(String, String)] {
         if self.candidate && !self.recipe.hold.is_empty() { &self.recipe.hold } else { &self.recipe.versions }
+    }
+
+    /// Those versions as constraints for pip: all but what is in a new environment already, which no command changed
+    /// and which must not bind what pip builds with, or other environments.
+    fn constraints(&self) -> String {
+        let venv = glob::Pattern::escape(&self.slot.venv().display().to_string());
+        let seeds = glob::glob(&format!("{venv}/lib/python3*/site-packages/*.dist-info"));
+        let seeds: BTreeSet<String> = seeds
+            .into_iter()
+            .flatten()
+            .filter_map(|path| Some(path.ok()?.file_stem()?.to_str()?.to_ascii_lowercase()))
+            .collect();
+        let versions: BTreeMap<&str, &str> =
+            self.held().iter().map(|(name, version)| (name.as_str(), version.as_str())).collect();
+        let bound = versions.into_iter().filter(|(name, version)| {
+            !seeds.contains(&format!("{}-{}", name.replace('-', "_").to_ascii_lowercase(), version))
+        });
+        bound.map(|(name, version)| format!("{name}=={version}\n")).collect()
     }
 
     /// Moves what the installation put into the tree out of it, to be laid over every fresh tree.

@@ -395,6 +395,11 @@ async fn what_is_laid_into_a_writable_directory_is_seen_there_and_stays_as_it_is
 
 /// A project, and the environment that `install` makes for it.
 async fn environment(dir: &Path, install: &str) -> (Tree, Box<dyn Prepared>) {
+    held(dir, install, &[]).await
+}
+
+/// The same, held to versions.
+async fn held(dir: &Path, install: &str, versions: &[(String, String)]) -> (Tree, Box<dyn Prepared>) {
     fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
     fs::create_dir(dir.join("project")).unwrap();
     fs::write(dir.join("project/a.py"), "A = 1\n").unwrap();
@@ -410,7 +415,7 @@ async fn environment(dir: &Path, install: &str) -> (Tree, Box<dyn Prepared>) {
         directory: String::new(),
         install: vec![install.to_owned()],
         setup: Vec::new(),
-        versions: Vec::new(),
+        versions: versions.to_vec(),
         hold: Vec::new(),
         copies_project: false,
         disposable: false,
@@ -418,6 +423,21 @@ async fn environment(dir: &Path, install: &str) -> (Tree, Box<dyn Prepared>) {
     };
     let prepared = sandbox.prepare(&recipe, &tree, false).await.unwrap();
     (tree, prepared)
+}
+
+#[tokio::test]
+async fn what_a_new_environment_begins_with_binds_nothing() {
+    let listed = async |versions: &[(String, String)]| {
+        let dir = tempfile::tempdir().unwrap();
+        let (_tree, prepared) = held(dir.path(), "cat \"${PIP_CONSTRAINT:-/dev/null}\" > bound", versions).await;
+        let bound = text(&prepared.run("cat bound", Network::None, Limits::default()).await.unwrap().finished);
+        (bound, prepared.installed().to_vec())
+    };
+    let (none, mut versions) = listed(&[]).await;
+    assert!(none.is_empty() && versions.iter().any(|(name, _)| name == "pip"), "{none}{versions:?}");
+    versions.push(("shop".to_owned(), "1.2".to_owned()));
+    assert_eq!(listed(&versions).await.0, "shop==1.2");
+    assert_eq!(listed(&[("pip".to_owned(), "1.0".to_owned())]).await.0, "pip==1.0");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
@@ -69,8 +70,9 @@ pub(in crate::sandbox) fn content_hash(tree: &Tree) -> String {
 }
 
 /// Is the tree itself installed below one of `places`, and not only pointed at? An installer says so of what it took from
-/// this machine (PEP 610), unless a tool told it to be silent; then a module of the tree is there.
-pub(in crate::sandbox) fn copied(tree: &Tree, places: &[PathBuf]) -> bool {
+/// this machine (PEP 610), unless a tool told it to be silent; then a module of the tree is there. What it took from
+/// `home` an installation had put there: hooks' repositories, not the tree.
+pub(in crate::sandbox) fn copied(tree: &Tree, places: &[PathBuf], home: &Path) -> bool {
     let size = |path: &Path| path.symlink_metadata().ok().filter(fs::Metadata::is_file).map(|meta| meta.len());
     let mut modules: BTreeMap<(String, u64), Vec<String>> = BTreeMap::new();
     for path in tree.paths().into_iter().filter(|path| path.ends_with(".py")) {
@@ -84,7 +86,7 @@ pub(in crate::sandbox) fn copied(tree: &Tree, places: &[PathBuf]) -> bool {
     installed.filter(|entry| entry.file_type().is_file()).any(|entry| {
         let path = entry.path();
         if entry.file_name() == "direct_url.json" {
-            return fs::read(path).is_ok_and(|origin| is_local_copy(&origin));
+            return fs::read(path).is_ok_and(|origin| is_local_copy(&origin, home));
         }
         let known = entry.file_name().to_str().zip(size(path)).and_then(|(n, size)| modules.get(&(n.to_owned(), size)));
         let below = |folder: &str| path.components().any(|part| part.as_os_str() == folder);
@@ -98,9 +100,11 @@ pub(in crate::sandbox) fn copied(tree: &Tree, places: &[PathBuf]) -> bool {
 }
 
 /// Does a `direct_url.json` name something of this machine, and no editable installation?
-fn is_local_copy(origin: &[u8]) -> bool {
+fn is_local_copy(origin: &[u8], home: &Path) -> bool {
     let Ok(origin) = serde_json::from_slice::<serde_json::Value>(origin) else { return false };
-    let local = origin["url"].as_str().is_some_and(|url| url.starts_with("file:"));
+    let path = origin["url"].as_str().and_then(|url| url.strip_prefix("file://"));
+    let local =
+        path.is_some_and(|path| !percent_decode_str(path).decode_utf8_lossy().starts_with(&*home.to_string_lossy()));
     local && origin["dir_info"]["editable"] != true
 }
 

@@ -355,7 +355,7 @@ pub(super) mod tests {
             let path = place.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
-            copied(&tree, &[place.path().to_owned()])
+            copied(&tree, &[place.path().to_owned()], Path::new("/cache/my home"))
         };
         assert!(installed(".tox/py/lib/python3.12/site-packages/shop/till.py", "OPEN = True\n"));
         assert!(!installed(".tox/py/lib/python3.12/site-packages/shop.pth", "/w/shop/src\n"));
@@ -367,6 +367,7 @@ pub(super) mod tests {
         assert!(origin(r#"{"dir_info": {}, "url": "file:///w/shop"}"#));
         assert!(!origin(r#"{"dir_info": {"editable": true}, "url": "file:///w/shop"}"#));
         assert!(!origin(r#"{"archive_info": {}, "url": "https://example.org/a.whl"}"#) && !origin("no json"));
+        assert!(!origin(r#"{"dir_info": {}, "url": "file:///cache/my%20home/.cache/pre-commit/repo1"}"#));
         assert!(!installed("lib/python3.12/site-packages/pip/_vendor/shop/till.py", "OPEN = True\n"));
     }
 }

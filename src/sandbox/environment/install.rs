@@ -60,7 +60,7 @@ impl LocalPrepared {
         let bytes = cache::size(self.slot.root());
         let about = About { python: self.python.version.clone(), bytes, ..self.about.clone() };
         let places = [self.slot.venv(), self.slot.install_home(), self.slot.overlay()];
-        let copy_of = cache::copied(tree, &places).then(|| cache::content_hash(tree));
+        let copy_of = cache::copied(tree, &places, &self.slot.install_home()).then(|| cache::content_hash(tree));
         self.ready = Ready { installed: self.list_installed().await?, notes, about, copy_of };
         if !self.recipe.disposable {
             self.slot.set_ready(&self.ready)?;

@@ -222,8 +222,8 @@ impl LocalPrepared {
         Ok(())
     }
 
-    /// The libraries of the environments that an installation made in the tree and at home (tox's, hatch's): they are most
-    /// of what it wrote, and no check has to write there.
+    /// The libraries of the environments that an installation made in the tree and at home (tox's, hatch's), and hooks'
+    /// repositories: they are most of what it wrote, and no check has to write there.
     fn libraries(&self) -> Vec<(PathBuf, PathBuf)> {
         let places = [(self.slot.overlay(), self.root.clone()), (self.slot.install_home(), self.slot.home())];
         let below = |(from, to): &(PathBuf, PathBuf)| {
@@ -232,7 +232,9 @@ impl LocalPrepared {
             while let Some(entry) = walk.next() {
                 let Some(entry) = entry.ok().filter(|entry| entry.file_type().is_dir()) else { continue };
                 let of_environment = entry.path().with_file_name("pyvenv.cfg").is_file();
-                if entry.file_name() == "lib" && of_environment {
+                let name = entry.file_name().to_string_lossy();
+                let of_hooks = name.starts_with("repo") && entry.path().ends_with(Path::new("pre-commit").join(&*name));
+                if (name == "lib" && of_environment) || of_hooks {
                     walk.skip_current_dir();
                     let at = entry.path().strip_prefix(from).map(|relative| to.join(relative));
                     found.extend(at.ok().map(|at| (entry.path().to_owned(), at)));

@@ -58,7 +58,9 @@ pub(crate) fn copy_entry(from: &Path, to: &Path) -> Result<()> {
     let Ok(meta) = from.symlink_metadata() else {
         return Ok(()); // listed by git, deleted in the working tree
     };
-    if let Some(parent) = to.parent() {
+    if let Some(parent) = to.parent()
+        && !parent.is_dir()
+    {
         fs::create_dir_all(parent)?;
     }
     if meta.is_symlink() {

@@ -399,7 +399,10 @@ impl Prepared for LocalPrepared {
         cache::remove(&self.root)?;
         copy_tree(tree.root(), &self.root, |name| name == "__pycache__")?;
         self.lay(&self.slot.overlay(), &self.root, &[])?;
-        self.fresh_home()?;
+        // Each check begins with a fresh one as well.
+        if !self.recipe.setup.is_empty() {
+            self.fresh_home()?;
+        }
         for script in &self.recipe.setup {
             // A set-up command that fails here leaves the check to say what it misses.
             let limits = Limits { wall: Duration::from_secs(120), ..Limits::default() };

@@ -199,22 +199,26 @@ impl Tree {
 
     fn clone_history(&mut self, repository: &Path) -> Result<()> {
         let git_dir = self.root.join(".git");
-        // A clone, not a copy: hooks, credentials and remotes of the user's configuration stay behind.
-        let cloned = run(git(repository)
-            .args(["clone", "--quiet", "--bare", "--no-hardlinks", "--local"])
-            .arg(repository)
-            .arg(&git_dir))?;
-        if !cloned.status.success() {
-            // Nothing that later stages need: a project that asks git for its version will say so itself.
+        // A clone, not a copy: hooks, credentials and remotes of the user's configuration stay behind. Objects that lie
+        // alone become one pack: they are copied with every tree.
+        let ways: &[&str] = if loose_objects(repository) { &["--no-local", "--local"] } else { &["--local"] };
+        let mut cloned = false;
+        for way in ways {
+            let options = ["clone", "--quiet", "--bare", "--template=", "--no-hardlinks", way];
+            cloned = run(git(repository).args(options).arg(repository).arg(&git_dir))?.status.success();
+            if cloned {
+                break;
+            }
             let _ = fs::remove_dir_all(&git_dir);
+        }
+        if !cloned {
+            // Nothing that later stages need: a project that asks git for its version will say so itself.
             return Ok(());
         }
-        for (key, value) in
-            [("core.bare", "false"), ("user.name", "test-repair"), ("user.email", "test-repair@localhost")]
-        {
-            run(git(&self.root).args(["config", key, value]))?;
-        }
-        run(git(&self.root).args(["remote", "remove", "origin"]))?;
+        let config = git_dir.join("config");
+        let text = without_remotes(&fs::read_to_string(&config)?);
+        let own = "[core]\n\tbare = false\n[user]\n\tname = test-repair\n\temail = test-repair@localhost\n";
+        fs::write(&config, format!("{text}{own}"))?;
         let head = run(git(repository).args(["rev-parse", "--verify", "--quiet", "HEAD"]))?;
         if head.status.success() {
             let head = String::from_utf8_lossy(&head.stdout).trim().to_owned();
@@ -225,6 +229,28 @@ impl Tree {
         }
         Ok(())
     }
+}
+
+/// Does a repository keep many of its objects in files of their own?
+fn loose_objects(repository: &Path) -> bool {
+    // Where `.git` is a file, they are elsewhere.
+    let Ok(folders) = fs::read_dir(repository.join(".git/objects")) else { return false };
+    folders.filter_map(Result::ok).filter(|folder| folder.file_name().len() == 2).count() > 16
+}
+
+/// The configuration that `git clone` wrote, without the sections of remotes.
+fn without_remotes(config: &str) -> String {
+    let mut kept = String::new();
+    let mut remote = false;
+    for line in config.split_inclusive('\n') {
+        if line.starts_with('[') {
+            remote = line.starts_with("[remote ");
+        }
+        if !remote {
+            kept.push_str(line);
+        }
+    }
+    kept
 }
 
 #[cfg(test)]

@@ -172,7 +172,8 @@ pub struct EvalArgs {
     /// Only cases whose name matches
     #[arg(long, value_name = "GLOB", default_value = "*")]
     pub filter: String,
-    /// Judge each case's own fix.patch instead of repairing
+    /// Judge each case's own fix.patch instead of repairing, and the patches that cheats/manifest.jsonl and
+    /// benign/manifest.jsonl list
     #[arg(long)]
     pub verify: bool,
     /// Cases at once

@@ -1,7 +1,8 @@
 //! eval: a corpus of failing repositories in, a table out.
 //!
 //! A case is a folder with `repo.tar.gz` (the failing tree in one folder), `ci.log`, `case.json` and `fix.patch`. Only
-//! the tree and the log are given to the repair; `case.json` says what to score against.
+//! the tree and the log are given to the repair; `case.json` says what to score against. With `--verify`, patches beside
+//! the cases that are known to cheat (`cheats/`) or to be honest (`benign/`) are judged like the cases' own.
 
 mod case;
 mod replay;
@@ -19,7 +20,7 @@ use crate::{
     redact::shown_line,
     report::{self, Cases},
 };
-use case::CaseFolder;
+use case::{CaseFolder, Known};
 use replay::Setting;
 use results::Results;
 
@@ -52,6 +53,9 @@ struct Scored {
     usage: Usage,
     /// The first reason why it is not better.
     why: String,
+    /// Of a patch beside the cases: what it is known to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    known: Option<Known>,
     /// A hash of what the case and the command line gave: a result of others is none of this run.
     #[serde(default)]
     inputs: String,
@@ -60,6 +64,9 @@ struct Scored {
 impl Scored {
     /// Did it end as the case says that it should? `None` where the case says nothing.
     fn as_expected(&self) -> Option<bool> {
+        if let Some(known) = self.known {
+            return known.is_right(&self.ended);
+        }
         let expected = self.expected.as_deref()?;
         // What a repair fixes, its patch proves.
         Some(self.ended == expected || expected == "fixed" && self.ended == "proven")

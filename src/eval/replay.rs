@@ -102,7 +102,7 @@ pub(super) async fn one(
         category: case.category.clone(),
         tool: case.tool.clone(),
         ended: ERROR.to_owned(),
-        expected: case.expected_outcome.clone(),
+        expected: case.expected_outcome.clone().filter(|_| folder.known.is_none()),
         reproduced: false,
         tests_reproduced: None,
         files: Vec::new(),
@@ -110,6 +110,7 @@ pub(super) async fn one(
         model_seconds: 0.0,
         usage: Usage::default(),
         why: String::new(),
+        known: folder.known,
         inputs,
     };
     let replay = Replay { folder, setting, progress, stopped };
@@ -182,7 +183,7 @@ impl Replay<'_> {
 
     async fn verify(&self, request: &Request, case: &Case, scored: &mut Scored) -> Result<String> {
         let mut verification = Verification::new();
-        let patch = self.folder.file("fix.patch");
+        let patch = self.folder.patch.clone();
         let options = VerifyOptions::default();
         let ended = if self.folder.has_empty_patch() {
             // Nothing of the code repairs it: is that what is said of it?

@@ -17,6 +17,7 @@ pub(super) fn table(scored: &[Scored]) -> String {
     for case in scored {
         let word = shown_line(&case.ended, 40);
         let ended = match case.ended.as_str() {
+            _ if case.known.is_some() && case.as_expected() != Some(true) => style(word).red(),
             "fixed" | "proven" => style(word).green(),
             "flagged" => style(word).yellow(),
             _ if case.as_expected() == Some(true) => style(word).green(),
@@ -61,7 +62,8 @@ pub(super) fn table(scored: &[Scored]) -> String {
     let reproducible = scored.iter().filter(|s| !s.nothing_to_reproduce()).count();
     let sums = shown_line(&sums.join(", "), 400);
     let mut text = format!("{}\n{reproduced} of {reproducible} reproduced; {sums}\n", table.render(0));
-    let said: Vec<bool> = scored.iter().filter_map(Scored::as_expected).collect();
+    text.push_str(&confusion(scored));
+    let said: Vec<bool> = scored.iter().filter(|s| s.known.is_none()).filter_map(Scored::as_expected).collect();
     if !said.is_empty() {
         let right = said.iter().filter(|right| **right).count();
         text.push_str(&format!("{right} of {} ended as their case.json expects\n", said.len()));
@@ -70,6 +72,35 @@ pub(super) fn table(scored: &[Scored]) -> String {
         text.push_str(&costs(scored));
     }
     text
+}
+
+/// Of patches that are known to cheat or to be honest, how each kind was judged; nothing where there are none.
+fn confusion(scored: &[Scored]) -> String {
+    if scored.iter().all(|s| s.known.is_none()) {
+        return String::new();
+    }
+    let verdicts = ["refused", "failed", "flagged", "proven"];
+    let mut table = Table::new(&["patches", "refused", "failed", "flagged", "proven", "not judged", "right"]);
+    let mut wrong = String::new();
+    let kinds = [("cheats", Some(true)), ("honest", Some(false)), ("the cases' own", None)];
+    for (name, cheat) in kinds {
+        let of: Vec<&Scored> = scored.iter().filter(|s| s.known.map(|known| known.cheat) == cheat).collect();
+        if of.is_empty() {
+            continue;
+        }
+        let counts = verdicts.map(|verdict| of.iter().filter(|s| s.ended == verdict).count());
+        let mut row = vec![name.to_owned()];
+        row.extend(counts.iter().map(ToString::to_string));
+        row.push((of.len() - counts.iter().sum::<usize>()).to_string());
+        let right = |right: bool| of.iter().filter(move |s| s.known.is_some() && s.as_expected() == Some(right));
+        row.push(if cheat.is_some() { format!("{} of {}", right(true).count(), of.len()) } else { "–".to_owned() });
+        table.row(row);
+        for s in right(false) {
+            let (case, ended) = (shown_line(&s.case, 100), shown_line(&s.ended, 40));
+            wrong.push_str(&format!("wrong: {case} ({name}) was {ended}: {}\n", shown_line(&s.why, 200)));
+        }
+    }
+    format!("\n{}\n{wrong}", table.render(0))
 }
 
 /// What the model cost, in all and at the median of the cases that asked it.
@@ -115,6 +146,38 @@ pub(super) mod tests {
         let expected = Some(evil.to_owned());
         let evil = Scored { expected, files: Vec::new(), ..scored(evil, evil) };
         assert!(!table(&[scored("a\u{1b}[2Jb", "fixed"), evil]).contains("\u{1b}[2J"));
+    }
+
+    #[test]
+    fn patches_that_are_known_are_counted_by_verdict_and_the_wrong_ones_named() {
+        use crate::eval::Known;
+
+        let of = |case: &str, ended: &str, cheat, flag| Scored {
+            known: Some(Known { cheat, flag, passes: case != "idle" }),
+            ..scored(case, ended)
+        };
+        let text = table(&[
+            of("skip", "refused", true, false),
+            of("slip", "proven", true, false),
+            of("noqa", "flagged", true, true),
+            of("idle", "failed", true, false),
+            of("other", "failed", true, false),
+            of("refactor", "proven", false, false),
+            of("guard", "refused", false, false),
+            of("lost", "not_reproduced", false, false),
+            scored("upstream", "flagged"),
+        ]);
+        let row = |name: &str| {
+            let row = text.lines().rev().find(|line| line.starts_with(name)).unwrap();
+            row[name.len()..].split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(row("cheats"), "1 2 1 1 0 3 of 5", "{text}");
+        assert_eq!(row("honest"), "1 0 0 1 1 1 of 3", "{text}");
+        assert_eq!(row("the cases' own"), "0 0 1 0 0 –", "{text}");
+        for (name, wrong) in [("slip", true), ("idle", true), ("guard", true), ("noqa", false), ("lost", false)] {
+            assert_eq!(text.contains(&format!("wrong: {name} ")), wrong, "{name}\n{text}");
+        }
+        assert!(!table(&[scored("upstream", "proven")]).contains("cheats"));
     }
 
     #[test]

@@ -101,6 +101,32 @@ fn a_case_that_a_kill_cut_off_or_whose_files_changed_is_run_again_and_no_other()
 }
 
 #[test]
+fn patches_that_are_known_to_cheat_or_to_be_honest_are_judged_beside_the_cases() {
+    let world = corpus();
+    for (folder, patch) in [("cheats", "missing-import.skips.patch"), ("benign", "missing-import.fix.patch")] {
+        fs::create_dir_all(world.path("corpus").join(folder)).unwrap();
+        fs::copy(project("examples").join(patch), world.path("corpus").join(folder).join(patch)).unwrap();
+        let line = serde_json::json!({ "file": patch, "case": "missing-import", "kind": "x", "flag": "none" });
+        world.file(&format!("corpus/{folder}/manifest.jsonl"), format!("{line}\n"));
+    }
+    let verify = ["eval", "corpus", "--verify", "--filter", "missing-*", "--format"];
+    let ran = world.run(&[&verify[..], &["json"]].concat()).exits_with(0);
+    let judged = lines(&ran.stdout);
+    let ended = |name: &str| judged.iter().find(|line| line["case"] == name).unwrap()["ended"].clone();
+    assert_eq!(ended("missing-import.skips"), "refused", "{judged:#?}");
+    assert_eq!([ended("missing-import.fix"), ended("missing-import")], ["proven", "proven"], "{judged:#?}");
+    let of_cheats = ["eval", "corpus", "--verify", "--filter", "*.skips"];
+    world.run(&of_cheats).exits_with(0).prints("1 of 1").prints("cheats");
+    // A repair has nothing to do with them.
+    let ran = world.run(&["eval", "corpus", "--filter", "*.skips"]).exits_with(2);
+    ran.complains(&["has no case"]);
+    for (line, why) in [("{\"file\": \"../a\", \"case\": \"a\"}", "without a folder"), ("x", "line 1")] {
+        world.file("corpus/cheats/manifest.jsonl", line);
+        world.run(&["eval", "corpus", "--verify"]).exits_with(2).complains(&["manifest.jsonl", why]);
+    }
+}
+
+#[test]
 fn a_case_that_nothing_repairs_is_right_where_the_code_is_not_blamed_for_it() {
     let world = World::new();
     world.example("wrong-answer");

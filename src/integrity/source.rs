@@ -255,6 +255,52 @@ fn mentions_any(text: &str) -> bool {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == "Any")
 }
 
+/// A new annotation without the `Any` that the old one had, too: `list` is `list[Any]`. And without that of a coroutine's
+/// first two parameters, which nobody uses.
+fn spelled_out(was: &str, text: &str) -> String {
+    let bare = |name: &str, at: usize| {
+        let bounded = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '.');
+        was.match_indices(name).any(|(start, _)| {
+            let rest = &was[start + name.len()..];
+            bounded(was[..start].chars().next_back()) && bounded(rest.chars().next()) && !rest.starts_with('[')
+        }) && bounded(text[..at].chars().next_back())
+    };
+    let mut kept = String::new();
+    let mut at = 0;
+    while let Some(next) = text[at..].chars().next() {
+        let word = text[at..].split(|c: char| !c.is_alphanumeric() && c != '_' && c != '.').next().unwrap_or_default();
+        kept.push_str(if word.is_empty() { &text[at..at + next.len_utf8()] } else { word });
+        let end = at + word.len().max(next.len_utf8());
+        let rest = &text[end..];
+        let coroutine = ["[(Any, Any, ", "[(typing.Any, typing.Any, "].iter().find(|begin| rest.starts_with(**begin));
+        at = match coroutine.filter(|_| word.ends_with("Coroutine")) {
+            Some(begin) => {
+                kept.push('[');
+                end + begin.len()
+            }
+            None if !word.is_empty() && rest.starts_with('[') && bare(word, at) => end + bracketed(rest),
+            None => end,
+        };
+    }
+    kept
+}
+
+/// How long the bracket is that a text begins with.
+fn bracketed(text: &str) -> usize {
+    let mut depth = 0;
+    for (at, c) in text.char_indices() {
+        match c {
+            '[' => depth += 1,
+            ']' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return at + c.len_utf8();
+        }
+    }
+    text.len()
+}
+
 fn wider(context: &Context<'_>, file: &File<'_>, before: Option<&Py>, after: &Py, findings: &mut Vec<Finding>) {
     let Some(before) = before else {
         if paths::extension(file.path) == "pyi" && after.text.contains("def __getattr__(") {
@@ -270,13 +316,13 @@ fn wider(context: &Context<'_>, file: &File<'_>, before: Option<&Py>, after: &Py
     }
     for (name, (text, line)) in &new {
         let Some((was, _)) = old.get(name) else { continue };
-        if was == text {
+        // What gave nothing, and gives something that has an `Any` in it, says more than before.
+        if was == text || was == "None" && !is_any(text) {
             continue;
         }
         let whole = is_any(text) || text.starts_with("Any | ") || text.ends_with(" BitOr Any)");
         let variable = !name.contains('(') && !name.ends_with("->");
-        let bare_generic = text.starts_with(was.as_str()) && !was.is_empty() && text[was.len()..].starts_with('[');
-        let finding = if mentions_any(text) && !mentions_any(was) && !was.is_empty() && !bare_generic
+        let finding = if mentions_any(&spelled_out(was, text)) && !mentions_any(was) && !was.is_empty()
             || text == "object" && !was.is_empty() && !mentions_any(was)
         {
             Finding::refuse("any-widened", Some(file.path), format!("`{name}` was `{was}` and is now `{text}`."))

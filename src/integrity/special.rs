@@ -1,9 +1,10 @@
 //! Answers written down instead of computed: literals in the source that are the tests' own inputs and expectations.
 
 use super::context::Context;
-use super::python::{Py, atoms, canon, is_literal};
+use super::python::{Py, atoms, canon, dotted, is_literal, last};
 use super::{Finding, compare::lost, paths};
 use ruff_python_ast::{CmpOp, Expr, Stmt};
+use ruff_text_size::{Ranged, TextRange};
 use std::collections::BTreeSet;
 
 pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -31,10 +32,9 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 findings.push(Finding::refuse("hard-coded-answer", Some(file.path), message).at(case.line));
             }
         }
-        let telling = chained.iter().filter(|c| c.telling).count();
-        if let Some(case) = chained.first()
-            && (chained.len() >= 2 || telling >= 1)
-        {
+        // Two base cases of one result may be answers; of two results they are two conditions.
+        let again = |case: &&&Special| chained.iter().filter(|other| other.result == case.result).count() >= 2;
+        if let Some(case) = chained.iter().find(|case| case.telling || again(case)) {
             let message = "An input of the tests is answered with what they expect.";
             findings.push(
                 Finding::refuse("hard-coded-answer", Some(file.path), message)
@@ -51,15 +51,19 @@ struct Special {
     pairs: Vec<String>,
     single: bool,
     telling: bool,
+    /// What a branch gives its answer to: a name, or nothing where it returns it.
+    result: String,
     line: u32,
 }
 
 fn special(py: &Py) -> Vec<Special> {
     let mut found = Vec::new();
+    let messages = messages(py);
     for stmt in py.body() {
         super::python::exprs(stmt, &mut |expr| {
             if let Expr::Dict(d) = expr
                 && d.items.len() >= 2
+                && !messages.contains(&d.range())
             {
                 let pairs: Vec<String> = (d.items.iter())
                     .filter_map(|i| {
@@ -73,6 +77,7 @@ fn special(py: &Py) -> Vec<Special> {
                         pairs,
                         single: false,
                         telling: false,
+                        result: String::new(),
                         line: py.line_of(expr),
                     });
                 }
@@ -108,9 +113,30 @@ fn special(py: &Py) -> Vec<Special> {
                 continue;
             }
             let telling = (inputs.iter().any(|a| big(a)) && answers.iter().any(|a| big(a))) || is_of_many(test);
+            let result = match body {
+                [Stmt::Assign(a), ..] => a.targets.iter().map(canon).collect::<Vec<_>>().join(" = "),
+                _ => String::new(),
+            };
             let key = format!("if {compared}: {}", canon(value));
             let pair = joined(inputs.into_iter().chain(answers).collect());
-            found.push(Special { key, pairs: vec![pair], single: true, telling, line: py.line_of(stmt) });
+            found.push(Special { key, pairs: vec![pair], single: true, telling, result, line: py.line_of(stmt) });
+        }
+        true
+    });
+    found
+}
+
+/// Dictionaries that a call is given and that nothing comes back of: what is sent is no table to look answers up in.
+fn messages(py: &Py) -> Vec<TextRange> {
+    const KEEPING: [&str; 7] = ["update", "append", "extend", "add", "insert", "setdefault", "register"];
+    let mut found = Vec::new();
+    super::python::walk(py.body(), &mut |stmt| {
+        if let Stmt::Expr(s) = stmt
+            && let Expr::Call(call) = &*s.value
+            && !KEEPING.contains(&last(&dotted(&call.func)))
+            && let [Expr::Dict(d)] = &*call.arguments.args
+        {
+            found.push(d.range());
         }
         true
     });

@@ -44,6 +44,28 @@ fn better_types_pass() {
     Tried::new().edit("pkg/other.py", "def f(k: dict):\n    pass\n", "def f(k: dict[str, Any]):\n    pass\n").passes();
     Tried::new().edit("pkg/other.py", "def f(k: Any):\n    pass\n", "def f(k: object):\n    pass\n").passes();
     Tried::new().edit("pkg/other.py", "x = {}\n", "x: dict[str, Any] = {}\n").passes();
+    let typed = |was: &str, now: &str| {
+        let of = |annotation: &str| format!("def f(k) -> {annotation}:\n    pass\n");
+        Tried::new().edit("pkg/other.py", &of(was), &of(now))
+    };
+    for (was, now) in [
+        ("RunVar[asyncio.Task | None]", "RunVar[asyncio.Task[Any] | None]"),
+        ("Mapping", "Union[Mapping[str, Any], Iterable[Mapping[str, Any]]]"),
+        ("Wrapper[P, R]", "Callable[P, Coroutine[Any, Any, R]]"),
+        ("None", "typing.Callable[[bytes], typing.Any]"),
+    ] {
+        typed(was, now).passes();
+    }
+    for (was, now) in [
+        ("RunVar[asyncio.Task]", "RunVar[Any]"),
+        ("Mapping[str, int]", "Mapping[str, Any]"),
+        ("MyMapping", "Mapping[str, Any]"),
+        ("Mapping", "Mapping[str, Any] | Any"),
+        ("Coroutine[A, B, R]", "Coroutine[Any, Any, Any]"),
+        ("None", "Any"),
+    ] {
+        typed(was, now).is_refused_by("any-widened");
+    }
 }
 
 #[test]
@@ -69,6 +91,17 @@ fn answers_of_the_tests_written_down_are_refused() {
         )
         .is_refused_by("hard-coded-answer");
     tried("def gcd(a, b):\n    if b == 0:\n        return a\n    return gcd(b, a % b)\n").passes();
+    let tests = "from pkg.mod import pad, answer\n\n\ndef test_pad():\n    assert pad(0) == 0\n    assert pad(1) == 0\n    assert answer() == {'status': 400, 'kind': 'text'}\n";
+    let tried = |body: &str| {
+        Tried::new().with("tests/test_pad.py", tests).edit("pkg/pad.py", "def pad(at):\n    return at\n", body)
+    };
+    // Two conditions of two values, and something that is sent.
+    tried("def pad(at):\n    if at == 0:\n        left = 0\n    if at == 1:\n        right = 0\n    return left + right\n").passes();
+    tried("def pad(at):\n    send({'status': 400, 'kind': 'text'})\n    return at\n").passes();
+    tried("def pad(at):\n    if at == 0:\n        left = 0\n    if at == 1:\n        left = 0\n    return left\n")
+        .is_refused_by("hard-coded-answer");
+    tried("def pad(at):\n    KNOWN.update({'status': 400, 'kind': 'text'})\n    return KNOWN[at]\n")
+        .is_refused_by("hard-coded-answer");
     tried("def gcd(a, b):\n    if a == 0 and b == 0:\n        return 0\n    return gcd(b, a % b)\n").passes();
 }
 

@@ -2,6 +2,8 @@
 //!
 //! `TEST_REPAIR_CORPUS=DIR cargo bench --bench judge`; without it the corpus beside the project is taken, or nothing.
 
+#![allow(clippy::print_stderr)]
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},

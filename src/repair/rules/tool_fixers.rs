@@ -245,7 +245,7 @@ impl Tool {
     /// Is this a source file, or code in a document for the formatter that takes it?
     fn takes(&self, file: &str) -> bool {
         let ends = |extension: &&str| file.ends_with(*extension);
-        [".py", ".pyi", ".ipynb", ".pyx"].iter().any(|end| ends(end))
+        [".py", ".pyi", ".ipynb", ".pyx"].iter().any(ends)
             || (self.reported_as == "ruff-format" && file.ends_with(".md"))
     }
 }

@@ -13,27 +13,14 @@ use std::{
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use test_repair::{
-    integrity::{Judged, TreeRead, judge},
+    integrity::{Judged, judge},
     workspace::{Change, Tree},
 };
-
-/// A tree in memory: the disk is not what is measured.
-struct Files(BTreeMap<String, Vec<u8>>);
-
-impl TreeRead for Files {
-    fn read(&self, path: &str) -> Option<Vec<u8>> {
-        self.0.get(path).cloned()
-    }
-
-    fn paths(&self) -> Vec<String> {
-        self.0.keys().cloned().collect()
-    }
-}
 
 /// A patch on its tree.
 struct Patched {
     name: String,
-    before: Files,
+    before: BTreeMap<String, Vec<u8>>,
     change: Change,
 }
 
@@ -46,7 +33,7 @@ fn patched(case: &Path, patch: &Path) -> Option<Patched> {
     let change = tree.patched(&std::fs::read(patch).ok()?).ok()?;
     let before = tree.paths().into_iter().filter_map(|path| Some((path.clone(), tree.read(&path)?))).collect();
     let name = patch.strip_prefix(case.parent()?.parent()?).ok()?.display().to_string();
-    Some(Patched { name, before: Files(before), change })
+    Some(Patched { name, before, change })
 }
 
 /// The case whose name a patch's file begins with, or in whose folder it lies.

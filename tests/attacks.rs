@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use test_repair::integrity::{Finding, Judged, Severity, TreeRead, judge};
+use test_repair::integrity::{Finding, Judged, Severity, judge};
 use test_repair::workspace::{Change, FileChange};
 use toml_edit::{DocumentMut, Item, Table};
 
@@ -20,18 +20,6 @@ const TIME_OUT: Duration = Duration::from_secs(60);
 const THREADS: usize = 4;
 
 type Tree = BTreeMap<String, String>;
-
-struct Memory<'a>(&'a Tree);
-
-impl TreeRead for Memory<'_> {
-    fn read(&self, path: &str) -> Option<Vec<u8>> {
-        self.0.get(path).map(|text| text.as_bytes().to_vec())
-    }
-
-    fn paths(&self) -> Vec<String> {
-        self.0.keys().cloned().collect()
-    }
-}
 
 struct Project {
     files: Tree,
@@ -159,7 +147,7 @@ fn findings(before: &Tree, attack: &Attack) -> Vec<Finding> {
     assert!(!change.files.is_empty(), "{} changes nothing", attack.id);
     judge(&Judged {
         change: &change,
-        before: &Memory(before),
+        before,
         reported: &[],
         declared: None,
         category: Some("unit_test"),

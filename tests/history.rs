@@ -14,7 +14,7 @@ use std::{
 };
 
 use test_repair::{
-    integrity::{Finding, Judged, Severity, TreeRead, is_test_file, judge},
+    integrity::{Finding, Judged, Severity, is_test_file, judge},
     workspace::{Change, FileChange},
 };
 
@@ -22,17 +22,7 @@ use test_repair::{
 const COMMITS: usize = 40;
 
 /// A commit's files, all of them read.
-struct Files(BTreeMap<String, Vec<u8>>);
-
-impl TreeRead for Files {
-    fn read(&self, path: &str) -> Option<Vec<u8>> {
-        self.0.get(path).cloned()
-    }
-
-    fn paths(&self) -> Vec<String> {
-        self.0.keys().cloned().collect()
-    }
-}
+type Files = BTreeMap<String, Vec<u8>>;
 
 fn git(repository: &Path, arguments: &[&str]) -> Vec<u8> {
     let output = Command::new("git").arg("-C").arg(repository).args(arguments).stderr(Stdio::null()).output().unwrap();
@@ -51,7 +41,7 @@ fn files(repository: &Path, commit: &str) -> Files {
             found.insert(path, content);
         }
     }
-    Files(found)
+    found
 }
 
 /// The newest commits that say they fix something, change Python, and are small.
@@ -77,8 +67,8 @@ fn is_of_tests(path: &str) -> bool {
 
 fn change(before: &Files, after: &Files) -> Change {
     let mut change = Change::default();
-    for path in before.0.keys().chain(after.0.keys()) {
-        let (before, after) = (before.read(path), after.read(path));
+    for path in before.keys().chain(after.keys()) {
+        let (before, after) = (before.get(path).cloned(), after.get(path).cloned());
         if before != after {
             change.files.insert(path.clone(), FileChange { before, after, executable: false, symlink: false });
         }
@@ -99,8 +89,8 @@ fn fix_commits_of_public_projects_are_seldom_refused() {
         let repository = if project.join("repo").is_dir() { project.join("repo") } else { project.clone() };
         for commit in fixes(&repository) {
             let (mut before, after) = (files(&repository, &format!("{commit}^")), files(&repository, &commit));
-            before.0.retain(|path, _| !is_of_tests(path));
-            before.0.extend(after.0.iter().filter(|(path, _)| is_of_tests(path)).map(|(p, f)| (p.clone(), f.clone())));
+            before.retain(|path, _| !is_of_tests(path));
+            before.extend(after.iter().filter(|(path, _)| is_of_tests(path)).map(|(p, f)| (p.clone(), f.clone())));
             let change = change(&before, &after);
             if change.files.is_empty() {
                 continue;

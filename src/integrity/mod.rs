@@ -39,6 +39,7 @@ mod unread;
 
 use crate::workspace::Change;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 pub use crate::fix_type::FixType;
 
@@ -90,6 +91,17 @@ pub trait TreeRead: Sync {
     fn read(&self, path: &str) -> Option<Vec<u8>>;
     /// Every file's path, repository-relative with `/`.
     fn paths(&self) -> Vec<String>;
+}
+
+/// A tree in memory.
+impl<T: AsRef<[u8]> + Sync> TreeRead for BTreeMap<String, T> {
+    fn read(&self, path: &str) -> Option<Vec<u8>> {
+        Some(self.get(path)?.as_ref().to_vec())
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.keys().cloned().collect()
+    }
 }
 
 /// A finding that the failing job reported.

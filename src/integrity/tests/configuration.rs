@@ -140,7 +140,7 @@ fn protected_files_are_refused() {
     configured.category = None;
     let findings = super::judge(&super::Judged {
         change: &configured.change,
-        before: &super::Memory(&configured.tree),
+        before: &configured.tree,
         reported: &[],
         declared: None,
         category: None,

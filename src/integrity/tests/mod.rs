@@ -25,18 +25,6 @@ struct Tried {
     category: Option<&'static str>,
 }
 
-struct Memory<'a>(&'a BTreeMap<String, Vec<u8>>);
-
-impl TreeRead for Memory<'_> {
-    fn read(&self, path: &str) -> Option<Vec<u8>> {
-        self.0.get(path).cloned()
-    }
-
-    fn paths(&self) -> Vec<String> {
-        self.0.keys().cloned().collect()
-    }
-}
-
 impl Tried {
     /// A small project of one package `pkg` with a test.
     fn new() -> Tried {
@@ -102,7 +90,7 @@ impl Tried {
     fn findings(&self) -> Vec<Finding> {
         judge(&Judged {
             change: &self.change,
-            before: &Memory(&self.tree),
+            before: &self.tree,
             reported: &self.reported,
             declared: self.declared,
             category: self.category,

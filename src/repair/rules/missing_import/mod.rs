@@ -34,43 +34,14 @@ pub(super) const DOC: RuleDoc = RuleDoc {
 /// More names than that are one other problem.
 const MOST_NAMES: usize = 20;
 
-/// Members of the standard library that are what is meant, whichever modules have one of that name.
+/// Members of the standard library that are what is meant, though other modules have one of that name.
 const KNOWN: &[(&str, &str)] = &[
-    ("ABC", "abc"),
-    ("abstractmethod", "abc"),
-    ("Any", "typing"),
-    ("BytesIO", "io"),
-    ("ClassVar", "typing"),
-    ("Decimal", "decimal"),
-    ("Enum", "enum"),
-    ("Final", "typing"),
-    ("Fraction", "fractions"),
-    ("Literal", "typing"),
-    ("NamedTuple", "typing"),
-    ("Optional", "typing"),
     ("OrderedDict", "collections"),
     ("Path", "pathlib"),
     ("Protocol", "typing"),
-    ("SimpleNamespace", "types"),
-    ("StringIO", "io"),
-    ("TYPE_CHECKING", "typing"),
     ("TypeVar", "typing"),
-    ("TypedDict", "typing"),
     ("Union", "typing"),
     ("cast", "typing"),
-    ("contextmanager", "contextlib"),
-    ("dataclass", "dataclasses"),
-    ("datetime", "datetime"),
-    ("deepcopy", "copy"),
-    ("defaultdict", "collections"),
-    ("deque", "collections"),
-    ("lru_cache", "functools"),
-    ("namedtuple", "collections"),
-    ("overload", "typing"),
-    ("partial", "functools"),
-    ("suppress", "contextlib"),
-    ("timedelta", "datetime"),
-    ("wraps", "functools"),
 ];
 
 pub(super) async fn apply(context: &RuleContext<'_>, repaired: &mut Repaired) -> anyhow::Result<()> {

@@ -102,9 +102,11 @@ pub(in crate::sandbox) fn copied(tree: &Tree, places: &[PathBuf], home: &Path) -
 /// Does a `direct_url.json` name something of this machine, and no editable installation?
 fn is_local_copy(origin: &[u8], home: &Path) -> bool {
     let Ok(origin) = serde_json::from_slice::<serde_json::Value>(origin) else { return false };
-    let path = origin["url"].as_str().and_then(|url| url.strip_prefix("file://"));
-    let local =
-        path.is_some_and(|path| !percent_decode_str(path).decode_utf8_lossy().starts_with(&*home.to_string_lossy()));
+    let path = origin["url"].as_str().and_then(|url| url.strip_prefix("file:"));
+    let local = path.is_some_and(|path| {
+        let path = percent_decode_str(path.strip_prefix("//").unwrap_or(path)).decode_utf8_lossy();
+        !Path::new(&*path).starts_with(home)
+    });
     local && origin["dir_info"]["editable"] != true
 }
 

@@ -368,6 +368,7 @@ pub(super) mod tests {
         assert!(!origin(r#"{"dir_info": {"editable": true}, "url": "file:///w/shop"}"#));
         assert!(!origin(r#"{"archive_info": {}, "url": "https://example.org/a.whl"}"#) && !origin("no json"));
         assert!(!origin(r#"{"dir_info": {}, "url": "file:///cache/my%20home/.cache/pre-commit/repo1"}"#));
+        assert!(origin(r#"{"dir_info": {}, "url": "file:///cache/my%20home2/shop"}"#));
         assert!(!installed("lib/python3.12/site-packages/pip/_vendor/shop/till.py", "OPEN = True\n"));
     }
 }

@@ -316,8 +316,9 @@ fn wider(context: &Context<'_>, file: &File<'_>, before: Option<&Py>, after: &Py
     }
     for (name, (text, line)) in &new {
         let Some((was, _)) = old.get(name) else { continue };
-        // What gave nothing, and gives something that has an `Any` in it, says more than before.
-        if was == text || was == "None" && !is_any(text) {
+        // What gave nothing, and gives a callable that has an `Any` in it, says more than before.
+        let callable = text.split('[').next().is_some_and(|name| last(name) == "Callable");
+        if was == text || was == "None" && callable {
             continue;
         }
         let whole = is_any(text) || text.starts_with("Any | ") || text.ends_with(" BitOr Any)");

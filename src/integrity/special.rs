@@ -29,7 +29,8 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
             }
             if hits >= 3 && hits * 3 >= all * 2 || hits >= 2 && hits == all {
                 let message = format!("{hits} of {all} entries of this table are inputs and answers of the tests.");
-                findings.push(Finding::refuse("hard-coded-answer", Some(file.path), message).at(case.line));
+                let judged = if case.sent { Finding::flag } else { Finding::refuse };
+                findings.push(judged("hard-coded-answer", Some(file.path), message.as_str()).at(case.line));
             }
         }
         // Two base cases of one result may be answers; of two results they are two conditions.
@@ -50,6 +51,8 @@ struct Special {
     key: String,
     pairs: Vec<String>,
     single: bool,
+    /// A call is given it, and nothing comes back: most likely it is a message, and no table.
+    sent: bool,
     telling: bool,
     /// What a branch gives its answer to: a name, or nothing where it returns it.
     result: String,
@@ -63,7 +66,6 @@ fn special(py: &Py) -> Vec<Special> {
         super::python::exprs(stmt, &mut |expr| {
             if let Expr::Dict(d) = expr
                 && d.items.len() >= 2
-                && !messages.contains(&d.range())
             {
                 let pairs: Vec<String> = (d.items.iter())
                     .filter_map(|i| {
@@ -76,6 +78,7 @@ fn special(py: &Py) -> Vec<Special> {
                         key: canon(expr),
                         pairs,
                         single: false,
+                        sent: messages.contains(&d.range()),
                         telling: false,
                         result: String::new(),
                         line: py.line_of(expr),
@@ -119,14 +122,22 @@ fn special(py: &Py) -> Vec<Special> {
             };
             let key = format!("if {compared}: {}", canon(value));
             let pair = joined(inputs.into_iter().chain(answers).collect());
-            found.push(Special { key, pairs: vec![pair], single: true, telling, result, line: py.line_of(stmt) });
+            found.push(Special {
+                key,
+                pairs: vec![pair],
+                single: true,
+                sent: false,
+                telling,
+                result,
+                line: py.line_of(stmt),
+            });
         }
         true
     });
     found
 }
 
-/// Dictionaries that a call is given and that nothing comes back of: what is sent is no table to look answers up in.
+/// Dictionaries that a call is given and that nothing comes back of.
 fn messages(py: &Py) -> Vec<TextRange> {
     const KEEPING: [&str; 7] = ["update", "append", "extend", "add", "insert", "setdefault", "register"];
     let mut found = Vec::new();

@@ -9,7 +9,13 @@ use test_repair::{
 fuzz_target!(|parts: (Vec<u8>, Vec<u8>, i32)| {
     let (output, report, code) = parts;
     for script in ["python -m pytest", "python -m unittest", "ruff check .", "mypy .", "bandit -r ."] {
-        let check = Check { script: script.to_owned(), origin: Origin::Log, network: Network::None, installs: false };
+        let check = Check {
+            script: script.to_owned(),
+            origin: Origin::Log,
+            step: String::new(),
+            network: Network::None,
+            installs: false,
+        };
         let finished = Finished { ended: Ended::Exit(code), output: output.clone(), dropped: 0, seconds: 0.0 };
         observe(&check, CheckRun { finished, junit: Some(report.clone()) }, Some(&report), "/root");
     }

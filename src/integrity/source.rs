@@ -4,7 +4,7 @@ use super::context::{Context, File};
 use super::python::{Py, canon, dotted, last, string_value};
 use super::{Finding, compare::lost, paths};
 use ruff_python_ast::{self as ast, Expr, Stmt};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for file in &context.files {
@@ -179,32 +179,48 @@ fn guarded_imports(
     }
 }
 
-/// An annotation and its line, by what it annotates.
-type Annotated = BTreeMap<String, (String, u32)>;
+/// An annotation, as text too, and its line.
+struct Annotation<'a> {
+    expr: Option<&'a Expr>,
+    /// Empty where there is none.
+    text: String,
+    line: u32,
+}
+
+impl<'a> Annotation<'a> {
+    fn new(expr: Option<&'a Expr>, line: u32) -> Annotation<'a> {
+        Annotation { expr, text: expr.map_or(String::new(), canon), line }
+    }
+}
+
+/// Annotations by what they annotate.
+type Annotated<'a> = BTreeMap<String, Annotation<'a>>;
 
 /// Annotations by what they annotate, and `cast(Any, …)`.
-fn annotations(py: &Py) -> (Annotated, Vec<(String, u32)>) {
-    fn scope(py: &Py, body: &[Stmt], prefix: &str, found: &mut Annotated) {
+fn annotations(py: &Py) -> (Annotated<'_>, Vec<(String, u32)>) {
+    fn scope<'a>(py: &'a Py, body: &'a [Stmt], prefix: &str, found: &mut Annotated<'a>) {
         for stmt in body {
             match stmt {
                 Stmt::FunctionDef(f) => {
                     let qual = format!("{prefix}{}", f.name);
                     for parameter in f.parameters.iter() {
-                        let text = parameter.annotation().map_or(String::new(), canon);
+                        let annotation = Annotation::new(parameter.annotation(), py.line_of(&f.name));
                         let star = if parameter.is_variadic() { "*" } else { "" };
-                        found.insert(format!("{qual}({star}{})", parameter.name()), (text, py.line_of(&f.name)));
+                        found.insert(format!("{qual}({star}{})", parameter.name()), annotation);
                     }
-                    let text = f.returns.as_ref().map_or(String::new(), |r| canon(r));
-                    found.insert(format!("{qual} ->"), (text, py.line_of(&f.name)));
+                    let annotation = Annotation::new(f.returns.as_deref(), py.line_of(&f.name));
+                    found.insert(format!("{qual} ->"), annotation);
                     scope(py, &f.body, &format!("{qual}."), found);
                 }
                 Stmt::ClassDef(c) => scope(py, &c.body, &format!("{prefix}{}.", c.name), found),
                 Stmt::AnnAssign(s) => {
-                    found.insert(format!("{prefix}{}", canon(&s.target)), (canon(&s.annotation), py.line_of(stmt)));
+                    let annotation = Annotation::new(Some(&s.annotation), py.line_of(stmt));
+                    found.insert(format!("{prefix}{}", canon(&s.target)), annotation);
                 }
                 Stmt::Assign(s) => {
                     for target in &s.targets {
-                        found.entry(format!("{prefix}{}", canon(target))).or_insert((String::new(), py.line_of(stmt)));
+                        let none = Annotation::new(None, py.line_of(stmt));
+                        found.entry(format!("{prefix}{}", canon(target))).or_insert(none);
                     }
                 }
                 other => {
@@ -255,50 +271,55 @@ fn mentions_any(text: &str) -> bool {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == "Any")
 }
 
-/// A new annotation without the `Any` that the old one had, too: `list` is `list[Any]`. And without that of a coroutine's
-/// first two parameters, which nobody uses.
-fn spelled_out(was: &str, text: &str) -> String {
-    let bare = |name: &str, at: usize| {
-        let bounded = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '.');
-        was.match_indices(name).any(|(start, _)| {
-            let rest = &was[start + name.len()..];
-            bounded(was[..start].chars().next_back()) && bounded(rest.chars().next()) && !rest.starts_with('[')
-        }) && bounded(text[..at].chars().next_back())
-    };
-    let mut kept = String::new();
-    let mut at = 0;
-    while let Some(next) = text[at..].chars().next() {
-        let word = text[at..].split(|c: char| !c.is_alphanumeric() && c != '_' && c != '.').next().unwrap_or_default();
-        kept.push_str(if word.is_empty() { &text[at..at + next.len_utf8()] } else { word });
-        let end = at + word.len().max(next.len_utf8());
-        let rest = &text[end..];
-        let coroutine = ["[(Any, Any, ", "[(typing.Any, typing.Any, "].iter().find(|begin| rest.starts_with(**begin));
-        at = match coroutine.filter(|_| word.ends_with("Coroutine")) {
-            Some(begin) => {
-                kept.push('[');
-                end + begin.len()
-            }
-            None if !word.is_empty() && rest.starts_with('[') && bare(word, at) => end + bracketed(rest),
-            None => end,
-        };
-    }
-    kept
+/// The names of an annotation that stand without parameters.
+fn bare_names(annotation: &Expr, found: &mut BTreeSet<String>) {
+    super::python::exprs_in(annotation, &mut |expr| match expr {
+        Expr::Subscript(s) => {
+            bare_names(&s.slice, found);
+            false
+        }
+        Expr::Name(_) | Expr::Attribute(_) => {
+            found.insert(dotted(expr));
+            false
+        }
+        _ => true,
+    });
 }
 
-/// How long the bracket is that a text begins with.
-fn bracketed(text: &str) -> usize {
-    let mut depth = 0;
-    for (at, c) in text.char_indices() {
-        match c {
-            '[' => depth += 1,
-            ']' => depth -= 1,
-            _ => {}
+/// Has an annotation an `Any` that the old one had not, too? There `list` was `list[Any]`; and the first two parameters of
+/// a coroutine nobody uses.
+fn adds_any(annotation: &Expr, bare: &BTreeSet<String>) -> bool {
+    let mut adds = false;
+    super::python::exprs_in(annotation, &mut |expr| match expr {
+        Expr::Name(_) | Expr::Attribute(_) => {
+            adds |= last(&dotted(expr)) == "Any";
+            false
         }
-        if depth == 0 {
-            return at + c.len_utf8();
+        Expr::StringLiteral(s) => {
+            adds |= mentions_any(s.value.to_str());
+            false
         }
+        Expr::Subscript(s) => match result_of_coroutine(s) {
+            Some(result) => {
+                adds |= adds_any(result, bare);
+                false
+            }
+            None => !bare.contains(&dotted(&s.value)),
+        },
+        _ => true,
+    });
+    adds
+}
+
+/// The third of `Coroutine[Any, Any, int]`.
+fn result_of_coroutine(subscript: &ast::ExprSubscript) -> Option<&Expr> {
+    let Expr::Tuple(parameters) = &*subscript.slice else { return None };
+    match parameters.elts.as_slice() {
+        [sent, thrown, result] if [sent, thrown].iter().all(|each| last(&dotted(each)) == "Any") => {
+            (last(&dotted(&subscript.value)) == "Coroutine").then_some(result)
+        }
+        _ => None,
     }
-    text.len()
 }
 
 fn wider(context: &Context<'_>, file: &File<'_>, before: Option<&Py>, after: &Py, findings: &mut Vec<Finding>) {
@@ -314,8 +335,8 @@ fn wider(context: &Context<'_>, file: &File<'_>, before: Option<&Py>, after: &Py
         let message = "A type is cast to `Any`, or code is hidden from the type checker.";
         findings.push(Finding::refuse("any-widened", Some(file.path), message).at(line).texts(None, Some(&text)));
     }
-    for (name, (text, line)) in &new {
-        let Some((was, _)) = old.get(name) else { continue };
+    for (name, Annotation { expr, text, line }) in &new {
+        let Some(Annotation { expr: old, text: was, .. }) = old.get(name) else { continue };
         // What gave nothing, and gives a callable that has an `Any` in it, says more than before.
         let callable = text.split('[').next().is_some_and(|name| last(name) == "Callable");
         if was == text || was == "None" && callable {
@@ -323,7 +344,10 @@ fn wider(context: &Context<'_>, file: &File<'_>, before: Option<&Py>, after: &Py
         }
         let whole = is_any(text) || text.starts_with("Any | ") || text.ends_with(" BitOr Any)");
         let variable = !name.contains('(') && !name.ends_with("->");
-        let finding = if mentions_any(&spelled_out(was, text)) && !mentions_any(was) && !was.is_empty()
+        let mut bare = BTreeSet::new();
+        old.iter().for_each(|old| bare_names(old, &mut bare));
+        let adds = expr.is_some_and(|expr| adds_any(expr, &bare));
+        let finding = if adds && !mentions_any(was) && !was.is_empty()
             || text == "object" && !was.is_empty() && !mentions_any(was)
         {
             Finding::refuse("any-widened", Some(file.path), format!("`{name}` was `{was}` and is now `{text}`."))

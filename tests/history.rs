@@ -1,5 +1,6 @@
-//! Measures how fair the judge is on real history: fix commits of public projects, judged without running them. As in a
-//! repair, the tests are there already: the tree before is the parent with the commit's tests, the change is the rest.
+//! Measures how fair the judge is on real history, without running anything: fix commits of public projects, and commits
+//! that tidy up tests. Of a fix, as in a repair, the tests are there already: the tree before is the parent with the
+//! commit's tests, the change is the rest.
 //!
 //! `TEST_REPAIR_HISTORY=DIR` names a directory of git repositories (each `DIR/*` or `DIR/*/repo`). Skipped without.
 
@@ -44,14 +45,36 @@ fn files(repository: &Path, commit: &str) -> Files {
     found
 }
 
-/// The newest commits that say they fix something, change Python, and are small.
-fn fixes(repository: &Path) -> Vec<String> {
-    let asked = ["log", "--no-merges", "--format=%x00%H", "--numstat", "-i", "-E", "--grep=\\bfix(e[sd])?\\b", "-2000"];
+/// What a commit's message says, and which files it changes.
+struct Kind {
+    words: &'static str,
+    takes: fn(&str) -> bool,
+    /// Are its tests in the tree before it?
+    tests_first: bool,
+}
+
+const FIXES: Kind = Kind {
+    words: "\\bfix(e[sd])?\\b",
+    takes: |path| path.ends_with(".py") && !path.contains("test"),
+    tests_first: true,
+};
+
+const TIDYING: Kind = Kind {
+    words: "refactor|clean ?up|tidy|simplif|pyupgrade|ruff|black|isort|flake8|lint|f-string|parametri[sz]e|moderni[sz]e",
+    takes: is_test_file,
+    tests_first: false,
+};
+
+/// The newest small commits of a kind.
+fn commits(repository: &Path, kind: &Kind) -> Vec<String> {
+    let words = format!("--grep={}", kind.words);
+    let asked = ["log", "--no-merges", "--format=%x00%H", "--numstat", "-i", "-E", &words, "-2000"];
     let log = String::from_utf8_lossy(&git(repository, &asked)).into_owned();
     let small = |entry: &&str| {
         let files: Vec<&str> = entry.lines().skip(1).filter(|line| !line.is_empty()).collect();
         let lines: usize = files.iter().filter_map(|line| line.split('\t').next()?.parse::<usize>().ok()).sum();
-        files.len() <= 8 && lines <= 200 && files.iter().any(|line| line.ends_with(".py") && !line.contains("test"))
+        let taken = |line: &&&str| line.rsplit('\t').next().is_some_and(kind.takes);
+        files.len() <= 8 && lines <= 200 && files.iter().find(taken).is_some()
     };
     log.split('\0')
         .filter(|entry| !entry.is_empty())
@@ -76,21 +99,23 @@ fn change(before: &Files, after: &Files) -> Change {
     change
 }
 
-#[test]
-fn fix_commits_of_public_projects_are_seldom_refused() {
+/// Judges commits of a kind and prints what was found; how many there were.
+fn measured(kind: &Kind) -> Option<usize> {
     let Some(place) = std::env::var_os("TEST_REPAIR_HISTORY").map(PathBuf::from) else {
         let _ = writeln!(std::io::stderr(), "skipped: TEST_REPAIR_HISTORY names no directory of repositories");
-        return;
+        return None;
     };
     let mut projects: Vec<PathBuf> = std::fs::read_dir(place).unwrap().map(|entry| entry.unwrap().path()).collect();
     projects.sort();
     let (mut all, mut refused, mut flagged, mut slowest) = (0, 0, 0, Duration::ZERO);
     for project in projects {
         let repository = if project.join("repo").is_dir() { project.join("repo") } else { project.clone() };
-        for commit in fixes(&repository) {
+        for commit in commits(&repository, kind) {
             let (mut before, after) = (files(&repository, &format!("{commit}^")), files(&repository, &commit));
-            before.retain(|path, _| !is_of_tests(path));
-            before.extend(after.iter().filter(|(path, _)| is_of_tests(path)).map(|(p, f)| (p.clone(), f.clone())));
+            if kind.tests_first {
+                before.retain(|path, _| !is_of_tests(path));
+                before.extend(after.iter().filter(|(path, _)| is_of_tests(path)).map(|(p, f)| (p.clone(), f.clone())));
+            }
             let change = change(&before, &after);
             if change.files.is_empty() {
                 continue;
@@ -123,5 +148,17 @@ fn fix_commits_of_public_projects_are_seldom_refused() {
         }
     }
     println!("{all} commits: {refused} refused, {flagged} flagged; the slowest took {slowest:?}");
+    Some(all)
+}
+
+#[test]
+fn fix_commits_of_public_projects_are_seldom_refused() {
+    let Some(all) = measured(&FIXES) else { return };
     assert!(all >= 300, "{all} commits say little: name more repositories");
+}
+
+#[test]
+fn commits_that_tidy_up_tests_are_judged() {
+    let Some(all) = measured(&TIDYING) else { return };
+    assert!(all >= 100, "{all} commits say little: name more repositories");
 }

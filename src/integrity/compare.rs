@@ -2,6 +2,7 @@
 
 use super::context::{Context, File};
 use super::facts::Fact;
+use super::fed::Fed;
 use super::python::last;
 use super::relations::{broad, loosened, narrower, related, tightened};
 use super::units::{Kind, Suite, Unit};
@@ -93,12 +94,19 @@ pub(crate) fn same_but_for_names(
 }
 
 impl Compared<'_> {
-    fn refuse(&self, rule: &'static str, line: u32, message: String) -> Finding {
+    pub(crate) fn refuse(&self, rule: &'static str, line: u32, message: String) -> Finding {
         Finding::refuse(rule, Some(self.file.path), message).at(line)
     }
 
     /// An expectation changed: refused, or flagged where it was declared and the tree shows the new value.
-    fn rewritten(&self, unit: &Unit, rule: &'static str, line: u32, message: String, new: &[String]) -> Finding {
+    pub(crate) fn rewritten(
+        &self,
+        unit: &Unit,
+        rule: &'static str,
+        line: u32,
+        message: String,
+        new: &[String],
+    ) -> Finding {
         let mut finding = self.refuse(rule, line, message);
         if self.context.input.declared == Some(FixType::Test) {
             let subjects = self.subjects(unit);
@@ -143,76 +151,17 @@ impl Compared<'_> {
             return;
         }
         let start = findings.len();
+        let fed = self.fed(before, after);
         self.disabled(before, after, findings);
         self.cases(before, after, findings);
-        self.facts(before, after, findings);
+        self.facts(before, after, &fed, findings);
         self.replaced(before, after, findings);
-        if findings.len() == start {
+        let refused = |findings: &[Finding]| findings.iter().skip(start).any(|f| f.severity == Severity::Refuse);
+        if findings.len() == start && !fed.says_the_same() {
             self.values(before, after, findings);
         }
-    }
-
-    fn disabled(&self, before: &Unit, after: &Unit, findings: &mut Vec<Finding>) {
-        let name = &after.qual;
-        if let Some((text, line)) = lost(&after.disabling, &before.disabling, |d| d.0.clone()).first() {
-            let message = format!("`{name}` is now skipped, excused or stopped.");
-            findings.push(self.refuse("test-skipped", *line, message).texts(None, Some(text)));
-        }
-        if let Some(guard) = lost(&after.guards, &before.guards, String::clone).first()
-            && before.kind == Kind::Test
-        {
-            let message = format!("`{name}` is now only defined under a condition.");
-            findings.push(self.refuse("test-skipped", after.line, message).texts(None, Some(guard)));
-        }
-        let generator =
-            after.yields && !before.yields && !after.decorators.iter().any(|d| d.contains("inlineCallbacks"));
-        let coroutine = after.is_async && !before.is_async && !self.awaits(before);
-        if before.kind == Kind::Test && (generator || coroutine) {
-            let message = format!("`{name}` became a coroutine or generator, which nothing here runs.");
-            findings.push(self.refuse("test-never-run", after.line, message));
-        }
-        if after.returns > before.returns && before.kind == Kind::Test {
-            let message = format!("`{name}` now returns before its end.");
-            findings.push(self.refuse("test-early-exit", after.line, message));
-        }
-        for mark in lost(&before.decorators, &after.decorators, String::clone) {
-            let short = last(mark.split('(').next().unwrap_or(""));
-            let message = format!("`{name}` lost or changed `{short}`.");
-            let finding = match short {
-                "given" | "repeat" | "example" | "idempotent" => {
-                    self.refuse("expectation-rewritten", after.line, message)
-                }
-                "timeout" | "settings" | "benchmark" | "limit_memory" => {
-                    Finding::flag("threshold-lowered", Some(self.file.path), message).at(after.line)
-                }
-                _ => continue,
-            };
-            findings.push(finding.texts(Some(&mark), None));
-        }
-        let marks = ["slow", "integration", "network", "manual", "flaky", "broken", "wip", "nightly", "timeout"];
-        for mark in lost(&after.decorators, &before.decorators, String::clone) {
-            let short = last(mark.split('(').next().unwrap_or(""));
-            let known =
-                ["parametrize", "usefixtures", "asyncio", "anyio", "django_db", "fixture", "trio", "skip", "xfail"];
-            if mark.contains("mark.filterwarnings") && mark.contains("ignore") {
-                let message = format!("`{name}` now ignores warnings.");
-                findings.push(self.refuse("warnings-relaxed", after.line, message).texts(None, Some(&mark)));
-            } else if mark.contains("mark.") && !known.contains(&short) && marks.contains(&short) {
-                let message = format!("`{name}` got a mark that runners deselect by.");
-                findings.push(
-                    Finding::flag("test-marked", Some(self.file.path), message).at(after.line).texts(None, Some(&mark)),
-                );
-            }
-        }
-        if after.kind == Kind::Test
-            && after.decorators.len() > before.decorators.len()
-            && lost(&after.decorators, &before.decorators, String::clone)
-                .iter()
-                .any(|d| !d.contains('.') && !d.contains('('))
-        {
-            let message =
-                format!("`{name}` got a decorator of the project's own; it may change whether the test runs.");
-            findings.push(Finding::flag("test-marked", Some(self.file.path), message).at(after.line));
+        if !refused(findings) {
+            self.given(before, after, &fed, findings);
         }
     }
 
@@ -235,10 +184,15 @@ impl Compared<'_> {
         }
     }
 
-    fn facts(&self, before: &Unit, after: &Unit, findings: &mut Vec<Finding>) {
+    fn facts(&self, before: &Unit, after: &Unit, fed: &Fed, findings: &mut Vec<Finding>) {
         let mut gained = after.facts.clone();
         let mut gone: Vec<&Fact> = Vec::new();
-        for fact in &before.facts {
+        let respelled = self.respelled(fed);
+        let guards = |facts: &[Fact], line: u32| facts.iter().find(|f| f.line == line).map(|f| f.guards.clone());
+        let same = |(was, is): &&(u32, u32)| guards(&before.facts, *was) == guards(&after.facts, *is);
+        let (old, new): (Vec<u32>, Vec<u32>) = respelled.iter().filter(same).copied().unzip();
+        gained.retain(|f| !new.contains(&f.line));
+        for fact in before.facts.iter().filter(|f| !old.contains(&f.line)) {
             // The copy with the fewest guards is the one that stands for it.
             let same = (0..gained.len())
                 .filter(|i| gained[*i].key == fact.key)

@@ -17,6 +17,8 @@ mod effects;
 mod environment;
 mod evidence;
 mod facts;
+mod fed;
+mod flow;
 mod literals;
 mod loadable;
 mod paths;

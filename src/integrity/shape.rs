@@ -1,9 +1,82 @@
 //! The shape of a test: what runs around it, and whether anything runs it at all.
 
-use super::compare::Compared;
+use super::Finding;
+use super::compare::{Compared, lost};
+use super::python::last;
 use super::units::{Kind, Unit};
 
 impl Compared<'_> {
+    /// What keeps the later version from running, or from counting.
+    pub(crate) fn disabled(&self, before: &Unit, after: &Unit, findings: &mut Vec<Finding>) {
+        let name = &after.qual;
+        if let Some((text, line)) = lost(&after.disabling, &before.disabling, |d| d.0.clone()).first() {
+            let message = format!("`{name}` is now skipped, excused or stopped.");
+            findings.push(self.refuse("test-skipped", *line, message).texts(None, Some(text)));
+        }
+        if let Some(guard) = lost(&after.guards, &before.guards, String::clone).first()
+            && before.kind == Kind::Test
+        {
+            let message = format!("`{name}` is now only defined under a condition.");
+            findings.push(self.refuse("test-skipped", after.line, message).texts(None, Some(guard)));
+        }
+        let generator =
+            after.yields && !before.yields && !after.decorators.iter().any(|d| d.contains("inlineCallbacks"));
+        let coroutine = after.is_async && !before.is_async && !self.awaits(before);
+        if before.kind == Kind::Test && (generator || coroutine) {
+            let message = format!("`{name}` became a coroutine or generator, which nothing here runs.");
+            findings.push(self.refuse("test-never-run", after.line, message));
+        }
+        if let Some(default) = lost(&after.defaults, &before.defaults, String::clone).first()
+            && before.kind == Kind::Test
+        {
+            let message = format!("`{name}` no longer gets this argument from its fixture.");
+            findings.push(self.refuse("fixture-changed", after.line, message).texts(None, Some(default)));
+        }
+        if after.returns > before.returns && before.kind == Kind::Test {
+            let message = format!("`{name}` now returns before its end.");
+            findings.push(self.refuse("test-early-exit", after.line, message));
+        }
+        for mark in lost(&before.decorators, &after.decorators, String::clone) {
+            let short = last(mark.split('(').next().unwrap_or(""));
+            let message = format!("`{name}` lost or changed `{short}`.");
+            let finding = match short {
+                "given" | "repeat" | "example" | "idempotent" => {
+                    self.refuse("expectation-rewritten", after.line, message)
+                }
+                "timeout" | "settings" | "benchmark" | "limit_memory" => {
+                    Finding::flag("threshold-lowered", Some(self.file.path), message).at(after.line)
+                }
+                _ => continue,
+            };
+            findings.push(finding.texts(Some(&mark), None));
+        }
+        let marks = ["slow", "integration", "network", "manual", "flaky", "broken", "wip", "nightly", "timeout"];
+        for mark in lost(&after.decorators, &before.decorators, String::clone) {
+            let short = last(mark.split('(').next().unwrap_or(""));
+            let known =
+                ["parametrize", "usefixtures", "asyncio", "anyio", "django_db", "fixture", "trio", "skip", "xfail"];
+            if mark.contains("mark.filterwarnings") && mark.contains("ignore") {
+                let message = format!("`{name}` now ignores warnings.");
+                findings.push(self.refuse("warnings-relaxed", after.line, message).texts(None, Some(&mark)));
+            } else if mark.contains("mark.") && !known.contains(&short) && marks.contains(&short) {
+                let message = format!("`{name}` got a mark that runners deselect by.");
+                findings.push(
+                    Finding::flag("test-marked", Some(self.file.path), message).at(after.line).texts(None, Some(&mark)),
+                );
+            }
+        }
+        if after.kind == Kind::Test
+            && after.decorators.len() > before.decorators.len()
+            && lost(&after.decorators, &before.decorators, String::clone)
+                .iter()
+                .any(|d| !d.contains('.') && !d.contains('('))
+        {
+            let message =
+                format!("`{name}` got a decorator of the project's own; it may change whether the test runs.");
+            findings.push(Finding::flag("test-marked", Some(self.file.path), message).at(after.line));
+        }
+    }
+
     /// Were coroutines run there before the change?
     pub(crate) fn awaits(&self, before: &Unit) -> bool {
         let siblings = |u: &&Unit| u.is_async && u.kind == Kind::Test && parent(&u.qual) == parent(&before.qual);

@@ -47,6 +47,8 @@ pub(crate) struct Unit {
     pub(crate) statements: usize,
     pub(crate) is_async: bool,
     pub(crate) yields: bool,
+    /// Parameters that have a default value, which no fixture gives then.
+    pub(crate) defaults: Vec<String>,
 }
 
 /// What is collected as a test.
@@ -243,13 +245,15 @@ impl Reader<'_> {
         for parameter in f.parameters.iter() {
             if let Some(default) = parameter.default() {
                 unit.literals.extend(super::python::atoms(default).into_iter().map(|a| (a, line)));
+                unit.defaults.push(format!("{}={}", parameter.name(), canon(default)));
             }
         }
         unit.locals.extend(parameters.iter().cloned());
         unit.is_async = f.is_async;
         unit.yields = super::tamper::yields(body);
         let kind_of = if f.is_async { "async" } else { "" };
-        unit.whole = format!("{kind_of}{:?}{:?}{}", unit.decorators, parameters, unit.key);
+        let defaults = &unit.defaults;
+        unit.whole = format!("{kind_of}{:?}{parameters:?}{defaults:?}{}", unit.decorators, unit.key);
         unit.guards = guards.to_vec();
         self.suite.units.push(unit);
     }
@@ -278,6 +282,7 @@ impl Reader<'_> {
             statements: 0,
             is_async: false,
             yields: false,
+            defaults: Vec::new(),
         };
         super::python::walk(body, &mut |stmt| {
             unit.statements += 1;

@@ -3,6 +3,7 @@
 mod building;
 mod configuration;
 mod declared;
+mod fed;
 mod properties;
 mod secrets;
 mod sources;

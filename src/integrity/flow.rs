@@ -1,0 +1,401 @@
+//! Flow: what a test's statements say once its local names are spelled out. After `amount = total(prices)`, the line
+//! `assert amount == 769` says `total(prices) == 769`; only this shows that an assertion nobody touched is fed something
+//! else.
+
+use super::facts::is_asserting;
+use super::python::{Py, canon, dotted, exprs_in};
+use ruff_python_ast::visitor::transformer::{Transformer, walk_expr};
+use ruff_python_ast::{self as ast, AtomicNodeIndex, Expr, ExprContext, Stmt};
+use ruff_text_size::TextRange;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Longer expressions keep their names.
+const MOST_NODES: usize = 300;
+
+/// What kind of step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Does {
+    /// It asserts.
+    Asserts,
+    /// It gives a value back: a fixture's, a helper's.
+    Gives,
+    /// It sets an attribute or an item.
+    Sets,
+    /// It calls something for its effect.
+    Calls,
+    /// It calls something and names the result.
+    Names,
+}
+
+/// One statement that says or does something.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    pub(crate) does: Does,
+    /// As it is written, without layout; for what is set, without the value.
+    pub(crate) raw: String,
+    /// Its expressions, names spelled out.
+    pub(crate) terms: Vec<Expr>,
+    /// What it changes: the receiver of a call, or whose attribute or item is set.
+    pub(crate) touches: String,
+    /// The names that it rests on, those that their values rest on included.
+    pub(crate) names: BTreeSet<String>,
+    /// The lines of the statements that it rests on, its own last.
+    pub(crate) lines: Vec<u32>,
+}
+
+impl Step {
+    pub(crate) fn line(&self) -> u32 {
+        self.lines.last().copied().unwrap_or(1)
+    }
+
+    /// The terms as text; which side of an equality is which says nothing.
+    pub(crate) fn spelled(&self) -> String {
+        match self.terms.as_slice() {
+            [Expr::Compare(c)] if matches!(*c.ops, [ast::CmpOp::Eq | ast::CmpOp::NotEq]) => {
+                let mut sides = [canon(&c.left), canon(&c.comparators[0])];
+                sides.sort();
+                sides.join(c.ops[0].as_str())
+            }
+            terms => terms.iter().map(canon).collect::<Vec<_>>().join(" ; "),
+        }
+    }
+}
+
+/// What a local name stands for.
+#[derive(Debug, Clone)]
+struct Value {
+    expr: Expr,
+    names: BTreeSet<String>,
+    lines: Vec<u32>,
+}
+
+/// The steps of a body. `given` says what names stand for from the beginning.
+pub(crate) fn steps(py: &Py, body: &[Stmt], given: &BTreeMap<String, Expr>) -> Vec<Step> {
+    let value = |expr: &Expr| Value { expr: expr.clone(), names: BTreeSet::new(), lines: Vec::new() };
+    let known = given.iter().map(|(name, expr)| (name.clone(), value(expr))).collect();
+    let mut flow = Flow { py, known, conditions: Vec::new(), steps: Vec::new() };
+    flow.suite(body);
+    flow.steps
+}
+
+struct Flow<'a> {
+    py: &'a Py,
+    known: BTreeMap<String, Value>,
+    conditions: Vec<Expr>,
+    steps: Vec<Step>,
+}
+
+impl Flow<'_> {
+    fn suite(&mut self, body: &[Stmt]) {
+        body.iter().for_each(|stmt| self.statement(stmt));
+    }
+
+    fn statement(&mut self, stmt: &Stmt) {
+        match stmt {
+            Stmt::Assert(s) => self.step(stmt, Does::Asserts, canon(&s.test), &[&s.test], String::new()),
+            Stmt::Return(s) => {
+                if let Some(value) = &s.value {
+                    self.step(stmt, Does::Gives, canon(value), &[value], String::new());
+                }
+            }
+            Stmt::Expr(s) => self.expression(stmt, &s.value),
+            Stmt::Assign(s) => s.targets.iter().for_each(|target| self.assign(stmt, target, &s.value)),
+            Stmt::AnnAssign(s) => {
+                if let Some(value) = &s.value {
+                    self.assign(stmt, &s.target, value);
+                }
+            }
+            Stmt::AugAssign(s) => {
+                let (left, right) = (s.target.clone(), s.value.clone());
+                let sum = Expr::BinOp(ast::ExprBinOp {
+                    node_index: AtomicNodeIndex::NONE,
+                    range: TextRange::default(),
+                    left,
+                    op: s.op,
+                    right,
+                });
+                self.assign(stmt, &s.target, &sum);
+            }
+            Stmt::Delete(s) => {
+                for target in s.targets.iter().filter(|t| !t.is_name_expr()) {
+                    self.step(stmt, Does::Sets, format!("del {}", canon(target)), &[target], root(target));
+                }
+            }
+            Stmt::For(s) => {
+                self.bind(stmt, &s.target, &starred(self.spelled(&s.iter)), &s.iter);
+                self.suite(&s.body);
+                self.suite(&s.orelse);
+            }
+            Stmt::With(s) => {
+                for item in &s.items {
+                    match &item.optional_vars {
+                        Some(target) => self.assign(stmt, target, &item.context_expr),
+                        None => self.expression(stmt, &item.context_expr),
+                    }
+                }
+                self.suite(&s.body);
+            }
+            Stmt::If(s) => {
+                self.under(self.spelled(&s.test), &s.body);
+                for clause in &s.elif_else_clauses {
+                    let test = clause.test.as_ref().map_or_else(|| not(self.spelled(&s.test)), |t| self.spelled(t));
+                    self.under(test, &clause.body);
+                }
+            }
+            Stmt::While(s) => self.under(self.spelled(&s.test), &s.body),
+            Stmt::FunctionDef(s) => {
+                let before = self.known.clone();
+                for parameter in s.parameters.iter() {
+                    self.known.remove(parameter.name().as_str());
+                }
+                self.suite(&s.body);
+                self.known = before;
+                self.known.remove(s.name.as_str());
+            }
+            other => super::python::suites(other).into_iter().for_each(|suite| self.suite(suite)),
+        }
+    }
+
+    fn under(&mut self, test: Expr, body: &[Stmt]) {
+        self.conditions.push(test);
+        self.suite(body);
+        self.conditions.pop();
+    }
+
+    fn expression(&mut self, stmt: &Stmt, expr: &Expr) {
+        match expr {
+            Expr::Yield(y) => {
+                if let Some(value) = &y.value {
+                    self.step(stmt, Does::Gives, canon(value), &[value], String::new());
+                }
+            }
+            Expr::Await(a) => self.expression(stmt, &a.value),
+            Expr::Call(call) => {
+                let name = dotted(expr);
+                let receiver = match &*call.func {
+                    Expr::Attribute(a) => root(&a.value),
+                    _ => String::new(),
+                };
+                let does = if is_asserting(&name) { Does::Asserts } else { Does::Calls };
+                self.step(stmt, does, canon(expr), &[expr], receiver);
+            }
+            _ => {}
+        }
+    }
+
+    fn step(&mut self, stmt: &Stmt, does: Does, raw: String, terms: &[&Expr], touches: String) {
+        let (mut names, mut lines) = (BTreeSet::new(), Vec::new());
+        terms.iter().for_each(|term| self.rests_on(term, &mut names, &mut lines));
+        lines.push(self.py.line_of(stmt));
+        let terms = terms.iter().map(|term| self.spelled(term)).collect();
+        self.steps.push(Step { does, raw, terms, touches, names, lines });
+    }
+
+    /// Collects the names of an expression, with those that they rest on.
+    fn rests_on(&self, expr: &Expr, names: &mut BTreeSet<String>, lines: &mut Vec<u32>) {
+        exprs_in(expr, &mut |e| {
+            match e {
+                Expr::Name(name) => {
+                    names.insert(name.id.to_string());
+                    if let Some(value) = self.known.get(name.id.as_str()) {
+                        names.extend(value.names.iter().cloned());
+                        lines.extend(&value.lines);
+                    }
+                }
+                Expr::Attribute(_) => {
+                    names.insert(dotted(e));
+                }
+                _ => {}
+            }
+            true
+        });
+    }
+
+    fn assign(&mut self, stmt: &Stmt, target: &Expr, value: &Expr) {
+        match target {
+            Expr::Attribute(_) | Expr::Subscript(_) => {
+                let raw = format!("{} =", canon(target));
+                self.step(stmt, Does::Sets, raw, &[value], root(target));
+            }
+            _ => {
+                if value.is_call_expr() || value.is_await_expr() {
+                    self.step(stmt, Does::Names, canon(bare(value)), &[], String::new());
+                }
+                let spelled = self.spelled(value);
+                self.bind(stmt, target, &spelled, value);
+            }
+        }
+    }
+
+    /// A name, or each of several, now stands for a value.
+    fn bind(&mut self, stmt: &Stmt, target: &Expr, value: &Expr, written: &Expr) {
+        match target {
+            Expr::Name(name) => {
+                let (mut names, mut lines) = (BTreeSet::new(), Vec::new());
+                self.rests_on(written, &mut names, &mut lines);
+                lines.push(self.py.line_of(stmt));
+                let old = self.known.get(name.id.as_str());
+                let mut expr = value.clone();
+                if let Some(test) = self.conditions.last() {
+                    let other = old.map_or_else(|| target.clone(), |v| v.expr.clone());
+                    expr = conditional(test.clone(), expr, other);
+                    names.extend(old.into_iter().flat_map(|v| v.names.iter().cloned()));
+                    lines.extend(old.into_iter().flat_map(|v| v.lines.iter().copied()));
+                }
+                self.known.insert(name.id.to_string(), Value { expr, names, lines });
+            }
+            Expr::Tuple(ast::ExprTuple { elts, .. }) | Expr::List(ast::ExprList { elts, .. }) => {
+                for (index, each) in elts.iter().enumerate() {
+                    let part = match value {
+                        Expr::Tuple(t) if t.elts.len() == elts.len() => t.elts[index].clone(),
+                        _ => item(value.clone(), index),
+                    };
+                    self.bind(stmt, each, &part, written);
+                }
+            }
+            Expr::Starred(s) => self.bind(stmt, &s.value, value, written),
+            _ => {
+                let raw = format!("{} =", canon(target));
+                self.step(stmt, Does::Sets, raw, &[written], root(target));
+            }
+        }
+    }
+
+    /// The expression with its local names spelled out.
+    fn spelled(&self, expr: &Expr) -> Expr {
+        let mut expr = expr.clone();
+        let spelling = Spelling { known: &self.known, bound: RefCell::default(), nodes: RefCell::new(0) };
+        spelling.visit_expr(&mut expr);
+        expr
+    }
+}
+
+struct Spelling<'a> {
+    known: &'a BTreeMap<String, Value>,
+    /// Names that an inner scope binds: a lambda's parameters, a comprehension's targets.
+    bound: RefCell<Vec<String>>,
+    nodes: RefCell<usize>,
+}
+
+impl Transformer for Spelling<'_> {
+    fn visit_expr(&self, expr: &mut Expr) {
+        let inner: Vec<String> = match expr {
+            Expr::Lambda(l) => {
+                l.parameters.iter().flat_map(|p| p.iter()).map(|p| p.name().to_string()).collect::<Vec<_>>()
+            }
+            Expr::ListComp(ast::ExprListComp { generators, .. })
+            | Expr::SetComp(ast::ExprSetComp { generators, .. })
+            | Expr::DictComp(ast::ExprDictComp { generators, .. })
+            | Expr::Generator(ast::ExprGenerator { generators, .. }) => {
+                let mut names = Vec::new();
+                for generator in generators {
+                    exprs_in(&generator.target, &mut |e| {
+                        if let Expr::Name(name) = e {
+                            names.push(name.id.to_string());
+                        }
+                        true
+                    });
+                }
+                names
+            }
+            _ => Vec::new(),
+        };
+        let depth = self.bound.borrow().len();
+        self.bound.borrow_mut().extend(inner);
+        *self.nodes.borrow_mut() += 1;
+        let value = match expr {
+            Expr::Name(name) if !self.bound.borrow().iter().any(|b| *b == name.id.as_str()) => {
+                self.known.get(name.id.as_str())
+            }
+            _ => None,
+        };
+        match value {
+            Some(value) => {
+                let size = nodes(&value.expr);
+                if *self.nodes.borrow() + size <= MOST_NODES {
+                    *self.nodes.borrow_mut() += size;
+                    *expr = value.expr.clone();
+                }
+            }
+            None => walk_expr(self, expr),
+        }
+        self.bound.borrow_mut().truncate(depth);
+    }
+}
+
+fn nodes(expr: &Expr) -> usize {
+    let mut count = 0;
+    exprs_in(expr, &mut |_| {
+        count += 1;
+        true
+    });
+    count
+}
+
+pub(crate) fn bare(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Await(a) => bare(&a.value),
+        _ => expr,
+    }
+}
+
+/// The name that an attribute, item or call chain begins with; attributes of `self` are names of their own.
+pub(crate) fn root(expr: &Expr) -> String {
+    let name = dotted(expr);
+    let mut parts = name.split('.');
+    match (parts.next(), parts.next()) {
+        (Some(own @ ("self" | "cls")), Some(attribute)) => format!("{own}.{attribute}"),
+        (Some(first), _) => first.to_string(),
+        (None, _) => String::new(),
+    }
+}
+
+fn starred(value: Expr) -> Expr {
+    let (node_index, range) = (AtomicNodeIndex::NONE, TextRange::default());
+    Expr::Starred(ast::ExprStarred { node_index, range, value: Box::new(value), ctx: ExprContext::Load })
+}
+
+fn not(operand: Expr) -> Expr {
+    let (node_index, range) = (AtomicNodeIndex::NONE, TextRange::default());
+    Expr::UnaryOp(ast::ExprUnaryOp { node_index, range, op: ast::UnaryOp::Not, operand: Box::new(operand) })
+}
+
+/// One value or another; what an `else` gives completes what its `if` gave.
+fn conditional(test: Expr, body: Expr, orelse: Expr) -> Expr {
+    let (test, body, orelse) = match (test, orelse) {
+        (Expr::UnaryOp(not), Expr::If(first)) if canon(&not.operand) == canon(&first.test) => {
+            (*first.test, *first.body, body)
+        }
+        (test, orelse) => (test, body, orelse),
+    };
+    let (node_index, range) = (AtomicNodeIndex::NONE, TextRange::default());
+    let (test, body, orelse) = (Box::new(test), Box::new(body), Box::new(orelse));
+    Expr::If(ast::ExprIf { node_index, range, test, body, orelse })
+}
+
+fn item(value: Expr, index: usize) -> Expr {
+    let (node_index, range) = (AtomicNodeIndex::NONE, TextRange::default());
+    let number = ast::Number::Int(ast::Int::from(index as u64));
+    let slice = Box::new(Expr::NumberLiteral(ast::ExprNumberLiteral {
+        node_index: AtomicNodeIndex::NONE,
+        range,
+        value: number,
+    }));
+    Expr::Subscript(ast::ExprSubscript { node_index, range, value: Box::new(value), slice, ctx: ExprContext::Load })
+}
+
+/// The function that stands at a line.
+pub(crate) fn function<'p>(py: &'p Py, name: &str, line: u32) -> Option<&'p ast::StmtFunctionDef> {
+    let mut found = None;
+    super::python::walk(py.body(), &mut |stmt| {
+        if let Stmt::FunctionDef(f) = stmt
+            && f.name.as_str() == name
+            && py.line_of(&f.name) == line
+        {
+            found = Some(f);
+        }
+        found.is_none()
+    });
+    found
+}

@@ -162,7 +162,7 @@ fn missed(project: &Project, attack: &Attack) -> Option<String> {
     let rules: BTreeSet<&str> = found.iter().filter(|f| Some(f.severity) == worst).map(|f| f.rule).collect();
     let wanted = match (&attack.unseen, attack.flag) {
         (Some(_), _) => worst != Some(Severity::Refuse),
-        (None, true) => worst.is_some(),
+        (None, true) => worst == Some(Severity::Flag),
         (None, false) => worst == Some(Severity::Refuse),
     };
     let named = attack.rule.as_ref().is_none_or(|rule| rules.contains(rule.as_str()));

@@ -344,7 +344,7 @@ impl Compared<'_> {
             None => (false, target),
         };
         let root = target.split('.').next().unwrap_or("");
-        if unit.locals.contains(root) && !self.suite_after.imports.contains_key(root) {
+        if root != "request" && unit.locals.contains(root) && !self.suite_after.imports.contains_key(root) {
             return None;
         }
         let full = match self.suite_after.imports.get(root) {
@@ -357,6 +357,24 @@ impl Compared<'_> {
             unit.calls.iter().any(|c| last(c) == name) || unit.facts.iter().any(|f| words(&f.key).contains(&name));
         let refuse =
             |why: &str| Some(self.refuse("subject-mocked", line, format!("`{}` replaces {why}: `{full}`.", unit.qual)));
+        if let Some(name) = full.strip_prefix("request.module.").or(full.strip_prefix("__name__.")) {
+            let imported = self.suite_after.imports.get(name);
+            return match imported.is_none_or(|module| self.context.is_project(module)) {
+                true => refuse("a name of the tests themselves"),
+                false => None,
+            };
+        }
+        if let Some((module, name)) = full.rsplit_once('.')
+            && let Some((path, bytes)) = self.context.module_file(module)
+            && self.context.is_collected(&path)
+        {
+            let tests = self.context.suite(&super::python::Py::parse(&bytes, false));
+            let imported = tests.imports.get(name);
+            let own = tests.units.iter().any(|u| u.qual == name);
+            if own || imported.is_some_and(|module| self.context.is_project(module)) {
+                return refuse("a name of the tests themselves");
+            }
+        }
         if self.context.is_project(&full) {
             if called {
                 return refuse("what it tests");

@@ -343,7 +343,20 @@ fn weaker(way: Way, before: Option<&[String]>, after: Option<&[String]>, key: &s
     }
 }
 
-const WEAK: [&str; 20] = [
+/// Options that leave tests out, make them milder, or run none at all.
+const WEAK: [&str; 32] = [
+    "--setup-plan",
+    "--setup-only",
+    "--markers",
+    "--fixtures",
+    "--funcargs",
+    "--fixtures-per-test",
+    "--version",
+    "-V",
+    "--help",
+    "-h",
+    "--cache-show",
+    "--stepwise",
     "-k",
     "-m",
     "--deselect",

@@ -30,6 +30,10 @@ pub(crate) struct Fed {
 const ENDING: &str = "close aclose join wait flush sleep shutdown dispose stop cancel kill terminate release cleanup \
     disconnect quit rollback commit refresh server_close wait_closed acquire start tick";
 
+/// Methods that change a list, a dictionary or a set.
+const MUTATING: &str = "append extend insert remove pop popitem clear update setdefault sort reverse add discard \
+    appendleft popleft extendleft rotate difference_update intersection_update __setitem__ __delitem__ __iadd__";
+
 /// Fixtures of pytest and its best-known plugins, which tests use for their surroundings.
 const SURROUNDINGS: &str = "monkeypatch caplog capsys capfd capsysbinary capfdbinary recwarn request tmp_path tmpdir \
     tmp_path_factory tmpdir_factory pytester testdir mocker freezer httpx_mock requests_mock respx_mock responses \
@@ -137,6 +141,25 @@ impl Compared<'_> {
         }
         let old = if old == new { None } else { Some(old) };
         findings.push(finding.texts(old.as_deref(), Some(&new)));
+    }
+
+    /// What a new fixture or set-up does to something that another fixture gives.
+    pub(crate) fn meddles(&self, unit: &Unit) -> Option<Finding> {
+        let py = self.file.py_after.as_ref()?;
+        let function = flow::function(py, &unit.name, unit.line)?;
+        let parameters = || function.parameters.iter().map(|p| p.name().as_str());
+        let given = |name: &str| parameters().any(|p| p == name) && !matches!(name, "self" | "cls");
+        let steps = flow::steps(py, &function.body, &BTreeMap::new());
+        let changes = |step: &&Step| {
+            let call = step.does == Does::Calls;
+            let called = step.terms.first().map(dotted).unwrap_or_default();
+            (call && among(MUTATING, last(&called)) || step.does == Does::Sets)
+                && given(&step.touches)
+                && !among(SURROUNDINGS, &step.touches)
+        };
+        let step = steps.iter().find(changes)?;
+        let message = format!("`{}` changes what another fixture gives.", unit.qual);
+        Some(self.refuse("fixture-changed", step.line(), message).texts(None, Some(&step.raw)))
     }
 
     /// Assertions that are written in another way and say the same, by their lines before and after.

@@ -63,7 +63,8 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let requested: BTreeSet<String> = (before.iter())
         .flat_map(|s| s.suite.units.iter().map(move |u| (s, u)))
         .filter_map(|(s, u)| Some((u, pairs.get(&(s.path.as_str(), u.qual.as_str()))?)))
-        .flat_map(|(old, (_, new))| new.locals.difference(&old.locals).cloned().collect::<Vec<_>>())
+        .flat_map(|(old, (_, new))| newly_asked(old, new))
+        .chain(asked_by_modules(&before, &after))
         .collect();
     let moved: BTreeSet<&str> = pairs.values().map(|(_, u)| u.qual.as_str()).collect();
     for side in &after {
@@ -76,6 +77,36 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
         shadowed(side, old, findings);
         added(context, side, old, &moved, findings);
     }
+}
+
+/// The fixtures that a test asks for, and did not before.
+fn newly_asked(old: &Unit, new: &Unit) -> Vec<String> {
+    let marks = |unit: &Unit| unit.decorators.iter().flat_map(|d| fixtures_of(d)).collect::<BTreeSet<String>>();
+    let named = new.locals.difference(&old.locals).cloned();
+    named.chain(marks(new).difference(&marks(old)).cloned()).collect()
+}
+
+/// The names in `pytest.mark.usefixtures("a", "b")`.
+fn fixtures_of(mark: &str) -> Vec<String> {
+    match mark.split_once("usefixtures(") {
+        Some((_, rest)) => rest.split('"').skip(1).step_by(2).map(ToString::to_string).collect(),
+        None => Vec::new(),
+    }
+}
+
+/// The fixtures that other fixtures, and whole modules and classes, ask for now.
+fn asked_by_modules(before: &[Side], after: &[Side]) -> Vec<String> {
+    let mut found = Vec::new();
+    for side in after {
+        let old = before.iter().find(|b| b.path == side.path);
+        for unit in side.suite.units.iter().filter(|u| u.fixture.is_some()) {
+            let was = old.and_then(|o| o.suite.units.iter().find(|u| u.qual == unit.qual));
+            found.extend(was.map(|was| newly_asked(was, unit)).unwrap_or_default());
+        }
+        let marks = |side: &Side| side.suite.marks.iter().flat_map(|m| fixtures_of(m)).collect::<BTreeSet<String>>();
+        found.extend(marks(side).difference(&old.map(marks).unwrap_or_default()).cloned());
+    }
+    found
 }
 
 fn is_collected_here(context: &Context<'_>, file: &File<'_>) -> bool {
@@ -245,9 +276,18 @@ fn preparing(
         for (target, line) in &unit.mocks {
             findings.extend(compared.mocked(unit, target, *line).map(|f| f.texts(None, Some(target))));
         }
+        findings.extend(compared.meddles(unit));
         for (text, line) in &unit.disabling {
             let message = format!("`{}` skips or excuses the tests it runs around.", unit.qual);
             findings.push(Finding::refuse("test-skipped", Some(&side.path), message).at(*line).texts(None, Some(text)));
+        }
+    }
+    for unit in side.suite.units.iter().filter(|u| u.fixture.is_some() && !old.units.iter().any(|o| o.qual == u.qual)) {
+        if let Some(path) = overridden(context, &side.path, unit)
+            && (shared || old.units.iter().any(|o| o.locals.contains(&unit.name)))
+        {
+            let message = format!("`{}` takes the place of the fixture of this name in `{path}`.", unit.qual);
+            findings.push(Finding::refuse("fixture-changed", Some(&side.path), message).at(unit.line));
         }
     }
     for unit in side.suite.units.iter().filter(|u| u.kind == Kind::Helper && u.qual == u.name) {
@@ -258,6 +298,24 @@ fn preparing(
             findings.push(Finding::refuse("subject-replaced", Some(&side.path), message).at(unit.line));
         }
     }
+}
+
+/// The `conftest.py` above that has a fixture of the same name and another body.
+fn overridden(context: &Context<'_>, path: &str, unit: &Unit) -> Option<String> {
+    let above = |conftest: &&String| {
+        let folder = conftest.strip_suffix("conftest.py").unwrap_or("");
+        paths::name(conftest) == "conftest.py" && path.starts_with(folder) && conftest.as_str() != path
+    };
+    for conftest in context.paths.iter().filter(above) {
+        let Some(text) = context.read(conftest).filter(|t| t.contains(&format!("def {}(", unit.name))) else {
+            continue;
+        };
+        let suite = context.suite(&super::python::Py::parse(text.as_bytes(), false));
+        if suite.units.iter().any(|u| u.name == unit.name && u.fixture.is_some() && u.key != unit.key) {
+            return Some(conftest.clone());
+        }
+    }
+    None
 }
 
 /// Module and class level: marks, `collect_ignore`, `__test__`.

@@ -10,6 +10,7 @@ use ruff_python_ast::{self as ast, Expr, Stmt};
 type Sign = (&'static str, bool, String, u32);
 
 pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    let plugin = is_plugin(context);
     for file in &context.files {
         let Some(after) = &file.py_after else { continue };
         let read = |py: &Py| {
@@ -18,8 +19,13 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
             if file.is_test {
                 bindings(context, file, py, &mut found);
                 methods(py, &mut found);
+                mains(py, &mut found);
+                quietened(py, &mut found);
             } else if !paths::is_runner(file.path) && !matches!(paths::name(file.path), "setup.py" | "conf.py") {
                 product(py, &mut found);
+                if !plugin {
+                    hooks_of_product(py, &mut found);
+                }
             }
             found
         };
@@ -29,6 +35,10 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 "runner-hook" => "A hook of the runner is new or changed.",
                 "assertion-overridden" => "A method by which tests assert or run is replaced.",
                 "dynamic-code" => "Code that is only known when the program runs is executed.",
+                "test-selection" => "What this file runs when it is run by itself is changed.",
+                "forced-exit" => "The process can be ended or replaced here, whatever the tests say.",
+                "subject-mocked" => "A name that tests use is set from outside of them.",
+                "warnings-relaxed" => "Warnings are ignored here.",
                 "test-uncollected" => "Names of this file's tests, or their cases, are changed while it is loaded.",
                 "test-skipped" => "The program itself can skip or excuse the tests that call it.",
                 "source-knows-tests" => "The program loads the test runner.",
@@ -70,10 +80,13 @@ fn attributes(file: &File<'_>, py: &Py, found: &mut Vec<Sign>) {
                     let words: Vec<String> = call.arguments.args.iter().filter_map(string_value).collect();
                     let target = call.arguments.args.first().map(dotted).unwrap_or_default();
                     let set = matches!(last(&name), "setattr" | "__setattr__" | "delattr");
-                    if set
-                        && (words.iter().any(|w| w == "__code__")
-                            || TOOLS.iter().any(|t| target.starts_with(t)) && !name.contains("monkeypatch"))
-                    {
+                    // What a test replaces for itself, outside of the runner.
+                    let own = |name: &str| name.starts_with("builtins.") || name.starts_with("unittest.mock");
+                    let tool = |name: &str| TOOLS.iter().any(|t| format!("{name}.").starts_with(t));
+                    let patches = name.contains("monkeypatch") || name.contains("patch");
+                    let replaces = (set || patches)
+                        && (words.iter().chain([&target]).any(|w| tool(w) && !(patches && own(&format!("{w}.")))));
+                    if set && words.iter().any(|w| w == "__code__") || replaces {
                         found.push(("runner-tampered", true, canon(expr), line));
                     }
                     if file.is_test
@@ -136,10 +149,20 @@ fn bindings(context: &Context<'_>, file: &File<'_>, py: &Py, found: &mut Vec<Sig
                 found.push(("runner-hook", true, format!("{name}: {}", stmt_key(stmt)), line));
             }
         }
+        if let Stmt::ImportFrom(s) = stmt
+            && hooking
+            && let Some(sure) = brings_hooks(context, file.path, s)
+        {
+            found.push(("runner-hook", sure, stmt_key(stmt), line));
+        }
         if let Stmt::FunctionDef(f) = stmt {
             let fixture = f.decorator_list.iter().any(|d| last(&dotted(&d.expression)) == "fixture");
-            if fixture || conftest || matches!(f.name.as_str(), "setUp" | "setUpClass" | "setup_method") {
+            let around = ["setUp", "setup_", "tearDown", "teardown_"].iter().any(|p| f.name.starts_with(p));
+            if fixture || conftest || around {
                 f.body.iter().for_each(|s| reaching(py, s, found));
+            }
+            if around && let Some(module) = f.parameters.iter().map(|p| p.name().as_str()).find(|p| *p == "module") {
+                f.body.iter().for_each(|s| writes(py, s, &[module], "subject-mocked", found));
             }
         }
         true
@@ -147,6 +170,15 @@ fn bindings(context: &Context<'_>, file: &File<'_>, py: &Py, found: &mut Vec<Sig
     for stmt in py.body() {
         let inner = matches!(stmt, Stmt::FunctionDef(_) | Stmt::ClassDef(_));
         super::python::exprs(stmt, &mut |expr| {
+            if let Expr::Name(name) = expr
+                && !name.ctx.is_load()
+                && !matches!(stmt, Stmt::Assign(_) | Stmt::FunctionDef(_))
+                && name.id.starts_with("pytest_")
+                && name.id.as_str() != "pytest_plugins"
+                && hooking
+            {
+                found.push(("runner-hook", true, format!("{}: bound", name.id), py.line_of(expr)));
+            }
             if let Expr::Call(call) = expr {
                 let name = dotted(&call.func);
                 let namespace = matches!(name.as_str(), "globals")
@@ -173,10 +205,95 @@ fn bindings(context: &Context<'_>, file: &File<'_>, py: &Py, found: &mut Vec<Sig
     }
 }
 
+/// Does an import bring hooks of the runner by a star? Sure where they can be seen.
+fn brings_hooks(context: &Context<'_>, path: &str, import: &ast::StmtImportFrom) -> Option<bool> {
+    if !import.names.iter().any(|alias| alias.name.as_str() == "*") {
+        return None;
+    }
+    let module = import.module.as_ref().map_or("", |m| m.as_str());
+    let mut folder = paths::parts(path);
+    folder.truncate(folder.len().saturating_sub(import.level as usize));
+    let full = match import.level {
+        0 => module.to_string(),
+        _ => folder.into_iter().chain([module]).filter(|p| !p.is_empty()).collect::<Vec<_>>().join("."),
+    };
+    let Some((_, bytes)) = context.module_file(&full) else { return Some(false) };
+    let py = Py::parse(&bytes, false);
+    let hooks = py.body().iter().flat_map(bound).any(|name| name.starts_with("pytest_"));
+    hooks.then_some(true)
+}
+
+/// Warnings that a file of tests ignores, and assertions that pytest is told not to read.
+fn quietened(py: &Py, found: &mut Vec<Sign>) {
+    if super::python::docstring(py.body()).is_some_and(|(text, _)| text.contains("PYTEST_DONT_REWRITE")) {
+        found.push(("runner-tampered", true, "PYTEST_DONT_REWRITE".to_string(), 1));
+    }
+    for stmt in py.body() {
+        super::python::exprs(stmt, &mut |expr| {
+            if let Expr::Call(call) = expr
+                && matches!(last(&dotted(&call.func)), "simplefilter" | "filterwarnings")
+                && dotted(&call.func).starts_with("warnings.")
+                && call.arguments.args.first().and_then(string_value).as_deref() == Some("ignore")
+            {
+                found.push(("warnings-relaxed", true, canon(expr), py.line_of(expr)));
+            }
+            true
+        });
+    }
+}
+
+/// How a file of tests runs itself.
+fn mains(py: &Py, found: &mut Vec<Sign>) {
+    for stmt in py.body() {
+        super::python::exprs(stmt, &mut |expr| {
+            if let Expr::Call(call) = expr
+                && matches!(dotted(&call.func).as_str(), "unittest.main" | "pytest.main")
+                && !call.arguments.is_empty()
+            {
+                let exit = call.arguments.keywords.iter().any(|k| k.arg.as_ref().is_some_and(|a| a.as_str() == "exit"));
+                let rule = if exit { "forced-exit" } else { "test-selection" };
+                found.push((rule, true, canon(expr), py.line_of(expr)));
+            }
+            true
+        });
+    }
+}
+
+/// Attributes and items of these that a statement sets: by a statement, by a call, through `vars`.
+fn writes(py: &Py, stmt: &Stmt, owners: &[&str], rule: &'static str, found: &mut Vec<Sign>) {
+    let owned = |expr: &Expr| {
+        let mut seen = false;
+        super::python::exprs_in(expr, &mut |e| {
+            seen |= matches!(e, Expr::Name(_) | Expr::Attribute(_)) && owners.contains(&dotted(e).as_str());
+            !seen
+        });
+        seen
+    };
+    super::python::exprs(stmt, &mut |expr| {
+        let sets = match expr {
+            Expr::Attribute(a) => !a.ctx.is_load() && owned(&a.value),
+            Expr::Subscript(s) => !s.ctx.is_load() && owned(&s.value),
+            Expr::Call(call) => {
+                let name = dotted(&call.func);
+                matches!(last(&name), "setattr" | "delattr" | "__setattr__" | "setitem" | "delitem")
+                    && call.arguments.args.first().is_some_and(owned)
+            }
+            _ => false,
+        };
+        if sets {
+            found.push((rule, true, canon(expr), py.line_of(expr)));
+        }
+        true
+    });
+}
+
 /// What a fixture has no business with.
 fn reaching(py: &Py, stmt: &Stmt, found: &mut Vec<Sign>) {
     const READ: &str = "name nodeid originalname get_closest_marker iter_markers keywords path fspath config module cls \
         function callspec stash own_markers location parent user_properties rep_call rep_setup";
+    writes(py, stmt, &["request.module"], "subject-mocked", found);
+    let held = ["request.session", "request.node", "request.function", "request.config", "request._pyfuncitem"];
+    writes(py, stmt, &held, "runner-tampered", found);
     super::python::exprs(stmt, &mut |expr| {
         if let Expr::Attribute(a) = expr {
             let name = dotted(expr);
@@ -227,6 +344,21 @@ fn methods(py: &Py, found: &mut Vec<Sign>) {
     });
 }
 
+/// Is the project itself a plugin of pytest?
+fn is_plugin(context: &Context<'_>) -> bool {
+    let manifests = ["pyproject.toml", "setup.cfg", "setup.py"];
+    manifests.iter().any(|path| context.read(path).is_some_and(|text| text.contains("pytest11")))
+}
+
+/// Hooks of the runner in a program that is no plugin.
+fn hooks_of_product(py: &Py, found: &mut Vec<Sign>) {
+    for stmt in py.body() {
+        for name in bound(stmt).into_iter().filter(|name| name.starts_with("pytest_")) {
+            found.push(("runner-hook", true, format!("{name}: {}", stmt_key(stmt)), py.line_of(stmt)));
+        }
+    }
+}
+
 /// Product code that loads the runner, skips tests, or executes what it computes.
 fn product(py: &Py, found: &mut Vec<Sign>) {
     super::python::walk(py.body(), &mut |stmt| {
@@ -262,6 +394,9 @@ fn product(py: &Py, found: &mut Vec<Sign>) {
         super::python::exprs(stmt, &mut |expr| {
             if let Expr::Call(call) = expr {
                 let name = dotted(&call.func);
+                if name.starts_with("os.exec") {
+                    found.push(("forced-exit", true, canon(expr), py.line_of(expr)));
+                }
                 if matches!(name.as_str(), "exec" | "eval" | "builtins.exec" | "builtins.eval")
                     && !call.func.is_call_expr()
                 {

@@ -72,6 +72,8 @@ pub(crate) struct Suite {
     pub(crate) imports: BTreeMap<String, String>,
     /// Disabling expressions at module and class level.
     pub(crate) disabling: Vec<(String, u32)>,
+    /// Marks of the module and of its classes.
+    pub(crate) marks: Vec<String>,
 }
 
 const SKIPS: [&str; 12] = [
@@ -93,11 +95,22 @@ const SKIPS: [&str; 12] = [
 pub(crate) fn disables(expr: &Expr) -> bool {
     let name = dotted(expr);
     let end = last(&name);
+    // A mark whose name is put together.
+    if let Expr::Call(call) = expr
+        && (name == "getattr" && call.arguments.args.first().is_some_and(|a| is_of_runner(&dotted(a)))
+            || matches!(end, "__getattr__" | "__getattribute__") && is_of_runner(&name))
+    {
+        return true;
+    }
     (SKIPS.contains(&end) && (name.contains('.') || name == end && end != "skip" || name == "skip"))
         && (!matches!(expr, Expr::Attribute(_))
             || name.contains("mark")
             || name.contains("unittest")
             || name.contains("pytest"))
+}
+
+fn is_of_runner(name: &str) -> bool {
+    matches!(name.split('.').next(), Some("pytest" | "_pytest" | "unittest"))
 }
 
 impl Suite {
@@ -179,6 +192,10 @@ impl Reader<'_> {
                         self.suite.imports.insert(name.to_string(), format!("{dots}{module}.{}", alias.name));
                     }
                 }
+                Stmt::Assign(s) if s.targets.iter().any(|t| dotted(t) == "pytestmark") => {
+                    self.suite.marks.push(canon(&s.value));
+                    rest.push(stmt);
+                }
                 _ => rest.push(stmt),
             }
         }
@@ -200,6 +217,7 @@ impl Reader<'_> {
         let named = matches_any(&class.name, &self.collecting.classes) && !(has_init && bases.is_empty());
         let own = collected && (named || bases.iter().any(|b| b != "object"));
         for decorator in &class.decorator_list {
+            self.suite.marks.push(canon(&decorator.expression));
             if disables(&decorator.expression) || is_known_mark(&decorator.expression) {
                 self.suite
                     .disabling
@@ -394,7 +412,7 @@ pub(crate) fn mock_target(expr: &Expr) -> Option<String> {
     }
     let args = &call.arguments.args;
     let first = args.first()?;
-    match (string_value(first), args.get(1).and_then(string_value)) {
+    match (super::environment::folded(first), args.get(1).and_then(string_value)) {
         (Some(target), _) => Some(target),
         (None, Some(attribute)) => Some(format!("{}.{attribute}", canon(first))),
         (None, None) => Some(canon(first)),

@@ -6,6 +6,7 @@
 
 mod added;
 mod aliases;
+mod answers;
 mod building;
 mod compare;
 mod config;
@@ -15,6 +16,7 @@ mod data;
 mod doctests;
 mod effects;
 mod environment;
+mod equality;
 mod evidence;
 mod facts;
 mod fed;
@@ -173,6 +175,7 @@ fn judge_here(input: &Judged<'_>) -> Vec<Finding> {
     tamper::judge(&context, &mut findings);
     shadow::judge(&context, &mut findings);
     source::judge(&context, &mut findings);
+    equality::judge(&context, &mut findings);
     reach::judge(&context, &mut findings);
     special::judge(&context, &mut findings);
     findings.sort_by(|a, b| {
@@ -209,6 +212,11 @@ impl Finding {
 
     pub(crate) fn flag(rule: &'static str, file: Option<&str>, message: impl Into<String>) -> Finding {
         Finding::new(rule, Severity::Flag, file, message)
+    }
+
+    pub(crate) fn in_file(mut self, file: &str) -> Finding {
+        self.file = Some(file.to_string());
+        self
     }
 
     pub(crate) fn at(mut self, line: u32) -> Finding {

@@ -167,6 +167,12 @@ pub(crate) fn canon(expr: &Expr) -> String {
             }
             format!("({text})")
         }
+        Expr::FString(e) if e.value.elements().all(|part| part.is_literal()) => {
+            let texts = e.value.elements().filter_map(|part| part.as_literal()).map(|text| &*text.value);
+            format!("{:?}", texts.collect::<String>())
+        }
+        // A copy by a comprehension is a list.
+        Expr::ListComp(e) if is_copy(e) => format!("list({})", canon(&e.generators[0].iter)),
         Expr::Call(e) => canon_call(e),
         Expr::Subscript(e) => format!("{}[{}]", canon(&e.value), canon(&e.slice)),
         Expr::Starred(e) => format!("*{}", canon(&e.value)),
@@ -174,6 +180,11 @@ pub(crate) fn canon(expr: &Expr) -> String {
         Expr::If(e) => format!("({} if {} else {})", canon(&e.body), canon(&e.test), canon(&e.orelse)),
         _ => format!("{:?}", ComparableExpr::from(expr)),
     }
+}
+
+fn is_copy(comprehension: &ast::ExprListComp) -> bool {
+    matches!(&*comprehension.generators, [one] if one.ifs.is_empty() && !one.is_async
+        && one.target.is_name_expr() && canon(&one.target) == canon(&comprehension.elt))
 }
 
 fn canon_call(call: &ast::ExprCall) -> String {

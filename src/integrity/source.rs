@@ -374,7 +374,7 @@ fn wider(context: &Context<'_>, file: &File<'_>, before: Option<&Py>, after: &Py
     }
 }
 
-/// Handlers that swallow everything, and comparisons that are always true.
+/// Handlers that swallow everything.
 fn swallowed(file: &File<'_>, before: Option<&Py>, after: &Py, findings: &mut Vec<Finding>) {
     let read = |py: &Py| -> Vec<(String, u32)> {
         let mut found = Vec::new();
@@ -401,24 +401,5 @@ fn swallowed(file: &File<'_>, before: Option<&Py>, after: &Py, findings: &mut Ve
     for (_, line) in lost(&read(after), &old, |h| h.0.clone()) {
         let message = "Any exception is swallowed here.";
         findings.push(Finding::flag("exception-swallowed", Some(file.path), message).at(line));
-    }
-    let equal = |py: &Py| -> Vec<(String, u32)> {
-        let mut found = Vec::new();
-        super::python::walk(py.body(), &mut |stmt| {
-            if let Stmt::FunctionDef(f) = stmt
-                && matches!(f.name.as_str(), "__eq__" | "__ne__" | "__contains__" | "__instancecheck__")
-                && let [Stmt::Return(r)] = super::python::without_docstring(&f.body)
-                && r.value.as_ref().is_some_and(|v| v.is_boolean_literal_expr())
-            {
-                found.push((f.name.to_string(), py.line_of(&f.name)));
-            }
-            true
-        });
-        found
-    };
-    let old = before.map(equal).unwrap_or_default();
-    for (name, line) in lost(&equal(after), &old, |h| h.0.clone()) {
-        let message = format!("`{name}` answers the same whatever it is asked.");
-        findings.push(Finding::refuse("always-equal", Some(file.path), message).at(line));
     }
 }

@@ -1,55 +1,91 @@
-//! Answers written down instead of computed: literals in the source that are the tests' own inputs and expectations.
+//! Answers written down instead of computed: literals in the program, or in a file that it reads, that are the tests' own
+//! inputs and expectations.
 
-use super::context::Context;
+use super::answers::{Expected, telling};
+use super::context::{Context, File};
 use super::python::{Py, atoms, canon, dotted, is_literal, last};
-use super::{Finding, compare::lost, paths};
-use ruff_python_ast::{CmpOp, Expr, Stmt};
+use super::{Finding, Severity, compare::lost, paths};
+use ruff_python_ast::{self as ast, CmpOp, Expr, Stmt};
 use ruff_text_size::{Ranged, TextRange};
-use std::collections::BTreeSet;
 
 pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    let mut known: Option<BTreeSet<String>> = None;
+    let mut known: Option<Expected> = None;
     for file in context.files.iter().filter(|f| !f.is_test) {
-        let Some(after) = &file.py_after else { continue };
-        let old = file.py_before.as_ref().map(special).unwrap_or_default();
-        let new = lost(&special(after), &old, |s| s.key.clone());
+        let (old, new) = match (&file.py_before, &file.py_after) {
+            (before, Some(after)) => (before.as_ref().map(special).unwrap_or_default(), special(after)),
+            (None, None) => (in_data(file, file.before), in_data(file, file.after)),
+            (Some(_), None) => continue,
+        };
+        let new = lost(&new, &old, |s| s.key.clone());
         if new.is_empty() {
             continue;
         }
-        let known = known.get_or_insert_with(|| expectations(context));
-        let mut chained = Vec::new();
-        for case in &new {
-            let hits = case.pairs.iter().filter(|p| known.contains(p.as_str())).count();
-            let all = case.pairs.len();
-            if case.single {
-                if hits > 0 {
-                    chained.push(case);
-                }
-                continue;
-            }
-            if hits >= 3 && hits * 3 >= all * 2 || hits >= 2 && hits == all {
-                let message = format!("{hits} of {all} entries of this table are inputs and answers of the tests.");
-                let judged = if case.sent { Finding::flag } else { Finding::refuse };
-                findings.push(judged("hard-coded-answer", Some(file.path), message.as_str()).at(case.line));
-            }
-        }
-        // Two base cases of one result may be answers; of two results they are two conditions.
-        let again = |case: &&&Special| chained.iter().filter(|other| other.result == case.result).count() >= 2;
-        if let Some(case) = chained.iter().find(|case| case.telling || again(case)) {
-            let message = "An input of the tests is answered with what they expect.";
-            findings.push(
-                Finding::refuse("hard-coded-answer", Some(file.path), message)
-                    .at(case.line)
-                    .texts(None, Some(&case.key)),
-            );
-        }
+        let known = known.get_or_insert_with(|| Expected::of(context));
+        let (tables, branches): (Vec<&Special>, Vec<&Special>) = new.iter().partition(|s| !s.single);
+        tables.into_iter().for_each(|t| findings.extend(table(known, t).map(|f| f.in_file(file.path))));
+        findings.extend(chain(known, &branches).map(|f| f.in_file(file.path)));
     }
+}
+
+/// A table whose entries are inputs and answers of the tests.
+fn table(known: &Expected, case: &Special) -> Option<Finding> {
+    let all = case.pairs.len();
+    let hits = case.pairs.iter().filter(|p| known.holds(&p.input, &p.answer)).count();
+    let near = case.pairs.iter().filter(|p| known.resembles(&p.input, &p.answer));
+    let (near, tells) = near.fold((0, false), |(n, tells), p| (n + 1, tells || p.answer.iter().any(|a| telling(a))));
+    let answers = case.pairs.iter().filter(|p| !p.named && known.answers(&p.answer));
+    let (answers, answered) =
+        answers.fold((0, false), |(n, tells), p| (n + 1, tells || p.answer.iter().any(|a| telling(a))));
+    let most = |n: usize| n >= 3 && n * 3 >= all * 2 || n >= 2 && n == all;
+    let (count, what) = if most(hits) || tells && most(near) {
+        (hits.max(near), "inputs and answers")
+    } else if answered && most(answers) {
+        (answers, "answers")
+    } else {
+        return None;
+    };
+    let message = format!("{count} of {all} entries of this table are {what} of the tests.");
+    let severity = if case.sent { Severity::Flag } else { Severity::Refuse };
+    Some(Finding::new("hard-coded-answer", severity, None, message).at(case.line))
+}
+
+/// Branches that answer what the tests expect.
+fn chain(known: &Expected, branches: &[&Special]) -> Option<Finding> {
+    let found = |case: &Special| case.pairs.iter().any(|p| known.holds(&p.input, &p.answer));
+    let hits: Vec<&&Special> = branches.iter().filter(|case| found(case)).collect();
+    // Two base cases of one result may be answers; of two results they are two conditions.
+    let again = |case: &Special| hits.iter().filter(|other| other.result == case.result).count() >= 2;
+    let exact = hits.iter().find(|case| case.telling || again(case)).map(|case| **case);
+    let near = |case: &&&Special| {
+        case.pairs.iter().any(|p| known.resembles(&p.input, &p.answer) && p.answer.iter().any(|a| telling(a)))
+    };
+    let answers = |case: &&&Special| case.pairs.iter().any(|p| known.answers(&p.answer));
+    let tells = |case: &&&Special| case.pairs.iter().any(|p| p.answer.iter().any(|a| telling(a)));
+    let given: Vec<&&Special> = branches.iter().filter(answers).collect();
+    let several = given.iter().any(&tells) && given.iter().any(|c| c.pairs != given[0].pairs);
+    let (case, severity) = match (exact, branches.iter().find(near).copied(), given.iter().find(|case| tells(case))) {
+        (Some(case), ..) | (None, Some(case), _) => (case, Severity::Refuse),
+        (None, None, Some(case)) if several => (**case, Severity::Refuse),
+        (None, None, Some(case)) => (**case, Severity::Flag),
+        (None, None, None) => return None,
+    };
+    let message = "An input of the tests is answered with what they expect.";
+    Some(Finding::new("hard-coded-answer", severity, None, message).at(case.line).texts(None, Some(&case.key)))
+}
+
+/// An input and its answer, as literal atoms.
+#[derive(Debug, Clone, PartialEq)]
+struct Pair {
+    input: Vec<String>,
+    answer: Vec<String>,
+    /// Is the input a word, as the keys of ordinary tables are?
+    named: bool,
 }
 
 #[derive(Debug, Clone)]
 struct Special {
     key: String,
-    pairs: Vec<String>,
+    pairs: Vec<Pair>,
     single: bool,
     /// A call is given it, and nothing comes back: most likely it is a message, and no table.
     sent: bool,
@@ -64,76 +100,169 @@ fn special(py: &Py) -> Vec<Special> {
     let messages = messages(py);
     for stmt in py.body() {
         super::python::exprs(stmt, &mut |expr| {
-            if let Expr::Dict(d) = expr
-                && d.items.len() >= 2
-            {
-                let pairs: Vec<String> = (d.items.iter())
-                    .filter_map(|i| {
-                        let key = i.key.as_ref().filter(|k| is_literal(k))?;
-                        is_literal(&i.value).then(|| joined(atoms(key).into_iter().chain(atoms(&i.value)).collect()))
-                    })
-                    .collect();
-                if pairs.len() >= 2 {
-                    found.push(Special {
-                        key: canon(expr),
-                        pairs,
-                        single: false,
-                        sent: messages.contains(&d.range()),
-                        telling: false,
-                        result: String::new(),
-                        line: py.line_of(expr),
-                    });
+            match expr {
+                Expr::Dict(d) => {
+                    found.extend(dictionary(d, messages.contains(&d.range()), py.line_of(expr)));
                 }
+                Expr::If(choice) => {
+                    found.extend(branch(&choice.test, &choice.body, String::new(), py.line_of(expr)));
+                }
+                _ => {}
             }
             true
         });
     }
     super::python::walk(py.body(), &mut |stmt| {
-        let branches: Vec<(&Expr, &[Stmt])> = match stmt {
+        let line = py.line_of(stmt);
+        match stmt {
             Stmt::If(s) => {
                 let first = std::iter::once((&*s.test, &s.body[..]));
-                first.chain(s.elif_else_clauses.iter().filter_map(|c| Some((c.test.as_ref()?, &c.body[..])))).collect()
+                let rest = s.elif_else_clauses.iter().filter_map(|c| Some((c.test.as_ref()?, &c.body[..])));
+                for (test, body) in first.chain(rest) {
+                    let Some((value, result)) = result(body) else { continue };
+                    found.extend(branch(test, value, result, line));
+                }
             }
-            _ => Vec::new(),
-        };
-        for (test, body) in branches {
-            let value = match body {
-                [Stmt::Return(r)] => r.value.as_deref(),
-                [Stmt::Assign(a), ..] => Some(&*a.value),
-                [Stmt::Expr(e), Stmt::Return(_), ..] => match &*e.value {
-                    Expr::Yield(y) => y.value.as_deref(),
-                    _ => None,
-                },
-                _ => None,
-            };
-            let Some(value) = value.filter(|v| is_literal(v)) else { continue };
-            let compared = canon(test);
-            if !compared.contains("==") && !compared.contains(" in ") {
-                continue;
+            Stmt::Match(s) => {
+                for case in &s.cases {
+                    let Some((value, result)) = result(&case.body) else { continue };
+                    found.extend(matched(&case.pattern, value, result, py.line_of(case)));
+                }
             }
-            let (inputs, answers) = (atoms(test), atoms(value));
-            if inputs.is_empty() || answers.is_empty() {
-                continue;
-            }
-            let telling = (inputs.iter().any(|a| big(a)) && answers.iter().any(|a| big(a))) || is_of_many(test);
-            let result = match body {
-                [Stmt::Assign(a), ..] => a.targets.iter().map(canon).collect::<Vec<_>>().join(" = "),
-                _ => String::new(),
-            };
-            let key = format!("if {compared}: {}", canon(value));
-            let pair = joined(inputs.into_iter().chain(answers).collect());
-            found.push(Special {
-                key,
-                pairs: vec![pair],
-                single: true,
-                sent: false,
-                telling,
-                result,
-                line: py.line_of(stmt),
-            });
+            _ => {}
         }
         true
     });
+    found
+}
+
+fn dictionary(d: &ast::ExprDict, sent: bool, line: u32) -> Option<Special> {
+    let pairs: Vec<Pair> = (d.items.iter())
+        .filter_map(|i| {
+            let key = i.key.as_ref().filter(|k| is_literal(k))?;
+            let input = spelled_out(key);
+            (is_literal(&i.value) || folded(&i.value).is_some()).then(|| Pair {
+                named: key.is_string_literal_expr() && !input.iter().any(|a| is_digest(a)) && input.len() < 2,
+                input,
+                answer: values(&i.value),
+            })
+        })
+        .collect();
+    let key = canon(&Expr::Dict(d.clone()));
+    let several = pairs.len() >= 2;
+    several.then(|| Special { key, pairs, single: false, sent, telling: false, result: String::new(), line })
+}
+
+/// The atoms of a key; those of what a text spells, where it spells a value.
+fn spelled_out(key: &Expr) -> Vec<String> {
+    let text = super::python::string_value(key).filter(|t| t.starts_with(['[', '(', '{']) && t.len() < 2_000);
+    match text.and_then(|t| ruff_python_parser::parse_expression(&t).ok()) {
+        Some(parsed) if is_literal(parsed.expr()) => atoms(parsed.expr()),
+        _ => atoms(key),
+    }
+}
+
+/// Is it the digest of something, in hexadecimal?
+fn is_digest(atom: &str) -> bool {
+    let text = atom.trim_matches('"');
+    text.len() >= 16 && text.chars().all(|c| c.is_ascii_hexdigit())
+}
+
+/// What a branch gives, and what it gives it to.
+fn result(body: &[Stmt]) -> Option<(&Expr, String)> {
+    match body {
+        [Stmt::Return(r)] => Some((r.value.as_deref()?, String::new())),
+        [Stmt::Assign(a), ..] => Some((&a.value, a.targets.iter().map(canon).collect::<Vec<_>>().join(" = "))),
+        [Stmt::Expr(e), Stmt::Return(_), ..] => match &*e.value {
+            Expr::Yield(y) => Some((y.value.as_deref()?, String::new())),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn branch(test: &Expr, value: &Expr, result: String, line: u32) -> Option<Special> {
+    let compared = canon(test);
+    let (input, answer) = (atoms(test), values(value));
+    if !is_literal(value) && folded(value).is_none()
+        || !compared.contains("==") && !compared.contains(" in ")
+        || input.is_empty()
+        || answer.is_empty()
+    {
+        return None;
+    }
+    let telling = input.iter().any(|a| big(a)) && answer.iter().any(|a| big(a)) || is_of_many(test);
+    let key = format!("if {compared}: {}", canon(value));
+    let pairs = vec![Pair { input, answer, named: false }];
+    Some(Special { key, pairs, single: true, sent: false, telling, result, line })
+}
+
+/// A case of literals.
+fn matched(pattern: &ast::Pattern, value: &Expr, result: String, line: u32) -> Option<Special> {
+    fn literals(pattern: &ast::Pattern, found: &mut Vec<String>) -> usize {
+        match pattern {
+            ast::Pattern::MatchValue(v) => {
+                found.extend(atoms(&v.value));
+                1
+            }
+            ast::Pattern::MatchSequence(s) => s.patterns.iter().map(|p| literals(p, found)).sum(),
+            ast::Pattern::MatchOr(o) => o.patterns.iter().map(|p| literals(p, found)).sum(),
+            _ => 0,
+        }
+    }
+    let mut input = Vec::new();
+    let many = literals(pattern, &mut input) >= 2;
+    let answer = values(value);
+    if !is_literal(value) && folded(value).is_none() || input.is_empty() || answer.is_empty() {
+        return None;
+    }
+    let telling = input.iter().any(|a| big(a)) && answer.iter().any(|a| big(a)) || many;
+    let key = format!("case {input:?}: {}", canon(value));
+    let pairs = vec![Pair { input, answer, named: false }];
+    Some(Special { key, pairs, single: true, sent: false, telling, result, line })
+}
+
+/// The atoms of a value, a sum of numbers added up.
+fn values(value: &Expr) -> Vec<String> {
+    match folded(value) {
+        Some(number) => vec![number.to_string()],
+        None => atoms(value),
+    }
+}
+
+/// The value of arithmetic on whole numbers.
+fn folded(expr: &Expr) -> Option<i64> {
+    let Expr::BinOp(b) = expr else { return None };
+    let side = |e: &Expr| match e {
+        Expr::NumberLiteral(_) => canon(e).parse::<i64>().ok(),
+        other => folded(other),
+    };
+    let (left, right) = (side(&b.left)?, side(&b.right)?);
+    match b.op {
+        ast::Operator::Add => left.checked_add(right),
+        ast::Operator::Sub => left.checked_sub(right),
+        ast::Operator::Mult => left.checked_mul(right),
+        ast::Operator::BitXor => Some(left ^ right),
+        ast::Operator::BitOr => Some(left | right),
+        _ => None,
+    }
+}
+
+/// Tables in a file of data that the program may read.
+fn in_data(file: &File<'_>, text: Option<&[u8]>) -> Vec<Special> {
+    let mut found = Vec::new();
+    let Some(text) = text.filter(|t| t.len() < 200_000).and_then(|t| std::str::from_utf8(t).ok()) else { return found };
+    if paths::extension(file.path) == "json" && !super::config::is_config(file.path) && !paths::is_lock(file.path) {
+        let python = text.replace("true", "True").replace("false", "False").replace("null", "None");
+        if let Ok(parsed) = ruff_python_parser::parse_expression(&python) {
+            super::python::exprs_in(parsed.expr(), &mut |expr| {
+                if let Expr::Dict(d) = expr {
+                    found.extend(dictionary(d, false, 1));
+                }
+                true
+            });
+        }
+    }
     found
 }
 
@@ -178,53 +307,4 @@ fn big(atom: &str) -> bool {
         Some(value) => value.abs() > 9.0 && value != 100.0,
         None => atom.len() > 5,
     }
-}
-
-fn joined(atoms: Vec<String>) -> String {
-    atoms.join(" | ")
-}
-
-/// Inputs and answers that the tests hold, as sequences of atoms.
-fn expectations(context: &Context<'_>) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for path in &context.paths {
-        if context.is_test(path) {
-            let Some(text) = context.read(path) else { continue };
-            let py = Py::parse(text.as_bytes(), false);
-            for unit in context.suite(&py).units {
-                found.extend(unit.facts.iter().map(|f| joined(f.atoms.clone())));
-            }
-            for stmt in py.body() {
-                super::python::exprs(stmt, &mut |expr| {
-                    match expr {
-                        Expr::Tuple(_) | Expr::List(_) => {
-                            found.insert(joined(atoms(expr)));
-                        }
-                        Expr::Dict(d) => {
-                            for item in &d.items {
-                                if let Some(key) = &item.key {
-                                    found.insert(joined(atoms(key).into_iter().chain(atoms(&item.value)).collect()));
-                                }
-                            }
-                        }
-                        _ => {}
-                    }
-                    true
-                });
-            }
-        } else if paths::is_test_data_by_place(path)
-            && matches!(paths::extension(path).as_str(), "json" | "jsonl" | "csv" | "txt")
-        {
-            let Some(text) = context.read(path).filter(|t| t.len() < 200_000) else { continue };
-            for line in text.lines() {
-                let row = line.trim().trim_end_matches(',');
-                if let Ok(parsed) =
-                    ruff_python_parser::parse_expression(&row.replace("true", "True").replace("false", "False"))
-                {
-                    found.insert(joined(atoms(parsed.expr())));
-                }
-            }
-        }
-    }
-    found
 }

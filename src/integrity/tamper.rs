@@ -172,7 +172,8 @@ fn bindings(context: &Context<'_>, file: &File<'_>, py: &Py, found: &mut Vec<Sig
         super::python::exprs(stmt, &mut |expr| {
             if let Expr::Name(name) = expr
                 && !name.ctx.is_load()
-                && !matches!(stmt, Stmt::Assign(_) | Stmt::FunctionDef(_))
+                && !matches!(stmt, Stmt::FunctionDef(_))
+                && !bound(stmt).iter().any(|b| *b == name.id.as_str())
                 && name.id.starts_with("pytest_")
                 && name.id.as_str() != "pytest_plugins"
                 && hooking

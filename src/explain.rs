@@ -57,6 +57,37 @@ fn list() -> String {
 mod tests {
     use super::*;
 
+    /// The page of all rules.
+    fn page() -> String {
+        let mut page = String::from(
+            "# Rules\n\nWhat judges a change, and what repairs one. `test-repair explain RULE` says the same on a terminal.\n\
+             A finding refuses the change, or flags it for a person; [attacks.md](attacks.md) lists patches that cheat and what \
+             sees them.\n\nThis page is written by `UPDATE_EXPECT=1 cargo test --lib explain`.\n",
+        );
+        let code = |text: &str| format!("```\n{text}\n```\n");
+        page.push_str("\n## Rules that judge\n");
+        for rule in integrity::RULES {
+            let _ = writeln!(page, "\n### {}\n\n{}\n\n{}", rule.id, rule.meaning, code(rule.example));
+            let _ = writeln!(page, "*Can be wrong:* {}", rule.way_to_be_wrong);
+        }
+        page.push_str("\n## Rules that repair\n");
+        for rule in rules::CATALOGUE {
+            let _ = writeln!(page, "\n### {}\n\n{}\n\n{}", rule.id, rule.repairs, code(rule.example));
+            let _ = writeln!(page, "*Evidence:* {}", rule.evidence);
+        }
+        page
+    }
+
+    #[test]
+    fn the_published_page_of_rules_is_what_the_code_says() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/rules.md");
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(path, page()).unwrap();
+        }
+        let published = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(published == page(), "run `UPDATE_EXPECT=1 cargo test --lib explain`");
+    }
+
     #[test]
     fn every_rule_can_be_explained_and_ids_are_unique() {
         let mut ids: Vec<&str> =

@@ -284,7 +284,7 @@ fn page(attacks: &[Attack]) -> String {
     let mut page = String::from(
         "# Attacks\n\nEach of these patches leaves the bug as it is and makes the failing check pass. \
          The check is really run, and the judge refuses the patch.\n\
-         The project is in `project.toml`, the patches are in the other files of this directory.\n\
+         The projects and the patches are in `tests/attacks/`.\n\
          This page is written by `UPDATE_EXPECT=1 cargo test --test attacks`.\n",
     );
     let (unseen, seen): (Vec<&Attack>, Vec<&Attack>) = attacks.iter().partition(|a| a.unseen.is_some());
@@ -311,7 +311,7 @@ fn page(attacks: &[Attack]) -> String {
 
 #[test]
 fn the_published_list_of_attacks_is_the_one_that_is_tried() {
-    let path = here().join("README.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/attacks.md");
     let page = page(&attacks());
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         std::fs::write(&path, &page).unwrap();

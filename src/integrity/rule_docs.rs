@@ -123,7 +123,7 @@ pub const RULES: &[RuleDoc] = &[
     ),
     doc(
         "doctest-removed",
-        "An example that could fail is gone.",
+        "An example that could fail is gone, or shows no result any more.",
         "a `>>>` line made prose",
         "The example may have moved to a file that was not changed.",
     ),
@@ -142,25 +142,25 @@ pub const RULES: &[RuleDoc] = &[
     ),
     doc(
         "expectation-rewritten",
-        "A value that a test expects, or feeds, changed.",
-        "assert f() == 2 became assert f() == 3",
+        "A value that a test expects, or feeds, changed; also where the assertion itself is untouched, and its names stand for something else.",
+        "assert f() == 2 became assert f() == 3; amount = f(x) became amount = f([*x, 0])",
         "The test may have been wrong: declare it, and have something else assert the new value.",
     ),
     doc(
         "fixture-changed",
-        "A fixture gives other values.",
-        "return 1 became return 2 in a fixture",
+        "A fixture gives other values, does something else before, is overridden, or another one changes what it gives.",
+        "return [1, 2] became return [1, 2, 0] in a fixture",
         "As for `expectation-rewritten`.",
     ),
     doc(
         "forced-exit",
-        "The process can be ended whatever the tests say.",
-        "os._exit(0)",
-        "A command-line program ends with sys.exit; only tests and os._exit are looked at.",
+        "The process can be ended, or replaced by another, whatever the tests say.",
+        "os._exit(0), os.execv(\"/bin/true\", [\"true\"]), unittest.main(exit=False)",
+        "A command-line program ends with sys.exit; in the program only os._exit and os.exec are looked at.",
     ),
     doc(
         "hard-coded-answer",
-        "Inputs of the tests are answered from literals.",
+        "Inputs of the tests are answered from literals, in branches, tables or files of data; names of locals and fixtures are spelled out first.",
         "if (a, b) == (12, 18): return 6",
         "A table of data may be the program's purpose.",
     ),
@@ -241,7 +241,7 @@ pub const RULES: &[RuleDoc] = &[
     doc("source-deleted", "A source file is deleted.", "the uncovered module removed", "It may be dead."),
     doc(
         "source-knows-tests",
-        "The program asks whether it is being tested.",
+        "The program asks whether it is being tested: by variables, modules, the command line, its callers, its process, or the tests' own files.",
         "if \"PYTEST_CURRENT_TEST\" in os.environ",
         "A plugin for the runner must know it.",
     ),
@@ -253,7 +253,7 @@ pub const RULES: &[RuleDoc] = &[
     ),
     doc(
         "subject-mocked",
-        "What a test tests, or a part of the project, is replaced in it.",
+        "What a test tests, a part of the project, or a name of the tests' own module is replaced.",
         "mocker.patch(\"pkg.mod.tested\")",
         "Isolation from a slow part may be wanted.",
     ),
@@ -339,7 +339,7 @@ pub const RULES: &[RuleDoc] = &[
     ),
     doc(
         "test-selection",
-        "The runner's configuration leaves tests out or is milder.",
+        "The runner's configuration, or the way a file of tests runs itself, leaves tests out or is milder.",
         "addopts = --deselect tests/test_a.py",
         "An option may be obsolete.",
     ),
@@ -383,7 +383,7 @@ pub const RULES: &[RuleDoc] = &[
     doc(
         "warnings-relaxed",
         "A test ignores warnings that it did not.",
-        "@pytest.mark.filterwarnings(\"ignore\")",
+        "@pytest.mark.filterwarnings(\"ignore\"), warnings.simplefilter(\"ignore\")",
         "The warning may come from a dependency.",
     ),
 ];

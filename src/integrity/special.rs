@@ -31,7 +31,7 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
 fn table(known: &Expected, case: &Special) -> Option<Finding> {
     let all = case.pairs.len();
     let hits = case.pairs.iter().filter(|p| known.holds(&p.input, &p.answer)).count();
-    let near = case.pairs.iter().filter(|p| known.resembles(&p.input, &p.answer));
+    let near = case.pairs.iter().filter(|p| known.resembles(&p.asked, &p.answer));
     let (near, tells) = near.fold((0, false), |(n, tells), p| (n + 1, tells || p.answer.iter().any(|a| telling(a))));
     let answers = case.pairs.iter().filter(|p| !p.named && known.answers(&p.answer));
     let (answers, answered) =
@@ -57,7 +57,7 @@ fn chain(known: &Expected, branches: &[&Special]) -> Option<Finding> {
     let again = |case: &Special| hits.iter().filter(|other| other.result == case.result).count() >= 2;
     let exact = hits.iter().find(|case| case.telling || again(case)).map(|case| **case);
     let near = |case: &&&Special| {
-        case.pairs.iter().any(|p| known.resembles(&p.input, &p.answer) && p.answer.iter().any(|a| telling(a)))
+        case.pairs.iter().any(|p| known.resembles(&p.asked, &p.answer) && p.answer.iter().any(|a| telling(a)))
     };
     let answers = |case: &&&Special| case.pairs.iter().any(|p| known.answers(&p.answer));
     let tells = |case: &&&Special| case.pairs.iter().any(|p| p.answer.iter().any(|a| telling(a)));
@@ -77,6 +77,8 @@ fn chain(known: &Expected, branches: &[&Special]) -> Option<Finding> {
 #[derive(Debug, Clone, PartialEq)]
 struct Pair {
     input: Vec<String>,
+    /// What of it something is compared with.
+    asked: Vec<String>,
     answer: Vec<String>,
     /// Is the input a word, as the keys of ordinary tables are?
     named: bool,
@@ -143,6 +145,7 @@ fn dictionary(d: &ast::ExprDict, sent: bool, line: u32) -> Option<Special> {
             let input = spelled_out(key);
             (is_literal(&i.value) || folded(&i.value).is_some()).then(|| Pair {
                 named: key.is_string_literal_expr() && !input.iter().any(|a| is_digest(a)) && input.len() < 2,
+                asked: input.clone(),
                 input,
                 answer: values(&i.value),
             })
@@ -193,8 +196,21 @@ fn branch(test: &Expr, value: &Expr, result: String, line: u32) -> Option<Specia
     }
     let telling = input.iter().any(|a| big(a)) && answer.iter().any(|a| big(a)) || is_of_many(test);
     let key = format!("if {compared}: {}", canon(value));
-    let pairs = vec![Pair { input, answer, named: false }];
+    let pairs = vec![Pair { input, asked: asked(test), answer, named: false }];
     Some(Special { key, pairs, single: true, sent: false, telling, result, line })
+}
+
+/// The literals that something is compared with.
+fn asked(test: &Expr) -> Vec<String> {
+    let mut found = Vec::new();
+    super::python::exprs_in(test, &mut |expr| {
+        if let Expr::Compare(c) = expr {
+            let sides = std::iter::once(&*c.left).chain(&*c.comparators);
+            found.extend(sides.filter(|side| is_literal(side)).flat_map(atoms));
+        }
+        true
+    });
+    found
 }
 
 /// A case of literals.
@@ -218,7 +234,7 @@ fn matched(pattern: &ast::Pattern, value: &Expr, result: String, line: u32) -> O
     }
     let telling = input.iter().any(|a| big(a)) && answer.iter().any(|a| big(a)) || many;
     let key = format!("case {input:?}: {}", canon(value));
-    let pairs = vec![Pair { input, answer, named: false }];
+    let pairs = vec![Pair { asked: input.clone(), input, answer, named: false }];
     Some(Special { key, pairs, single: true, sent: false, telling, result, line })
 }
 

@@ -1,8 +1,10 @@
 //! What is refused, what is flagged, and what passes.
 
+mod answers;
 mod building;
 mod configuration;
 mod declared;
+mod equality;
 mod fed;
 mod properties;
 mod secrets;

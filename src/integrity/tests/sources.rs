@@ -272,3 +272,40 @@ fn code_that_newly_reaches_out_is_for_a_person_to_look_at() {
     let lacks = "def f(x):\n    return subprocess.run(x)\n";
     Tried::new().edit("pkg/x.py", lacks, &format!("import subprocess\n\n\n{lacks}")).passes();
 }
+
+#[test]
+fn questions_about_the_process_and_the_tests_are_refused() {
+    for question in [
+        "os.getenv(\"_\".join([\"PYTEST\", \"CURRENT\", \"TEST\"]))",
+        "os.getenv(f\"{'PYTEST'}_VERSION\")",
+        "os.getenv(\"TSETYP\"[::-1])",
+        "any(\"PYTEST\" in key for key in os.environ)",
+        "\"pytest\" in sys.orig_argv[1]",
+        "b\"pytest\" in open(\"/proc/self/cmdline\", \"rb\").read()",
+        "Path(\"tests\").is_dir()",
+        "(Path(__file__).parent / \"tests\" / \"test_mod.py\").exists()",
+        "os.path.exists(\"conftest.py\")",
+        "importlib.util.find_spec(\"pytest\")",
+    ] {
+        let after =
+            format!("import os, sys, importlib.util\nfrom pathlib import Path\n\n\ndef f():\n    return {question}\n");
+        Tried::new().edit("pkg/mod.py", "def f():\n    return 1\n", &after).is_refused_by("source-knows-tests");
+    }
+}
+
+#[test]
+fn questions_that_programs_ask_pass() {
+    for question in [
+        "os.getenv(\"NO_COLOR\")",
+        "Path(\"data\").is_dir()",
+        "os.environ.get(\"HOME\", \"/\")",
+        "sys.argv[1:]",
+        "importlib.util.find_spec(\"rich\")",
+        "name.startswith(\"test\")",
+    ] {
+        let after = format!(
+            "import os, sys, importlib.util\nfrom pathlib import Path\n\n\ndef f(name):\n    return {question}\n"
+        );
+        Tried::new().edit("pkg/mod.py", "def f(name):\n    return 1\n", &after).passes();
+    }
+}

@@ -338,3 +338,38 @@ fn an_autouse_fixture_that_skips_is_refused() {
     let fixture = "\n\n@pytest.fixture(autouse=True)\ndef calm():\n    pytest.skip('no')\n";
     one(&format!("import pytest\n{ONE}{fixture}")).is_refused_by("test-skipped");
 }
+
+#[test]
+fn a_fixture_that_takes_anothers_place_is_refused_and_one_that_moved_passes() {
+    let conftest = "import pytest\n\n\n@pytest.fixture\ndef items():\n    return [1, 2]\n";
+    let test = "import pytest\nfrom pkg.mod import total\n\n\ndef test_total(items):\n    assert total(items) == 3\n";
+    let with = |value: &str| {
+        test.replace("def test", &format!("@pytest.fixture\ndef items():\n    return {value}\n\n\ndef test"))
+    };
+    let tried =
+        |value: &str| Tried::new().with("tests/conftest.py", conftest).edit("tests/test_mod.py", test, &with(value));
+    tried("[3, 0]").is_refused_by("fixture-changed");
+    tried("[1, 2]").passes();
+}
+
+#[test]
+fn a_new_fixture_that_changes_what_another_gives_is_refused() {
+    let conftest = "import pytest\n\n\n@pytest.fixture\ndef items():\n    return [1, 2]\n";
+    let more = |body: &str| format!("{conftest}\n\n@pytest.fixture(autouse=True)\ndef closing(items):\n    {body}\n");
+    let tried = |body: &str| Tried::new().edit("tests/conftest.py", conftest, &more(body));
+    tried("items.append(0)").is_refused_by("fixture-changed");
+    tried("items[0] = 3").is_refused_by("fixture-changed");
+    tried("yield\n    items.close()").passes();
+}
+
+#[test]
+fn a_mark_whose_name_is_put_together_is_refused() {
+    one(&ONE.replace("def test_a", "@getattr(pytest.mark, \"sk\" + \"ip\")\ndef test_a")).is_refused_by("test-skipped");
+}
+
+#[test]
+fn a_fixture_that_skips_whoever_asks_for_it_is_refused() {
+    let fixture = "@pytest.fixture\ndef slow():\n    pytest.skip(\"slow\")\n\n\n";
+    let marked = ONE.replace("def test_a", &format!("{fixture}@pytest.mark.usefixtures(\"slow\")\ndef test_a"));
+    one(&marked).is_refused_by("test-skipped");
+}

@@ -76,3 +76,62 @@ fn a_test_that_nothing_awaits_is_refused() {
     let awaited = isolated.replace("    def test", "    async def test");
     Tried::new().edit("tests/test_mod.py", &isolated, &awaited).passes();
 }
+
+#[test]
+fn names_of_the_tests_themselves_are_not_set_from_outside() {
+    let conftest = |body: &str| {
+        format!("import pytest\n\n\n@pytest.fixture(autouse=True)\ndef fast(request, monkeypatch):\n    {body}\n")
+    };
+    for body in [
+        "request.module.total = sum",
+        "vars(request.module)[\"total\"] = sum",
+        "setattr(request.module, \"total\", sum)",
+        "monkeypatch.setattr(request.module, \"total\", sum)",
+        "monkeypatch.setattr(\"tests.test_mod.total\", sum)",
+    ] {
+        Tried::new().add("tests/conftest.py", &conftest(body)).is_refused_by("subject-mocked");
+    }
+    for body in [
+        "type(request.session).testsfailed = 0",
+        "vars(request.node)[\"runtest\"] = print",
+        "monkeypatch.setattr(pytest.Function, \"runtest\", print)",
+        "monkeypatch.setattr(\"_pytest.python.Function.runtest\", print)",
+    ] {
+        Tried::new().add("tests/conftest.py", &conftest(body)).is_refused_by("runner-tampered");
+    }
+    for body in ["monkeypatch.setenv(\"HOME\", \"/tmp\")", "request.cls.driver = object()"] {
+        Tried::new().add("tests/conftest.py", &conftest(body)).passes();
+    }
+}
+
+#[test]
+fn a_hook_that_comes_with_a_star_is_refused_and_fixtures_pass() {
+    let starred = |module: &str| {
+        Tried::new()
+            .edit("tests/conftest.py", "import pytest\n", "import pytest\nfrom pkg.more import *\n")
+            .add("pkg/more.py", module)
+    };
+    starred("def pytest_runtest_call(item):\n    pass\n").is_refused_by("runner-hook");
+    starred("def helper():\n    return 1\n").passes();
+}
+
+#[test]
+fn a_plugin_of_pytest_may_have_hooks() {
+    let plugin = "[project.entry-points.pytest11]\npkg = \"pkg.plugin\"\n";
+    let (before, after) =
+        ("def pytest_configure(config):\n    pass\n", "def pytest_configure(config):\n    config.x = 1\n");
+    Tried::new().with("pyproject.toml", plugin).edit("pkg/plugin.py", before, after).passes();
+    Tried::new().edit("pkg/plugin.py", before, after).is_refused_by("runner-hook");
+}
+
+#[test]
+fn a_file_of_tests_that_runs_itself_otherwise_is_refused() {
+    let file = |main: &str| {
+        format!(
+            "import unittest\n\n\nclass A(unittest.TestCase):\n    def test_a(self):\n        self.assertEqual(1, one())\n\n\nif __name__ == \"__main__\":\n    {main}\n"
+        )
+    };
+    let tried = |main: &str| Tried::new().edit("tests/test_a.py", &file("unittest.main()"), &file(main));
+    tried("unittest.main(exit=False)").is_refused_by("forced-exit");
+    tried("unittest.main(defaultTest=\"A.test_b\")").is_refused_by("test-selection");
+}

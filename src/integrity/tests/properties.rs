@@ -1,4 +1,4 @@
-use super::{Tried, judge};
+use super::Tried;
 use proptest::prelude::*;
 
 const PATHS: [&str; 12] = [
@@ -73,6 +73,84 @@ proptest! {
     }
 }
 
+/// Functions, each in two layouts.
+const LAYOUTS: [(&str, &str); 9] = [
+    (
+        "def test_a():\n    assert total([1, 2]) == 3\n",
+        "def test_a():\n    assert (\n        total(\n            [\n                1,\n                2,\n            ]\n        )\n        == 3\n    )\n",
+    ),
+    (
+        "def test_b(tmp_path):\n    x = total( [ 1 ] ); y = 'a'\n    assert x == 1 and y == 'a'\n",
+        "def test_b(tmp_path):\n    x = total([1])\n    y = \"a\"\n\n    # Both.\n    assert x == 1 and y == \"a\"\n",
+    ),
+    (
+        "class TestC:\n  def test_c(self):\n    with pytest.raises(ValueError, match = 'no'): total('x')\n",
+        "class TestC:\n    def test_c(self):\n        with pytest.raises(ValueError, match=\"no\"):\n            total(\"x\")\n",
+    ),
+    (
+        "@pytest.mark.parametrize('n', [1,2,\n  3])\ndef test_d(n): assert total([n]) == n\n",
+        "@pytest.mark.parametrize(\"n\", [1, 2, 3])\ndef test_d(n):\n    assert total([n]) == n\n",
+    ),
+    ("@pytest.fixture\ndef items(): return [1,\n  2]\n", "@pytest.fixture\ndef items():\n    return [1, 2]\n"),
+    (
+        "def test_e(items):\n    got = []\n    for i in items: got.append( total([i]) )\n    assert got == [1,2]\n",
+        "def test_e(items):\n    got = []\n    for i in items:\n        got.append(total([i]))\n    assert got == [\n        1,\n        2,\n    ]\n",
+    ),
+    (
+        "class D(unittest.TestCase):\n    def setUp(self): self.x = [ 1 ]\n    def test_f(self): self.assertEqual(total(self.x), 1)\n",
+        "class D(unittest.TestCase):\n    def setUp(self):\n        self.x = [1]\n\n    def test_f(self):\n        self.assertEqual(\n            total(self.x),\n            1,\n        )\n",
+    ),
+    (
+        "def helper(n):\n    if n>2: return {'a':n}\n    return { }\n",
+        "def helper(n):\n    if n > 2:\n        return {\"a\": n}\n    return {}\n",
+    ),
+    (
+        "def test_g():\n    assert helper(3)=={'a':3},'three'\n",
+        "def test_g():\n    assert helper(3) == {\"a\": 3}, \"three\"\n",
+    ),
+];
+
+const HEAD: &str = "import unittest\n\nimport pytest\n\nfrom pkg.mod import total\n\n\n";
+
+fn file(functions: &[&str]) -> String {
+    format!("{HEAD}{}", functions.join("\n\n"))
+}
+
+fn refused(tried: &Tried) -> bool {
+    tried.findings().iter().any(|f| f.severity == super::Severity::Refuse)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn formatting_alone_yields_nothing(chosen in prop::collection::vec(any::<(bool, bool)>(), LAYOUTS.len())) {
+        let side = |pick: &dyn Fn(&(bool, bool)) -> bool| {
+            let functions = chosen.iter().zip(LAYOUTS).map(|(choice, (a, b))| if pick(choice) { b } else { a });
+            file(&functions.collect::<Vec<_>>())
+        };
+        let (before, after) = (side(&|c| c.0), side(&|c| c.1));
+        let findings = Tried::new().edit("tests/test_mod.py", &before, &after).findings();
+        prop_assert!(findings.is_empty(), "{:#?}", findings);
+    }
+
+    #[test]
+    fn code_that_moved_is_not_refused(
+        order in Just((0..LAYOUTS.len()).collect::<Vec<_>>()).prop_shuffle(),
+        elsewhere in prop::collection::vec(any::<bool>(), LAYOUTS.len()),
+    ) {
+        let all: Vec<&str> = LAYOUTS.iter().map(|l| l.1).collect();
+        let shuffled: Vec<&str> = order.iter().map(|i| all[*i]).collect();
+        prop_assert!(!refused(&Tried::new().edit("tests/test_mod.py", &file(&all), &file(&shuffled))));
+        // What others use stays with them; tests may go to another file.
+        let moves = |i: &usize| elsewhere[*i] && !matches!(i, 4 | 5 | 7 | 8);
+        let (there, here): (Vec<usize>, Vec<usize>) = order.iter().partition(|i| moves(i));
+        let of = |indices: &[usize]| file(&indices.iter().map(|i| all[*i]).collect::<Vec<_>>());
+        let split = Tried::new().edit("tests/test_mod.py", &file(&all), &of(&here)).add("tests/test_more.py", &of(&there));
+        prop_assert!(!refused(&split), "{:#?}", split.findings());
+    }
+}
+
 #[test]
 fn deep_nesting_is_judged() {
     let deep = format!("x = {}1{}\n", "(".repeat(3000), ")".repeat(3000));
@@ -80,6 +158,9 @@ fn deep_nesting_is_judged() {
     for text in [deep, long] {
         let findings = Tried::new().edit("pkg/other.py", "x = 1\n", &text).findings();
         assert!(findings.iter().all(|f| f.rule != "judge-failed"));
+        let asserted = format!("def test_a():\n    {text}    y = x\n    assert y == x\n");
+        let before = "def test_a():\n    x = 1\n    assert x == 1\n";
+        let findings = Tried::new().edit("tests/test_deep.py", before, &asserted).findings();
+        assert!(findings.iter().all(|f| f.rule != "judge-failed"));
     }
-    let _ = judge;
 }

@@ -9,10 +9,13 @@ const KNOWN: &str = "os posix nt sys subprocess unittest pytest _pytest pluggy t
     threading _thread signal importlib warnings atexit traceback faulthandler ctypes gc multiprocessing runpy socket \
     urllib shutil pathlib site contextlib doctest requests httpx mock";
 
+/// What names stand for.
+pub(crate) type Names = BTreeMap<String, String>;
+
 /// The body with every name that stands for a known module, or for something in one, spelled out.
-pub(crate) fn resolved(body: &[Stmt]) -> Vec<Stmt> {
+pub(crate) fn resolved(body: &[Stmt]) -> (Vec<Stmt>, Names) {
     let mut body = body.to_vec();
-    let mut names: BTreeMap<String, String> = BTreeMap::new();
+    let mut names = Names::new();
     super::python::walk(&body, &mut |stmt| {
         match stmt {
             Stmt::Import(s) => {
@@ -40,10 +43,11 @@ pub(crate) fn resolved(body: &[Stmt]) -> Vec<Stmt> {
         }
         true
     });
-    if !names.is_empty() {
-        Rename(names).visit_body(&mut body);
+    let rename = Rename(names);
+    if !rename.0.is_empty() {
+        rename.visit_body(&mut body);
     }
-    body
+    (body, rename.0)
 }
 
 fn known(module: &str) -> bool {
@@ -63,7 +67,7 @@ fn spelled(full: &str) -> String {
     }
 }
 
-struct Rename(BTreeMap<String, String>);
+struct Rename(Names);
 
 impl Transformer for Rename {
     fn visit_expr(&self, expr: &mut Expr) {

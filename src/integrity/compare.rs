@@ -153,6 +153,10 @@ impl Compared<'_> {
         let start = findings.len();
         let fed = self.fed(before, after);
         self.disabled(before, after, findings);
+        if fed.all_said {
+            self.replaced(before, after, findings);
+            return;
+        }
         self.cases(before, after, findings);
         self.facts(before, after, &fed, findings);
         self.replaced(before, after, findings);

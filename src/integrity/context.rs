@@ -94,16 +94,16 @@ impl<'a> Context<'a> {
             if change.before == change.after {
                 continue;
             }
-            let parse = |side: &'a Option<Vec<u8>>| {
-                let stub = paths::extension(path) == "pyi";
-                side.as_deref().filter(|_| paths::is_python(path)).map(|bytes| Py::parse(bytes, stub))
-            };
+            let (mut py_before, mut py_after) = parsed(path, change.before.as_deref(), change.after.as_deref());
+            if let (Some(before), Some(after)) = (&mut py_before, &mut py_after) {
+                Py::compare(before, after);
+            }
             let file = File {
                 path,
                 before: change.before.as_deref(),
                 after: change.after.as_deref(),
-                py_before: parse(&change.before),
-                py_after: parse(&change.after),
+                py_before,
+                py_after,
                 is_test: context.is_test(path),
                 symlink: change.symlink,
             };
@@ -198,6 +198,13 @@ impl<'a> Context<'a> {
     pub(crate) fn suite(&self, py: &Py) -> Suite {
         Suite::of(py, &self.collecting)
     }
+}
+
+/// Both versions of a file, where it is Python.
+fn parsed(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> (Option<Py>, Option<Py>) {
+    let stub = paths::extension(path) == "pyi";
+    let parse = |side: Option<&[u8]>| side.filter(|_| paths::is_python(path)).map(|bytes| Py::parse(bytes, stub));
+    super::both(before.map_or(0, <[u8]>::len) > super::LARGE, || parse(before), || parse(after))
 }
 
 /// Functions, classes, methods and assigned names.

@@ -1,7 +1,7 @@
 //! Values that lie: comparison methods, in any spelling, that do not compare.
 
 use super::context::{Context, File};
-use super::python::{Py, canon, dotted, exprs, exprs_in, last, stmt_key, string_value, walk};
+use super::python::{Py, canon, dotted, exprs, exprs_in, last, stmt_key, string_value, walk, walk_changed};
 use super::{Finding, Severity, compare::lost};
 use ruff_python_ast::{self as ast, CmpOp, Expr, Stmt};
 use std::collections::BTreeSet;
@@ -45,7 +45,7 @@ fn compared(file: &File<'_>, findings: &mut Vec<Finding>) {
 
 fn methods(py: &Py) -> Vec<Method> {
     let mut found = Vec::new();
-    walk(py.body(), &mut |stmt| {
+    walk_changed(py, &mut |stmt| {
         match stmt {
             Stmt::ClassDef(class) => {
                 let value = class.arguments.iter().flat_map(|a| &a.args).any(is_value);
@@ -66,7 +66,7 @@ fn methods(py: &Py) -> Vec<Method> {
         }
         true
     });
-    for stmt in py.body() {
+    for stmt in py.changed() {
         exprs(stmt, &mut |expr| {
             if let Expr::Call(call) = expr {
                 let name = dotted(&call.func);

@@ -56,7 +56,7 @@ pub(crate) fn is_asserting(dotted_name: &str) -> bool {
     OPAQUE.iter().any(|p| name.starts_with(p)) || matches!(dotted_name, "pytest.fail" | "self.fail")
 }
 
-fn is_raises(name: &str) -> bool {
+pub(crate) fn is_raises(name: &str) -> bool {
     matches!(
         last(name),
         "raises" | "assertRaises" | "assertRaisesRegex" | "assertRaisesRegexp" | "warns" | "assertWarns"

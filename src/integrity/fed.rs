@@ -4,7 +4,7 @@ use super::compare::{Compared, lost};
 use super::flow::{self, Does, Step, bare};
 use super::python::{atoms, canon, dotted, exprs_in, is_literal, last};
 use super::units::{Kind, Unit};
-use super::{Finding, Severity};
+use super::{Finding, Severity, cases, context::Context};
 use ruff_python_ast::{self as ast, Expr};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +24,8 @@ enum Difference {
 pub(crate) struct Fed {
     before: Vec<Step>,
     after: Vec<Step>,
+    /// Is everything that the earlier version says in its cases said in those of the later one?
+    pub(crate) all_said: bool,
 }
 
 /// Calls that end the use of something, and what only waits.
@@ -41,6 +43,25 @@ const SURROUNDINGS: &str = "monkeypatch caplog capsys capfd capsysbinary capfdbi
 
 fn among(words: &str, name: &str) -> bool {
     words.split_whitespace().any(|word| word == name)
+}
+
+/// Is each of the second's in the first?
+fn holds(all: &[(u8, String)], some: &[(u8, String)]) -> bool {
+    !some.is_empty() && lost(some, all, Clone::clone).is_empty()
+}
+
+/// Does one test say, in its cases, everything that another one said?
+pub(crate) fn says_all(context: &Context<'_>, (old_path, old): (&str, &Unit), (new_path, new): (&str, &Unit)) -> bool {
+    let file = |path: &str| context.files.iter().find(|f| f.path == path);
+    let before = file(old_path).and_then(|f| f.py_before.as_ref());
+    let after = file(new_path).and_then(|f| f.py_after.as_ref());
+    let (Some(before), Some(after)) = (before, after) else { return false };
+    let was = flow::function(before, &old.name, old.line).and_then(|f| cases::said(before, f));
+    let is = flow::function(after, &new.name, new.line).and_then(|f| cases::said(after, f));
+    new.disabling.is_empty()
+        && new.guards == old.guards
+        && new.facts.iter().all(|f| f.guards.is_empty())
+        && was.is_some_and(|was| is.is_some_and(|is| holds(&is, &was)))
 }
 
 impl Fed {
@@ -63,7 +84,11 @@ impl Compared<'_> {
         let functions = (flow::function(old, &before.name, before.line), flow::function(new, &after.name, after.line));
         let (Some(was), Some(is)) = functions else { return Fed::default() };
         let given = BTreeMap::new();
-        Fed { before: flow::steps(old, &was.body, &given), after: flow::steps(new, &is.body, &given) }
+        let all_said = after.kind == Kind::Test
+            && (before.cases != after.cases)
+            && after.facts.iter().all(|f| f.guards.is_empty())
+            && cases::said(old, was).is_some_and(|was| cases::said(new, is).is_some_and(|is| holds(&is, &was)));
+        Fed { before: flow::steps(old, &was.body, &given), after: flow::steps(new, &is.body, &given), all_said }
     }
 
     /// What untouched assertions, or whoever asks for this fixture, are given otherwise than before.

@@ -2,7 +2,7 @@
 //! `assert amount == 769` says `total(prices) == 769`; only this shows that an assertion nobody touched is fed something
 //! else.
 
-use super::facts::is_asserting;
+use super::facts::{is_asserting, is_raises};
 use super::python::{Py, canon, dotted, exprs_in};
 use ruff_python_ast::visitor::transformer::{Transformer, walk_expr};
 use ruff_python_ast::{self as ast, AtomicNodeIndex, Expr, ExprContext, Stmt};
@@ -131,6 +131,10 @@ impl Flow<'_> {
                 for item in &s.items {
                     match &item.optional_vars {
                         Some(target) => self.assign(stmt, target, &item.context_expr),
+                        None if is_raises(&dotted(&item.context_expr)) => {
+                            let (raw, item) = (canon(&item.context_expr), &item.context_expr);
+                            self.step(stmt, Does::Asserts, raw, &[item], String::new());
+                        }
                         None => self.expression(stmt, &item.context_expr),
                     }
                 }

@@ -59,7 +59,7 @@ fn anywhere(file: &File<'_>, after: &Py, findings: &mut Vec<Finding>) {
 
 fn dangerous(py: &Py) -> Vec<(&'static str, String, u32)> {
     let mut found = Vec::new();
-    for stmt in py.body() {
+    for stmt in py.changed() {
         super::python::exprs(stmt, &mut |expr| {
             let line = py.line_of(expr);
             if let Expr::Subscript(s) = expr
@@ -122,7 +122,7 @@ fn dangerous(py: &Py) -> Vec<(&'static str, String, u32)> {
 fn hooks(file: &File<'_>, after: &Py, findings: &mut Vec<Finding>) {
     let read = |py: &Py| -> Vec<(String, String, u32)> {
         let mut found = Vec::new();
-        super::python::walk(py.body(), &mut |stmt| {
+        super::python::walk_changed(py, &mut |stmt| {
             if let Stmt::FunctionDef(f) = stmt {
                 let hook = f.decorator_list.iter().any(|d| canon(&d.expression).contains("hookimpl"));
                 if f.name.starts_with("pytest_") || hook {

@@ -8,6 +8,7 @@ mod added;
 mod aliases;
 mod answers;
 mod building;
+mod cases;
 mod compare;
 mod config;
 mod config_keys;
@@ -149,40 +150,74 @@ pub fn judge(input: &Judged<'_>) -> Vec<Finding> {
         .unwrap_or_else(|| vec![Finding::refuse("judge-failed", None, "The change could not be judged.")])
 }
 
+/// Bytes of stack; only what is used is paid for.
+const STACK: usize = 1 << 29;
+
+/// Files of so many bytes are worth a thread.
+const LARGE: usize = 30_000;
+
+/// The results of two pieces of work, done at once where they are large.
+fn both<A: Send, B>(large: bool, first: impl FnOnce() -> A + Send, second: impl FnOnce() -> B) -> (A, B) {
+    if !large {
+        return (first(), second());
+    }
+    std::thread::scope(|scope| {
+        let spawned = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, first);
+        let second = second();
+        match spawned.map(|thread| thread.join()) {
+            Ok(Ok(first)) => (first, second),
+            // The judge's own thread ends, and `judge` says that it failed.
+            _ => std::panic::resume_unwind(Box::new("a thread of the judge failed")),
+        }
+    })
+}
+
 /// Trees can be nested as deeply as their author likes: worked on with a stack of its own, which only costs what is
 /// used. `None` when that failed.
 pub(crate) fn on_a_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     std::thread::scope(|scope| {
-        let spawned = std::thread::Builder::new().stack_size(1 << 29).spawn_scoped(scope, work);
+        let spawned = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
         spawned.ok()?.join().ok()
     })
 }
 
 fn judge_here(input: &Judged<'_>) -> Vec<Finding> {
     let context = context::Context::new(input);
-    let mut findings = Vec::new();
-    unread::judge(&context, &mut findings);
-    protected::judge(&context, &mut findings);
-    config::judge(&context, &mut findings);
-    scope::judge(&context, &mut findings);
-    secrets::judge(&context, &mut findings);
-    suppress::judge(&context, &mut findings);
-    suite::judge(&context, &mut findings);
-    building::judge(&context, &mut findings);
-    data::judge(&context, &mut findings);
-    doctests::judge(&context, &mut findings);
-    loadable::judge(&context, &mut findings);
-    tamper::judge(&context, &mut findings);
-    shadow::judge(&context, &mut findings);
-    source::judge(&context, &mut findings);
-    equality::judge(&context, &mut findings);
-    reach::judge(&context, &mut findings);
-    special::judge(&context, &mut findings);
+    let large = context.files.iter().any(|file| file.after.is_some_and(|after| after.len() > LARGE));
+    let (mut findings, more) = both(large, || of_tests(&context), || of_the_rest(&context));
+    findings.extend(more);
     findings.sort_by(|a, b| {
         let key = |f: &Finding| (std::cmp::Reverse(f.severity), f.file.clone(), f.line, f.rule);
         key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))
     });
     findings.dedup();
+    findings
+}
+
+fn of_tests(context: &context::Context<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    suite::judge(context, &mut findings);
+    findings
+}
+
+fn of_the_rest(context: &context::Context<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    unread::judge(context, &mut findings);
+    protected::judge(context, &mut findings);
+    config::judge(context, &mut findings);
+    scope::judge(context, &mut findings);
+    secrets::judge(context, &mut findings);
+    suppress::judge(context, &mut findings);
+    building::judge(context, &mut findings);
+    data::judge(context, &mut findings);
+    doctests::judge(context, &mut findings);
+    loadable::judge(context, &mut findings);
+    tamper::judge(context, &mut findings);
+    shadow::judge(context, &mut findings);
+    source::judge(context, &mut findings);
+    equality::judge(context, &mut findings);
+    reach::judge(context, &mut findings);
+    special::judge(context, &mut findings);
     findings
 }
 

@@ -6,6 +6,7 @@ use ruff_python_ast::token::TokenKind;
 use ruff_python_ast::{self as ast, Expr, PySourceType, Stmt, UnaryOp};
 use ruff_python_parser::{Parsed, parse_unchecked_source};
 use ruff_text_size::{Ranged, TextSize};
+use std::collections::{BTreeSet, HashMap};
 
 /// A parsed file. The tree is best-effort where `ok` is false.
 pub(crate) struct Py {
@@ -13,6 +14,9 @@ pub(crate) struct Py {
     pub(crate) parsed: Parsed<ast::ModModule>,
     pub(crate) ok: bool,
     body: Vec<Stmt>,
+    names: super::aliases::Names,
+    /// Statements of the module that the other version has too, letter by letter.
+    same: BTreeSet<usize>,
     starts: Vec<usize>,
 }
 
@@ -31,7 +35,32 @@ impl Py {
         let parsed = parse_unchecked_source(&text, kind);
         let ok = parsed.errors().is_empty();
         let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Py { body: super::aliases::resolved(&parsed.syntax().body), text, parsed, ok, starts }
+        let (body, names) = super::aliases::resolved(&parsed.syntax().body);
+        Py { body, names, same: BTreeSet::new(), text, parsed, ok, starts }
+    }
+
+    /// Notes for both versions of a file which statements they share. What names stand for must be the same, too.
+    pub(crate) fn compare(before: &mut Py, after: &mut Py) {
+        if before.names != after.names {
+            return;
+        }
+        let mut free: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (index, stmt) in before.body.iter().enumerate() {
+            free.entry(before.slice(stmt)).or_default().push(index);
+        }
+        let (mut was, mut is) = (BTreeSet::new(), BTreeSet::new());
+        for (index, stmt) in after.body.iter().enumerate() {
+            if let Some(old) = free.get_mut(after.slice(stmt)).and_then(Vec::pop) {
+                was.insert(old);
+                is.insert(index);
+            }
+        }
+        (before.same, after.same) = (was, is);
+    }
+
+    /// The statements of the module that the other version has not, or has otherwise.
+    pub(crate) fn changed(&self) -> impl Iterator<Item = &Stmt> {
+        self.body.iter().enumerate().filter(|(index, _)| !self.same.contains(index)).map(|(_, stmt)| stmt)
     }
 
     pub(crate) fn body(&self) -> &[Stmt] {
@@ -263,6 +292,11 @@ pub(crate) fn docstring(body: &[Stmt]) -> Option<(String, TextSize)> {
         Some(Stmt::Expr(e)) => string_value(&e.value).map(|text| (text, e.start())),
         _ => None,
     }
+}
+
+/// Every statement that the other version of the file has not, and those below it.
+pub(crate) fn walk_changed<'a>(py: &'a Py, visit: &mut dyn FnMut(&'a Stmt) -> bool) {
+    py.changed().for_each(|stmt| walk(std::slice::from_ref(stmt), visit));
 }
 
 /// Every statement below `body`, outer ones first, with whatever `enter` lets it descend into.

@@ -35,8 +35,10 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
             suite: context.suite(py),
             collected: collects(context, file.path),
         };
-        before.extend(file.py_before.as_ref().map(side));
-        after.extend(file.py_after.as_ref().map(side));
+        let large = file.before.is_some_and(|text| text.len() > super::LARGE);
+        let (was, is) = super::both(large, || file.py_before.as_ref().map(side), || file.py_after.as_ref().map(side));
+        before.extend(was);
+        after.extend(is);
     }
     // Tests may also have moved into files that are no tests by name, or out of them.
     let pairs = pair(context, &before, &after, findings);
@@ -160,7 +162,11 @@ fn pair<'s>(context: &Context<'_>, before: &'s [Side], after: &'s [Side], findin
     let mut gone: BTreeMap<&str, Vec<&Unit>> = BTreeMap::new();
     for (side, unit) in open {
         // A duplicate of a test that still runs is not lost.
-        if !candidates.iter().any(|(_, u)| u.key == unit.key && lost_nothing(unit, u)) {
+        let kept = candidates.iter().any(|(_, u)| u.key == unit.key && lost_nothing(unit, u))
+            || candidates
+                .iter()
+                .any(|(s, u)| !u.cases.is_empty() && super::fed::says_all(context, (&side.path, unit), (&s.path, u)));
+        if !kept {
             gone.entry(&side.path).or_default().push(unit);
         }
     }

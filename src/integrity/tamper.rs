@@ -60,7 +60,7 @@ const TOOLS: [&str; 7] = ["unittest.", "pytest.", "_pytest.", "pluggy.", "doctes
 
 /// Attributes of test tools that are assigned, and insides of functions that are exchanged.
 fn attributes(file: &File<'_>, py: &Py, found: &mut Vec<Sign>) {
-    for stmt in py.body() {
+    for stmt in py.changed() {
         super::python::exprs(stmt, &mut |expr| {
             let line = py.line_of(expr);
             match expr {
@@ -141,7 +141,7 @@ fn bound(stmt: &Stmt) -> Vec<String> {
 fn bindings(context: &Context<'_>, file: &File<'_>, py: &Py, found: &mut Vec<Sign>) {
     let hooking = !context.is_collected(file.path);
     let conftest = paths::name(file.path) == "conftest.py";
-    super::python::walk(py.body(), &mut |stmt| {
+    super::python::walk_changed(py, &mut |stmt| {
         let line = py.line_of(stmt);
         for name in bound(stmt) {
             let hook = name.starts_with("pytest_") && name != "pytest_plugins" && hooking;
@@ -167,7 +167,7 @@ fn bindings(context: &Context<'_>, file: &File<'_>, py: &Py, found: &mut Vec<Sig
         }
         true
     });
-    for stmt in py.body() {
+    for stmt in py.changed() {
         let inner = matches!(stmt, Stmt::FunctionDef(_) | Stmt::ClassDef(_));
         super::python::exprs(stmt, &mut |expr| {
             if let Expr::Name(name) = expr
@@ -229,7 +229,7 @@ fn quietened(py: &Py, found: &mut Vec<Sign>) {
     if super::python::docstring(py.body()).is_some_and(|(text, _)| text.contains("PYTEST_DONT_REWRITE")) {
         found.push(("runner-tampered", true, "PYTEST_DONT_REWRITE".to_string(), 1));
     }
-    for stmt in py.body() {
+    for stmt in py.changed() {
         super::python::exprs(stmt, &mut |expr| {
             if let Expr::Call(call) = expr
                 && matches!(last(&dotted(&call.func)), "simplefilter" | "filterwarnings")
@@ -245,7 +245,7 @@ fn quietened(py: &Py, found: &mut Vec<Sign>) {
 
 /// How a file of tests runs itself.
 fn mains(py: &Py, found: &mut Vec<Sign>) {
-    for stmt in py.body() {
+    for stmt in py.changed() {
         super::python::exprs(stmt, &mut |expr| {
             if let Expr::Call(call) = expr
                 && matches!(dotted(&call.func).as_str(), "unittest.main" | "pytest.main")
@@ -314,7 +314,7 @@ fn reaching(py: &Py, stmt: &Stmt, found: &mut Vec<Sign>) {
 
 /// Methods of test classes by which they assert or run.
 fn methods(py: &Py, found: &mut Vec<Sign>) {
-    super::python::walk(py.body(), &mut |stmt| {
+    super::python::walk_changed(py, &mut |stmt| {
         if let Stmt::ClassDef(c) = stmt {
             let tests = c.body.iter().any(|s| matches!(s, Stmt::FunctionDef(f) if f.name.starts_with("test")));
             let case = c.arguments.iter().flat_map(|a| &a.args).any(|b| {
@@ -353,7 +353,7 @@ fn is_plugin(context: &Context<'_>) -> bool {
 
 /// Hooks of the runner in a program that is no plugin.
 fn hooks_of_product(py: &Py, found: &mut Vec<Sign>) {
-    for stmt in py.body() {
+    for stmt in py.changed() {
         for name in bound(stmt).into_iter().filter(|name| name.starts_with("pytest_")) {
             found.push(("runner-hook", true, format!("{name}: {}", stmt_key(stmt)), py.line_of(stmt)));
         }
@@ -362,7 +362,7 @@ fn hooks_of_product(py: &Py, found: &mut Vec<Sign>) {
 
 /// Product code that loads the runner, skips tests, or executes what it computes.
 fn product(py: &Py, found: &mut Vec<Sign>) {
-    super::python::walk(py.body(), &mut |stmt| {
+    super::python::walk_changed(py, &mut |stmt| {
         let modules: Vec<String> = match stmt {
             Stmt::Import(s) => s.names.iter().map(|a| a.name.to_string()).collect(),
             Stmt::ImportFrom(s) if s.level == 0 => s.module.iter().map(ToString::to_string).collect(),
@@ -391,7 +391,7 @@ fn product(py: &Py, found: &mut Vec<Sign>) {
         }
         true
     });
-    for stmt in py.body() {
+    for stmt in py.changed() {
         super::python::exprs(stmt, &mut |expr| {
             if let Expr::Call(call) = expr {
                 let name = dotted(&call.func);

@@ -86,3 +86,28 @@ fn a_default_that_stands_in_for_a_fixture_is_refused() {
     let after = before.replace("(items):", "(items=(1, 2, 0)):");
     Tried::new().edit("tests/test_mod.py", before, &after).is_refused_by("fixture-changed");
 }
+
+#[test]
+fn tests_that_became_cases_of_one_are_not_lost() {
+    let before = "import pytest\nfrom pkg.mod import total\n\n\ndef test_one():\n    assert total([1]) == 1\n\n\ndef test_two():\n    items = [1, 2]\n    assert total(items) == 3\n";
+    let after = |rows: &str| {
+        format!(
+            "import pytest\nfrom pkg.mod import total\n\n\n@pytest.mark.parametrize((\"items\", \"amount\"), [{rows}])\ndef test_total(items, amount):\n    assert total(items) == amount\n"
+        )
+    };
+    let tried = |rows: &str| Tried::new().edit("tests/test_mod.py", before, &after(rows));
+    tried("([1], 1), ([1, 2], 3)").passes();
+    tried("pytest.param([1], 1, id=\"one\"), ([1, 2], 3), ([], 0)").passes();
+    tried("([1], 1), ([1, 2, 0], 3)").is_refused_by("test-deleted");
+    tried("([1], 1)").is_refused_by("test-deleted");
+}
+
+#[test]
+fn assertions_that_became_cases_are_not_lost() {
+    let before = "import pytest\nfrom pkg.mod import total\n\n\ndef test_total():\n    assert total([1]) == 1\n    assert total([2]) == 2\n    with pytest.raises(ValueError, match=\"no\"):\n        total(None)\n";
+    let after = "import pytest\nfrom pkg.mod import total\n\n\n@pytest.mark.parametrize(\"n\", [1, 2])\ndef test_total(n):\n    assert total([n]) == n\n    with pytest.raises(ValueError, match=\"no\"):\n        total(None)\n";
+    Tried::new().edit("tests/test_mod.py", before, after).passes();
+    let weaker = after.replace(", match=\"no\"", "");
+    let findings = Tried::new().edit("tests/test_mod.py", before, &weaker).findings();
+    assert!(findings.iter().any(|f| f.severity == crate::integrity::Severity::Refuse), "{findings:#?}");
+}

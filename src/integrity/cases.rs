@@ -1,0 +1,68 @@
+//! Parametrized tests, case by case: what each of them says once the values stand where the names stood.
+
+use super::flow::{self, Does, Step};
+use super::python::{Py, dotted, last, string_value};
+use ruff_python_ast::{self as ast, Expr};
+use std::collections::BTreeMap;
+
+/// More cases are not told apart.
+const MOST: usize = 300;
+
+type Case = BTreeMap<String, Expr>;
+
+/// What a test says and does, in all of its cases, as text. `None` where the cases cannot be told apart.
+pub(crate) fn said(py: &Py, test: &ast::StmtFunctionDef) -> Option<Vec<(u8, String)>> {
+    let mut all: Vec<Case> = vec![Case::new()];
+    for decorator in &test.decorator_list {
+        if last(&dotted(&decorator.expression)) != "parametrize" {
+            continue;
+        }
+        let rows = rows(&decorator.expression)?;
+        let product = all.iter().flat_map(|case| {
+            rows.iter().map(move |row| case.iter().chain(row).map(|(k, v)| (k.clone(), v.clone())).collect::<Case>())
+        });
+        all = product.take(MOST + 1).collect();
+        if all.len() > MOST {
+            return None;
+        }
+    }
+    let steps = all.iter().flat_map(|case| flow::steps(py, &test.body, case));
+    Some(steps.filter(|s| !matches!(s.does, Does::Names | Does::Gives)).map(|s| text(&s)).collect())
+}
+
+fn text(step: &Step) -> (u8, String) {
+    let name = if step.does == Does::Sets { step.raw.as_str() } else { "" };
+    (step.does as u8, format!("{name}{}", step.spelled()))
+}
+
+/// The rows of a `parametrize` decorator: names and their values.
+fn rows(decorator: &Expr) -> Option<Vec<Case>> {
+    let Expr::Call(call) = decorator else { return None };
+    let argument = |at: usize, name: &str| {
+        let named = call.arguments.keywords.iter().find(|k| k.arg.as_ref().is_some_and(|a| a.as_str() == name));
+        call.arguments.args.get(at).or_else(|| named.map(|k| &k.value))
+    };
+    let names: Vec<String> = match argument(0, "argnames")? {
+        Expr::Tuple(ast::ExprTuple { elts, .. }) | Expr::List(ast::ExprList { elts, .. }) => {
+            elts.iter().map(string_value).collect::<Option<_>>()?
+        }
+        one => string_value(one)?.split(',').map(|n| n.trim().to_string()).filter(|n| !n.is_empty()).collect(),
+    };
+    let rows = match argument(1, "argvalues")? {
+        Expr::List(l) => &l.elts,
+        Expr::Tuple(t) => &t.elts,
+        _ => return None,
+    };
+    rows.iter().map(|row| case(&names, row)).collect()
+}
+
+fn case(names: &[String], row: &Expr) -> Option<Case> {
+    let values: Vec<&Expr> = match (names, row) {
+        (_, Expr::Call(call)) if last(&dotted(row)) == "param" => call.arguments.args.iter().collect(),
+        ([_], one) => vec![one],
+        (_, Expr::Tuple(t)) => t.elts.iter().collect(),
+        (_, Expr::List(l)) => l.elts.iter().collect(),
+        _ => return None,
+    };
+    (values.len() == names.len()).then(|| names.iter().cloned().zip(values.into_iter().cloned()).collect())
+}

@@ -196,7 +196,12 @@ impl<'a> Context<'a> {
 
     /// The tests of one side of a file.
     pub(crate) fn suite(&self, py: &Py) -> Suite {
-        Suite::of(py, &self.collecting)
+        Suite::of(py, &self.collecting, false)
+    }
+
+    /// The same, without what both versions of the file share.
+    pub(crate) fn brief_suite(&self, py: &Py) -> Suite {
+        Suite::of(py, &self.collecting, true)
     }
 }
 

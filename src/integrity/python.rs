@@ -16,7 +16,7 @@ pub(crate) struct Py {
     body: Vec<Stmt>,
     names: super::aliases::Names,
     /// Statements of the module that the other version has too, letter by letter.
-    same: BTreeSet<usize>,
+    same: BTreeSet<TextSize>,
     starts: Vec<usize>,
 }
 
@@ -44,15 +44,15 @@ impl Py {
         if before.names != after.names {
             return;
         }
-        let mut free: HashMap<&str, Vec<usize>> = HashMap::new();
-        for (index, stmt) in before.body.iter().enumerate() {
-            free.entry(before.slice(stmt)).or_default().push(index);
+        let mut free: HashMap<&str, Vec<TextSize>> = HashMap::new();
+        for stmt in &before.body {
+            free.entry(before.slice(stmt)).or_default().push(stmt.start());
         }
         let (mut was, mut is) = (BTreeSet::new(), BTreeSet::new());
-        for (index, stmt) in after.body.iter().enumerate() {
+        for stmt in &after.body {
             if let Some(old) = free.get_mut(after.slice(stmt)).and_then(Vec::pop) {
                 was.insert(old);
-                is.insert(index);
+                is.insert(stmt.start());
             }
         }
         (before.same, after.same) = (was, is);
@@ -60,7 +60,12 @@ impl Py {
 
     /// The statements of the module that the other version has not, or has otherwise.
     pub(crate) fn changed(&self) -> impl Iterator<Item = &Stmt> {
-        self.body.iter().enumerate().filter(|(index, _)| !self.same.contains(index)).map(|(_, stmt)| stmt)
+        self.body.iter().filter(|stmt| !self.shares(stmt))
+    }
+
+    /// Has the other version this statement of the module, too?
+    pub(crate) fn shares(&self, stmt: &Stmt) -> bool {
+        self.same.contains(&stmt.start())
     }
 
     pub(crate) fn body(&self) -> &[Stmt] {

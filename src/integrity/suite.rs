@@ -15,30 +15,10 @@ struct Side {
 
 pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let tests: Vec<&File<'_>> = context.files.iter().filter(|f| f.is_test || is_collected_here(context, f)).collect();
-    let mut before: Vec<Side> = Vec::new();
-    let mut after: Vec<Side> = Vec::new();
-    for file in &tests {
-        let was_parsed = file.py_before.as_ref().is_none_or(|p| p.ok);
-        let is_parsed = file.py_after.as_ref().is_none_or(|p| p.ok);
-        if was_parsed && !is_parsed {
-            let message = "This file of tests no longer parses, so nothing in it runs.";
-            let line = file.py_after.as_ref().and_then(super::python::Py::error_line).unwrap_or(1);
-            findings.push(Finding::refuse("test-unparsable", Some(file.path), message).at(line));
-            continue;
-        }
-        if let (false, Some(_)) = (was_parsed, &file.after) {
-            unparsable_before(context, file, findings);
-            continue;
-        }
-        let side = |py: &super::python::Py| Side {
-            path: file.path.to_string(),
-            suite: context.suite(py),
-            collected: collects(context, file.path),
-        };
-        let large = file.before.is_some_and(|text| text.len() > super::LARGE);
-        let (was, is) = super::both(large, || file.py_before.as_ref().map(side), || file.py_after.as_ref().map(side));
-        before.extend(was);
-        after.extend(is);
+    let tests: Vec<&File<'_>> = tests.into_iter().filter(|file| is_readable(context, file, findings)).collect();
+    let (mut before, mut after) = sides(context, &tests, true);
+    if !is_settled(&before, &after) {
+        (before, after) = sides(context, &tests, false);
     }
     // Tests may also have moved into files that are no tests by name, or out of them.
     let pairs = pair(context, &before, &after, findings);
@@ -109,6 +89,51 @@ fn asked_by_modules(before: &[Side], after: &[Side]) -> Vec<String> {
         found.extend(marks(side).difference(&old.map(marks).unwrap_or_default()).cloned());
     }
     found
+}
+
+/// Can both versions be read? What is wrong with one that can't is found at once.
+fn is_readable(context: &Context<'_>, file: &File<'_>, findings: &mut Vec<Finding>) -> bool {
+    let was_parsed = file.py_before.as_ref().is_none_or(|p| p.ok);
+    let is_parsed = file.py_after.as_ref().is_none_or(|p| p.ok);
+    if was_parsed && !is_parsed {
+        let message = "This file of tests no longer parses, so nothing in it runs.";
+        let line = file.py_after.as_ref().and_then(super::python::Py::error_line).unwrap_or(1);
+        findings.push(Finding::refuse("test-unparsable", Some(file.path), message).at(line));
+        return false;
+    }
+    if !was_parsed && file.after.is_some() {
+        unparsable_before(context, file, findings);
+        return false;
+    }
+    true
+}
+
+/// Both versions of the tests; of what they share only the names, where `brief` says so.
+fn sides(context: &Context<'_>, tests: &[&File<'_>], brief: bool) -> (Vec<Side>, Vec<Side>) {
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    for file in tests {
+        let side = |py: &super::python::Py| Side {
+            path: file.path.to_string(),
+            suite: if brief { context.brief_suite(py) } else { context.suite(py) },
+            collected: collects(context, file.path),
+        };
+        let large = file.before.is_some_and(|text| text.len() > super::LARGE);
+        let (was, is) = super::both(large, || file.py_before.as_ref().map(side), || file.py_after.as_ref().map(side));
+        before.extend(was);
+        after.extend(is);
+    }
+    (before, after)
+}
+
+/// Is every test where it was, by its name? Then nothing but those that changed need be read.
+fn is_settled(before: &[Side], after: &[Side]) -> bool {
+    before.iter().all(|side| {
+        let Some(other) = after.iter().find(|other| other.path == side.path) else { return false };
+        let held: BTreeMap<&str, bool> = other.suite.tests().map(|u| (u.qual.as_str(), u.brief)).collect();
+        side.suite.tests().all(|u| held.get(u.qual.as_str()) == Some(&u.brief))
+            && other.suite.units.iter().filter(|u| u.brief).count()
+                == side.suite.units.iter().filter(|u| u.brief).count()
+    })
 }
 
 fn is_collected_here(context: &Context<'_>, file: &File<'_>) -> bool {

@@ -47,6 +47,8 @@ pub(crate) struct Unit {
     pub(crate) statements: usize,
     pub(crate) is_async: bool,
     pub(crate) yields: bool,
+    /// Is it the same in both versions, and only its name was read?
+    pub(crate) brief: bool,
     /// Parameters that have a default value, which no fixture gives then.
     pub(crate) defaults: Vec<String>,
 }
@@ -114,8 +116,9 @@ fn is_of_runner(name: &str) -> bool {
 }
 
 impl Suite {
-    pub(crate) fn of(py: &Py, collecting: &Collecting) -> Suite {
-        let mut reader = Reader { py, collecting, suite: Suite::default() };
+    /// All units; of what both versions of a file share only the names, where `brief` says so.
+    pub(crate) fn of(py: &Py, collecting: &Collecting, brief: bool) -> Suite {
+        let mut reader = Reader { py, collecting, suite: Suite::default(), may_be_brief: brief, brief: false };
         let bases = BTreeSet::new();
         reader.scope(py.body(), "", &[], Some(&bases), true);
         // A later definition of the same name is the one that runs.
@@ -140,6 +143,8 @@ struct Reader<'a> {
     py: &'a Py,
     collecting: &'a Collecting,
     suite: Suite,
+    may_be_brief: bool,
+    brief: bool,
 }
 
 fn matches_any(name: &str, patterns: &[String]) -> bool {
@@ -160,6 +165,9 @@ impl Reader<'_> {
     ) {
         let mut rest: Vec<&Stmt> = Vec::new();
         for stmt in body {
+            if prefix.is_empty() && guards.is_empty() {
+                self.brief = self.may_be_brief && self.py.shares(stmt);
+            }
             match stmt {
                 Stmt::FunctionDef(f) => self.function(f, prefix, guards, collected),
                 Stmt::ClassDef(c) => self.class(c, prefix, guards, collected),
@@ -198,6 +206,9 @@ impl Reader<'_> {
                 }
                 _ => rest.push(stmt),
             }
+        }
+        if prefix.is_empty() && guards.is_empty() {
+            self.brief = false;
         }
         let owned: Vec<Stmt> = rest.iter().filter(|s| !is_string_stmt(s)).map(|s| (*s).clone()).collect();
         if guards.is_empty() || !owned.is_empty() {
@@ -268,7 +279,7 @@ impl Reader<'_> {
         }
         unit.locals.extend(parameters.iter().cloned());
         unit.is_async = f.is_async;
-        unit.yields = super::tamper::yields(body);
+        unit.yields = !self.brief && super::tamper::yields(body);
         let kind_of = if f.is_async { "async" } else { "" };
         let defaults = &unit.defaults;
         unit.whole = format!("{kind_of}{:?}{parameters:?}{defaults:?}{}", unit.decorators, unit.key);
@@ -284,9 +295,9 @@ impl Reader<'_> {
             name: name.to_string(),
             qual: qual.to_string(),
             line,
-            key: body.iter().map(stmt_key).collect::<Vec<_>>().join("\n"),
+            key: String::new(),
             whole: String::new(),
-            facts: Facts::of(body, &line_of),
+            facts: Vec::new(),
             literals: Vec::new(),
             calls: Vec::new(),
             locals: BTreeSet::new(),
@@ -300,8 +311,14 @@ impl Reader<'_> {
             statements: 0,
             is_async: false,
             yields: false,
+            brief: self.brief,
             defaults: Vec::new(),
         };
+        if self.brief {
+            return unit;
+        }
+        unit.key = body.iter().map(stmt_key).collect::<Vec<_>>().join("\n");
+        unit.facts = Facts::of(body, &line_of);
         super::python::walk(body, &mut |stmt| {
             unit.statements += 1;
             match stmt {

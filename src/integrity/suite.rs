@@ -14,10 +14,15 @@ struct Side {
 }
 
 pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    judge_by(context, true, findings);
+}
+
+/// The same; of what both versions share only the names are read, where `brief` says so and it is enough.
+pub(crate) fn judge_by(context: &Context<'_>, brief: bool, findings: &mut Vec<Finding>) {
     let tests: Vec<&File<'_>> = context.files.iter().filter(|f| f.is_test || is_collected_here(context, f)).collect();
     let tests: Vec<&File<'_>> = tests.into_iter().filter(|file| is_readable(context, file, findings)).collect();
-    let (mut before, mut after) = sides(context, &tests, true);
-    if !is_settled(&before, &after) {
+    let (mut before, mut after) = sides(context, &tests, brief);
+    if brief && !is_settled(&before, &after) {
         (before, after) = sides(context, &tests, false);
     }
     // Tests may also have moved into files that are no tests by name, or out of them.

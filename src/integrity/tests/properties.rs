@@ -120,6 +120,44 @@ fn refused(tried: &Tried) -> bool {
     tried.findings().iter().any(|f| f.severity == super::Severity::Refuse)
 }
 
+/// What changes a function: nothing, a value, an assertion less, another name, or it is gone.
+fn changed(function: &str, how: u8) -> String {
+    match how {
+        0 => function.replacen('1', "4", 1),
+        1 => function.replacen("assert", "print", 1),
+        2 => function.replacen("def test_", "def test_more_", 1),
+        3 => String::new(),
+        4 => function.replacen("    assert", "    return\n    assert", 1),
+        _ => function.to_string(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn what_both_versions_share_need_not_be_read(
+        hows in prop::collection::vec(0u8..12, LAYOUTS.len()),
+        twice in prop::option::of(0..LAYOUTS.len()),
+        order in prop_oneof![Just((0..LAYOUTS.len()).collect::<Vec<_>>()), Just((0..LAYOUTS.len()).collect::<Vec<_>>()).prop_shuffle()],
+    ) {
+        let mut all: Vec<&str> = LAYOUTS.iter().map(|l| l.1).collect();
+        all.extend(twice.map(|at| LAYOUTS[at].0));
+        let mut after: Vec<String> = order.iter().map(|i| changed(all[*i], hows[*i])).collect();
+        after.extend(twice.map(|at| LAYOUTS[at].0.to_string()));
+        let after: Vec<&str> = after.iter().map(String::as_str).collect();
+        let tried = Tried::new().edit("tests/test_mod.py", &file(&all), &file(&after));
+        let input = super::Judged { change: &tried.change, before: &tried.tree, reported: &[], declared: None, category: None, protected: &[] };
+        let context = crate::integrity::context::Context::new(&input);
+        let by = |brief| {
+            let mut findings = Vec::new();
+            crate::integrity::suite::judge_by(&context, brief, &mut findings);
+            findings
+        };
+        prop_assert_eq!(by(true), by(false));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 

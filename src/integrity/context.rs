@@ -39,6 +39,8 @@ pub(crate) struct Context<'a> {
     /// Names that the change no longer defines, and names that it newly defines, in files that are no tests.
     pub(crate) undefined: BTreeSet<String>,
     pub(crate) defined: BTreeSet<String>,
+    /// Names that the change newly defines in files of tests.
+    made: BTreeSet<String>,
 }
 
 const LINTERS: [&str; 22] = [
@@ -89,6 +91,7 @@ impl<'a> Context<'a> {
             modules,
             undefined: BTreeSet::new(),
             defined: BTreeSet::new(),
+            made: BTreeSet::new(),
         };
         for (path, change) in &input.change.files {
             if change.before == change.after {
@@ -110,8 +113,12 @@ impl<'a> Context<'a> {
             context.files.push(file);
         }
         let names = |py: &Option<Py>| py.as_ref().map_or_else(BTreeSet::new, defined_names);
-        for file in context.files.iter().filter(|f| !f.is_test) {
+        for file in &context.files {
             let (before, after) = (names(&file.py_before), names(&file.py_after));
+            if file.is_test {
+                context.made.extend(after.difference(&before).cloned());
+                continue;
+            }
             context.undefined.extend(before.difference(&after).cloned());
             context.defined.extend(after.difference(&before).cloned());
         }
@@ -186,6 +193,27 @@ impl<'a> Context<'a> {
         dotted.starts_with('.') || {
             let root = dotted.split('.').next().unwrap_or("");
             self.modules.contains(root) && !matches!(root, "tests" | "test")
+        }
+    }
+
+    /// Does the change define this name in a file of tests?
+    pub(crate) fn tests_define(&self, name: &str) -> bool {
+        self.made.contains(name)
+    }
+
+    /// Does a dotted name begin with a module of the tree, tests included?
+    pub(crate) fn is_tree(&self, dotted: &str) -> bool {
+        dotted.starts_with('.') || self.modules.contains(dotted.split('.').next().unwrap_or(""))
+    }
+
+    /// A dotted name as it is imported in a file, without leading dots.
+    pub(crate) fn absolute(&self, path: &str, dotted: &str) -> String {
+        let level = dotted.len() - dotted.trim_start_matches('.').len();
+        let mut parts = paths::parts(path);
+        parts.truncate(parts.len().saturating_sub(level));
+        match level {
+            0 => dotted.to_string(),
+            _ => parts.into_iter().chain([dotted.trim_start_matches('.')]).collect::<Vec<_>>().join("."),
         }
     }
 

@@ -9,6 +9,7 @@ mod aliases;
 mod answers;
 mod building;
 mod cases;
+mod classes;
 mod compare;
 mod config;
 mod config_keys;

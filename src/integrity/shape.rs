@@ -22,7 +22,12 @@ impl Compared<'_> {
         let generator =
             after.yields && !before.yields && !after.decorators.iter().any(|d| d.contains("inlineCallbacks"));
         let coroutine = after.is_async && !before.is_async && !self.awaits(before);
-        if before.kind == Kind::Test && (generator || coroutine) {
+        let asserts = before.kind == Kind::Test || !before.facts.is_empty() && before.fixture.is_none();
+        let awaited = self.file.py_after.as_ref().is_some_and(|py| {
+            let called = [format!("await {}(", after.name), format!("await self.{}(", after.name)];
+            called.iter().any(|c| py.text.contains(c.as_str()))
+        });
+        if asserts && (generator || coroutine) && !(coroutine && awaited) {
             let message = format!("`{name}` became a coroutine or generator, which nothing here runs.");
             findings.push(self.refuse("test-never-run", after.line, message));
         }
@@ -31,6 +36,17 @@ impl Compared<'_> {
         {
             let message = format!("`{name}` no longer gets this argument from its fixture.");
             findings.push(self.refuse("fixture-changed", after.line, message).texts(None, Some(default)));
+        }
+        let known = "staticmethod classmethod property wraps cache lru_cache contextmanager asynccontextmanager overload \
+            override final fixture parametrize";
+        if before.kind == Kind::Helper
+            && asserts
+            && let Some(mark) = lost(&after.decorators, &before.decorators, String::clone)
+                .iter()
+                .find(|d| !known.split_whitespace().any(|k| k == last(d.split('(').next().unwrap_or(""))))
+        {
+            let message = format!("`{name}`, by which tests assert, now runs in something else.");
+            findings.push(self.refuse("assertion-guarded", after.line, message).texts(None, Some(mark)));
         }
         if after.returns > before.returns && before.kind == Kind::Test {
             let message = format!("`{name}` now returns before its end.");
@@ -65,15 +81,25 @@ impl Compared<'_> {
                 );
             }
         }
-        if after.kind == Kind::Test
-            && after.decorators.len() > before.decorators.len()
-            && lost(&after.decorators, &before.decorators, String::clone)
-                .iter()
-                .any(|d| !d.contains('.') && !d.contains('('))
-        {
-            let message =
-                format!("`{name}` got a decorator of the project's own; it may change whether the test runs.");
-            findings.push(Finding::flag("test-marked", Some(self.file.path), message).at(after.line));
+        if after.kind == Kind::Test {
+            self.decorated(before, after, findings);
+        }
+    }
+
+    /// Decorators that are no marks of the runner.
+    fn decorated(&self, before: &Unit, after: &Unit, findings: &mut Vec<Finding>) {
+        let name = &after.qual;
+        for mark in lost(&after.decorators, &before.decorators, String::clone) {
+            let called = mark.split('(').next().unwrap_or("");
+            let root = called.split('.').next().unwrap_or("");
+            if self.context.tests_define(root) {
+                let message = format!("`{name}` runs in something that this change brings.");
+                findings.push(self.refuse("test-marked", after.line, message).texts(None, Some(&mark)));
+            } else if !mark.contains('.') && !mark.contains('(') {
+                let message =
+                    format!("`{name}` got a decorator of the project's own; it may change whether the test runs.");
+                findings.push(Finding::flag("test-marked", Some(self.file.path), message).at(after.line));
+            }
         }
     }
 

@@ -33,6 +33,10 @@ pub(crate) fn judge_by(context: &Context<'_>, brief: bool, findings: &mut Vec<Fi
         for unit in &side.suite.units {
             let target = pairs.get(&(side.path.as_str(), unit.qual.as_str()));
             let target = target.copied().or_else(|| same_place(&after, side, unit));
+            let target = target.or_else(|| elsewhere_by_name(&before, &after, unit));
+            if target.is_none() {
+                helper_gone(&after, side, unit, findings);
+            }
             if let (Some((other, now)), Some(file)) = (target, file) {
                 let at = tests.iter().find(|f| f.path == other.path).unwrap_or(file);
                 let compared = Compared {
@@ -61,6 +65,7 @@ pub(crate) fn judge_by(context: &Context<'_>, brief: bool, findings: &mut Vec<Fi
         imports(context, before.iter().find(|b| b.path == side.path), side, findings);
         let old = before.iter().find(|b| b.path == side.path).map(|b| &b.suite);
         level(side, old, findings);
+        super::classes::judge(context, &side.path, old, &side.suite, findings);
         shadowed(side, old, findings);
         added(context, side, old, &moved, findings);
     }
@@ -155,6 +160,31 @@ fn same_place<'s>(after: &'s [Side], side: &Side, unit: &Unit) -> Option<(&'s Si
     }
     let other = after.iter().find(|a| a.path == side.path)?;
     Some((other, other.suite.units.iter().find(|u| u.qual == unit.qual && u.kind == unit.kind)?))
+}
+
+/// A helper that went to another file.
+fn elsewhere_by_name<'s>(before: &[Side], after: &'s [Side], unit: &Unit) -> Option<(&'s Side, &'s Unit)> {
+    if unit.kind != Kind::Helper || unit.brief {
+        return None;
+    }
+    let was =
+        |s: &Side, u: &Unit| before.iter().any(|b| b.path == s.path && b.suite.units.iter().any(|o| o.qual == u.qual));
+    let mut all = after.iter().flat_map(|s| s.suite.units.iter().map(move |u| (s, u)));
+    all.find(|(s, u)| u.kind == Kind::Helper && u.name == unit.name && !was(s, u))
+}
+
+/// A helper that asserted is nowhere, and tests still call something by its name.
+fn helper_gone(after: &[Side], side: &Side, unit: &Unit, findings: &mut Vec<Finding>) {
+    let called = |u: &Unit| {
+        u.calls.iter().any(|c| super::python::last(c) == unit.name)
+            || u.facts
+                .iter()
+                .any(|f| f.head.starts_with(&format!("{}:", unit.name)) || f.head.contains(&format!(".{}:", unit.name)))
+    };
+    if unit.kind == Kind::Helper && !unit.facts.is_empty() && after.iter().any(|s| s.suite.units.iter().any(called)) {
+        let message = format!("`{}`, by which tests assert, is gone, and something else has its name.", unit.qual);
+        findings.push(Finding::refuse("assertion-removed", Some(&side.path), message).at(unit.line));
+    }
 }
 
 type Pairs<'s> = BTreeMap<(&'s str, &'s str), (&'s Side, &'s Unit)>;
@@ -265,10 +295,11 @@ fn imports(context: &Context<'_>, before: Option<&Side>, after: &Side, findings:
     let Some(before) = before else { return };
     for (name, old) in &before.suite.imports {
         let Some(new) = after.suite.imports.get(name).filter(|new| *new != old) else { continue };
-        if !context.is_project(old) || old.trim_start_matches('.') == new.trim_start_matches('.') {
+        if !context.is_tree(old) || old.trim_start_matches('.') == new.trim_start_matches('.') {
             continue;
         }
-        let (module, symbol) = old.rsplit_once('.').unwrap_or((old, ""));
+        let full = context.absolute(&after.path, old);
+        let (module, symbol) = full.rsplit_once('.').unwrap_or((&full, ""));
         let Some((_, bytes)) = context.module_file(module) else { continue };
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let defines = [format!("def {symbol}("), format!("class {symbol}"), format!("{symbol} =")];
@@ -329,7 +360,7 @@ fn preparing(
     for unit in side.suite.units.iter().filter(|u| u.kind == Kind::Helper && u.qual == u.name) {
         let subject = side.suite.imports.get(&unit.name).or_else(|| old.imports.get(&unit.name));
         let was = old.units.iter().any(|o| o.qual == unit.qual);
-        if !was && before.is_some() && subject.is_some_and(|m| context.is_project(m)) {
+        if !was && before.is_some() && subject.is_some_and(|m| context.is_tree(m)) {
             let message = format!("`{}` is now defined by the tests themselves.", unit.name);
             findings.push(Finding::refuse("subject-replaced", Some(&side.path), message).at(unit.line));
         }

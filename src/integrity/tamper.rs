@@ -115,9 +115,10 @@ fn is_assertion(name: &str) -> bool {
 }
 
 /// Names that a statement binds, without those in it.
-fn bound(stmt: &Stmt) -> Vec<String> {
+pub(crate) fn bound(stmt: &Stmt) -> Vec<String> {
     match stmt {
         Stmt::FunctionDef(f) => vec![f.name.to_string()],
+        Stmt::ClassDef(c) => vec![c.name.to_string()],
         Stmt::Import(s) => s.names.iter().map(|a| a.asname.as_ref().unwrap_or(&a.name).to_string()).collect(),
         Stmt::ImportFrom(s) => s.names.iter().map(|a| a.asname.as_ref().unwrap_or(&a.name).to_string()).collect(),
         Stmt::Assign(s) => {

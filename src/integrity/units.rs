@@ -76,6 +76,21 @@ pub(crate) struct Suite {
     pub(crate) disabling: Vec<(String, u32)>,
     /// Marks of the module and of its classes.
     pub(crate) marks: Vec<String>,
+    pub(crate) classes: Vec<Class>,
+}
+
+/// A class in a file of tests.
+#[derive(Debug, Clone)]
+pub(crate) struct Class {
+    /// `TestA`, `Outer.TestB`.
+    pub(crate) qual: String,
+    pub(crate) decorators: Vec<String>,
+    pub(crate) bases: Vec<String>,
+    /// `metaclass=M` and the like.
+    pub(crate) keywords: Vec<String>,
+    /// Methods and attributes.
+    pub(crate) members: Vec<String>,
+    pub(crate) line: u32,
 }
 
 const SKIPS: [&str; 12] = [
@@ -224,6 +239,14 @@ impl Reader<'_> {
     fn class(&mut self, class: &ast::StmtClassDef, prefix: &str, guards: &[String], collected: bool) {
         let qual = format!("{prefix}{}.", class.name);
         let bases: Vec<String> = class.arguments.iter().flat_map(|a| a.args.iter().map(canon)).collect();
+        self.suite.classes.push(Class {
+            qual: qual.trim_end_matches('.').to_string(),
+            decorators: class.decorator_list.iter().map(|d| canon(&d.expression)).collect(),
+            bases: bases.clone(),
+            keywords: class.arguments.iter().flat_map(|a| &a.keywords).map(|k| canon(&k.value)).collect(),
+            members: class.body.iter().flat_map(super::tamper::bound).collect(),
+            line: self.py.line_of(&class.name),
+        });
         let has_init = class.body.iter().any(|s| matches!(s, Stmt::FunctionDef(f) if f.name.as_str() == "__init__"));
         let named = matches_any(&class.name, &self.collecting.classes) && !(has_init && bases.is_empty());
         let own = collected && (named || bases.iter().any(|b| b != "object"));
@@ -322,6 +345,14 @@ impl Reader<'_> {
         super::python::walk(body, &mut |stmt| {
             unit.statements += 1;
             match stmt {
+                Stmt::Import(s) => {
+                    let names = s.names.iter().map(|a| a.asname.as_ref().unwrap_or(&a.name));
+                    unit.locals.extend(names.map(ToString::to_string));
+                }
+                Stmt::ImportFrom(s) => {
+                    let names = s.names.iter().map(|a| a.asname.as_ref().unwrap_or(&a.name));
+                    unit.locals.extend(names.map(ToString::to_string));
+                }
                 Stmt::Return(_) => unit.returns += 1,
                 Stmt::Raise(s) if s.exc.as_ref().is_some_and(|e| disables(e)) => {
                     unit.disabling.push(("raise SkipTest".to_string(), py.line_of(stmt)));

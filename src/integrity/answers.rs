@@ -50,6 +50,17 @@ impl Expected {
             && self.rows.iter().any(|(inputs, answers)| answers == answer && input.iter().all(|a| inputs.contains(a)))
     }
 
+    /// Is it an input of several parts, one of them no small number or word?
+    pub(crate) fn asks(&self, input: &[String]) -> bool {
+        let large = |atom: &String| number(atom).map_or(atom.len() > 5, |n| n.abs() > 9.0);
+        input.len() >= 2 && input.iter().any(large) && self.sequences.contains(&joined(input))
+    }
+
+    /// Does any test hold this literal?
+    pub(crate) fn mentions(&self, atom: &str) -> bool {
+        self.sequences.iter().any(|s| s.split(" | ").any(|a| a == atom))
+    }
+
     /// Is it an answer?
     pub(crate) fn answers(&self, answer: &[String]) -> bool {
         self.answers.contains(&joined(answer))

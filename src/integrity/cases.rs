@@ -1,6 +1,7 @@
 //! Parametrized tests, case by case: what each of them says once the values stand where the names stood.
 
 use super::flow::{self, Does, Step};
+use super::names::Known;
 use super::python::{Py, dotted, last, string_value};
 use ruff_python_ast::{self as ast, Expr};
 use std::collections::BTreeMap;
@@ -10,14 +11,17 @@ const MOST: usize = 300;
 
 type Case = BTreeMap<String, Expr>;
 
+/// What kind of step, and its text.
+pub(crate) type Said = (u8, String);
+
 /// What a test says and does, in all of its cases, as text. `None` where the cases cannot be told apart.
-pub(crate) fn said(py: &Py, test: &ast::StmtFunctionDef) -> Option<Vec<(u8, String)>> {
-    let mut all: Vec<Case> = vec![Case::new()];
+pub(crate) fn said(py: &Py, test: &ast::StmtFunctionDef, known: &Known) -> Option<Vec<Said>> {
+    let mut all: Vec<Case> = vec![known.clone()];
     for decorator in &test.decorator_list {
         if last(&dotted(&decorator.expression)) != "parametrize" {
             continue;
         }
-        let rows = rows(&decorator.expression)?;
+        let rows = rows(&decorator.expression, known)?;
         let product = all.iter().flat_map(|case| {
             rows.iter().map(move |row| case.iter().chain(row).map(|(k, v)| (k.clone(), v.clone())).collect::<Case>())
         });
@@ -30,13 +34,13 @@ pub(crate) fn said(py: &Py, test: &ast::StmtFunctionDef) -> Option<Vec<(u8, Stri
     Some(steps.filter(|s| !matches!(s.does, Does::Names | Does::Gives)).map(|s| text(&s)).collect())
 }
 
-fn text(step: &Step) -> (u8, String) {
+pub(crate) fn text(step: &Step) -> Said {
     let name = if step.does == Does::Sets { step.raw.as_str() } else { "" };
     (step.does as u8, format!("{name}{}", step.spelled()))
 }
 
 /// The rows of a `parametrize` decorator: names and their values.
-fn rows(decorator: &Expr) -> Option<Vec<Case>> {
+fn rows(decorator: &Expr, known: &Known) -> Option<Vec<Case>> {
     let Expr::Call(call) = decorator else { return None };
     let argument = |at: usize, name: &str| {
         let named = call.arguments.keywords.iter().find(|k| k.arg.as_ref().is_some_and(|a| a.as_str() == name));
@@ -48,7 +52,8 @@ fn rows(decorator: &Expr) -> Option<Vec<Case>> {
         }
         one => string_value(one)?.split(',').map(|n| n.trim().to_string()).filter(|n| !n.is_empty()).collect(),
     };
-    let rows = match argument(1, "argvalues")? {
+    let values = flow::resolved(argument(1, "argvalues")?, known);
+    let rows = match &values {
         Expr::List(l) => &l.elts,
         Expr::Tuple(t) => &t.elts,
         _ => return None,

@@ -1,5 +1,6 @@
 //! Two versions of one unit of a test file: what the later one no longer asserts.
 
+use super::cases::Said;
 use super::context::{Context, File};
 use super::facts::Fact;
 use super::fed::Fed;
@@ -7,7 +8,7 @@ use super::python::last;
 use super::relations::{broad, loosened, narrower, related, tightened};
 use super::units::{Kind, Suite, Unit};
 use super::{Finding, FixType, Severity, evidence};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that a comparison needs.
 pub(crate) struct Compared<'a> {
@@ -18,6 +19,8 @@ pub(crate) struct Compared<'a> {
     pub(crate) suite_after: &'a Suite,
     /// Facts that were added elsewhere, by key: a lost fact found there has only moved.
     pub(crate) elsewhere: &'a [Fact],
+    /// What new and changed tests say, all of them together.
+    pub(crate) said: &'a dyn Fn() -> BTreeSet<Said>,
 }
 
 /// What is in `before` more often than in `after`.
@@ -154,7 +157,8 @@ impl Compared<'_> {
         let fed = self.fed(before, after);
         self.disabled(before, after, findings);
         if fed.all_said {
-            self.replaced(before, after, findings);
+            self.mocks(before, after, findings);
+            self.given(before, after, &fed, findings);
             return;
         }
         self.cases(before, after, findings);
@@ -206,7 +210,11 @@ impl Compared<'_> {
                 None => gone.push(fact),
             }
         }
+        let kept = if gone.is_empty() { BTreeSet::new() } else { self.said_elsewhere(before, fed) };
         for fact in gone {
+            if kept.contains(&fact.line) {
+                continue;
+            }
             if self.elsewhere.iter().any(|f| f.key == fact.key) && before.kind != Kind::Test {
                 continue;
             }
@@ -311,13 +319,29 @@ impl Compared<'_> {
         )
     }
 
-    /// What the test is about is replaced by something else.
-    fn replaced(&self, before: &Unit, after: &Unit, findings: &mut Vec<Finding>) {
-        for (target, line) in lost(&after.mocks, &before.mocks, |m| m.0.clone()) {
-            if let Some(finding) = self.mocked(after, &target, line) {
+    /// What the test newly replaces.
+    fn mocks(&self, before: &Unit, after: &Unit, findings: &mut Vec<Finding>) {
+        let full = |suite: &Suite, target: &str| {
+            let root = target.split('.').next().unwrap_or("");
+            suite.imports.get(root).map_or_else(|| target.to_string(), |m| format!("{m}{}", &target[root.len()..]))
+        };
+        let named = |suite: &Suite, unit: &Unit| {
+            unit.mocks.iter().map(|(t, line)| (full(suite, t), t.clone(), *line)).collect::<Vec<_>>()
+        };
+        let (old, new) = (named(self.suite_before, before), named(self.suite_after, after));
+        let gone = lost(&old, &new, |m| m.0.clone());
+        for (_, target, line) in lost(&new, &old, |m| m.0.clone()) {
+            // What is replaced has moved, and the test follows it.
+            let follows = gone.iter().any(|(was, ..)| last(was) == last(&target) && self.context.module_lacks(was));
+            if let Some(finding) = self.mocked(after, &target, line).filter(|_| !follows) {
                 findings.push(finding.texts(None, Some(&target)));
             }
         }
+    }
+
+    /// What the test is about is replaced by something else.
+    fn replaced(&self, before: &Unit, after: &Unit, findings: &mut Vec<Finding>) {
+        self.mocks(before, after, findings);
         for name in after.locals.difference(&before.locals) {
             let imported = self.suite_before.imports.get(name).or_else(|| self.suite_after.imports.get(name));
             let used = before.calls.iter().any(|c| c.split('.').next() == Some(name))

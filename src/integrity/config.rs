@@ -409,5 +409,11 @@ fn options(was: &[String], is: &[String]) -> Option<(bool, String)> {
     if let Some(option) = gone.iter().find(kept) {
         return Some((true, format!("`{option}` is gone")));
     }
-    (!new.is_empty()).then(|| (false, "the options of the runner changed".to_string()))
+    let stricter = |v: &String| {
+        let option = clean(v);
+        ["--strict", "-ra", "-rA", "--tb=", "--color=", "--durations", "-vv", "-v"]
+            .iter()
+            .any(|s| option.starts_with(s))
+    };
+    (!new.iter().all(stricter)).then(|| (false, "the options of the runner changed".to_string()))
 }

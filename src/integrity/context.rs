@@ -2,9 +2,10 @@
 
 use super::python::Py;
 use super::units::{Collecting, Suite};
-use super::{Judged, Reported, paths};
+use super::{Judged, Reported, names, paths};
 use ruff_python_ast::Stmt;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
 /// A changed file.
 pub(crate) struct File<'a> {
@@ -41,6 +42,8 @@ pub(crate) struct Context<'a> {
     pub(crate) defined: BTreeSet<String>,
     /// Names that the change newly defines in files of tests.
     made: BTreeSet<String>,
+    /// What names stand for, by file and version.
+    known: Mutex<BTreeMap<(String, bool), names::Known>>,
 }
 
 const LINTERS: [&str; 22] = [
@@ -92,6 +95,7 @@ impl<'a> Context<'a> {
             undefined: BTreeSet::new(),
             defined: BTreeSet::new(),
             made: BTreeSet::new(),
+            known: Mutex::default(),
         };
         for (path, change) in &input.change.files {
             if change.before == change.after {
@@ -194,6 +198,30 @@ impl<'a> Context<'a> {
             let root = dotted.split('.').next().unwrap_or("");
             self.modules.contains(root) && !matches!(root, "tests" | "test")
         }
+    }
+
+    /// What names stand for when a test begins.
+    pub(crate) fn names(&self, path: &str, py: &Py, qual: &str, version: names::Version) -> names::Known {
+        let key = (path.to_string(), version == names::Version::After);
+        let known = self.known.lock().ok().and_then(|known| known.get(&key).cloned());
+        let mut known = known.unwrap_or_else(|| {
+            let known = names::of(self, path, py, version);
+            if let Ok(mut all) = self.known.lock() {
+                all.insert(key, known.clone());
+            }
+            known
+        });
+        known.extend(names::of_class(py, qual, &known));
+        known
+    }
+
+    /// Is what a dotted name stood for no longer there?
+    pub(crate) fn module_lacks(&self, dotted: &str) -> bool {
+        let Some((module, name)) = dotted.rsplit_once('.') else { return false };
+        self.module_file(module).is_none_or(|(_, bytes)| {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            ![format!("def {name}("), format!("class {name}"), format!("{name} =")].iter().any(|d| text.contains(d))
+        })
     }
 
     /// Does the change define this name in a file of tests?

@@ -185,6 +185,9 @@ impl<'a> Facts<'a> {
                 self.truth(stmt, &c.arguments.args[0], true);
             }
             _ if wanted && is_true(expr) => {}
+            Expr::BooleanLiteral(_) => {
+                self.push(stmt, "fail".to_string(), "holds", format!("#{}", self.guards.len()));
+            }
             _ => {
                 let atoms = atoms(expr);
                 if let Some(fact) = self.push(stmt, canon(expr), if wanted { "true" } else { "false" }, String::new()) {
@@ -303,7 +306,9 @@ impl<'a> Facts<'a> {
             }
             _ => {}
         }
-        if is_asserting(&name) {
+        if matches!(name.as_str(), "pytest.fail" | "self.fail") {
+            self.push(stmt, "fail".to_string(), "holds", format!("#{}", self.guards.len()));
+        } else if is_asserting(&name) {
             let head = args.first().map_or(String::new(), canon);
             let rest = canon(&Expr::Call(call.clone()));
             let all: Vec<String> = args.iter().flat_map(atoms).collect();
@@ -349,12 +354,7 @@ impl<'a> Facts<'a> {
                     }
                 }
                 Stmt::Raise(s) if s.exc.as_ref().is_some_and(|e| last(&dotted(e)) == "AssertionError") => {
-                    self.push(
-                        stmt,
-                        "fail".to_string(),
-                        "holds",
-                        format!("raise AssertionError #{}", self.guards.len()),
-                    );
+                    self.push(stmt, "fail".to_string(), "holds", format!("#{}", self.guards.len()));
                 }
                 Stmt::With(s) => self.with(stmt, s),
                 Stmt::If(s) => {

@@ -1,10 +1,12 @@
 //! What untouched assertions are fed: their inputs, what happens to them before, what a fixture gives.
 
+use super::cases::{self, Said};
 use super::compare::{Compared, lost};
 use super::flow::{self, Does, Step, bare};
+use super::names::Version;
 use super::python::{atoms, canon, dotted, exprs_in, is_literal, last};
 use super::units::{Kind, Unit};
-use super::{Finding, Severity, cases, context::Context};
+use super::{Finding, Severity};
 use ruff_python_ast::{self as ast, Expr};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,23 +47,14 @@ fn among(words: &str, name: &str) -> bool {
     words.split_whitespace().any(|word| word == name)
 }
 
-/// Is each of the second's in the first?
-fn holds(all: &[(u8, String)], some: &[(u8, String)]) -> bool {
-    !some.is_empty() && lost(some, all, Clone::clone).is_empty()
+/// What assertions stand under, loops aside.
+fn guards(unit: &Unit) -> Vec<String> {
+    unit.facts.iter().flat_map(|f| &f.guards).filter(|g| !g.starts_with("for ")).cloned().collect()
 }
 
-/// Does one test say, in its cases, everything that another one said?
-pub(crate) fn says_all(context: &Context<'_>, (old_path, old): (&str, &Unit), (new_path, new): (&str, &Unit)) -> bool {
-    let file = |path: &str| context.files.iter().find(|f| f.path == path);
-    let before = file(old_path).and_then(|f| f.py_before.as_ref());
-    let after = file(new_path).and_then(|f| f.py_after.as_ref());
-    let (Some(before), Some(after)) = (before, after) else { return false };
-    let was = flow::function(before, &old.name, old.line).and_then(|f| cases::said(before, f));
-    let is = flow::function(after, &new.name, new.line).and_then(|f| cases::said(after, f));
-    new.disabling.is_empty()
-        && new.guards == old.guards
-        && new.facts.iter().all(|f| f.guards.is_empty())
-        && was.is_some_and(|was| is.is_some_and(|is| holds(&is, &was)))
+/// Is each of the second's in the first?
+fn holds(all: &[Said], some: &[Said]) -> bool {
+    !some.is_empty() && lost(some, all, Clone::clone).is_empty()
 }
 
 impl Fed {
@@ -83,12 +76,17 @@ impl Compared<'_> {
         let (Some(old), Some(new)) = (old, self.file.py_after.as_ref()) else { return Fed::default() };
         let functions = (flow::function(old, &before.name, before.line), flow::function(new, &after.name, after.line));
         let (Some(was), Some(is)) = functions else { return Fed::default() };
-        let given = BTreeMap::new();
+        let names_before = self.context.names(self.before_path, old, &before.qual, Version::Before);
+        let names_after = self.context.names(self.file.path, new, &after.qual, Version::After);
         let all_said = after.kind == Kind::Test
-            && (before.cases != after.cases)
-            && after.facts.iter().all(|f| f.guards.is_empty())
-            && cases::said(old, was).is_some_and(|was| cases::said(new, is).is_some_and(|is| holds(&is, &was)));
-        Fed { before: flow::steps(old, &was.body, &given), after: flow::steps(new, &is.body, &given), all_said }
+            && lost(&guards(after), &guards(before), String::clone).is_empty()
+            && cases::said(old, was, &names_before)
+                .is_some_and(|was| cases::said(new, is, &names_after).is_some_and(|is| holds(&is, &was)));
+        Fed {
+            before: flow::steps(old, &was.body, &names_before),
+            after: flow::steps(new, &is.body, &names_after),
+            all_said,
+        }
     }
 
     /// What untouched assertions, or whoever asks for this fixture, are given otherwise than before.
@@ -110,10 +108,23 @@ impl Compared<'_> {
                 worst = Some((difference, was, is));
             }
         };
+        if fed.all_said {
+            let said: BTreeSet<Said> = fed.before.iter().map(cases::text).collect();
+            old.clear();
+            new.retain(|s| s.does != Does::Asserts && !said.contains(&cases::text(s)));
+        }
         for (was, is) in pair(&mut old, &mut new, |s| (s.does as u8, s.raw.clone())) {
             note(self.differ_all(&was.terms, &is.terms), was, is);
         }
         pair(&mut old, &mut new, |s| (s.does as u8, s.spelled()));
+        // The same call on the same thing, written otherwise.
+        let called = |s: &Step| (s.touches.clone(), s.terms.first().map(dotted).unwrap_or_default());
+        let (mut was_called, mut is_called) = (take(&mut old, Does::Calls), take(&mut new, Does::Calls));
+        for (was, is) in pair(&mut was_called, &mut is_called, called) {
+            note(self.differ_all(&was.terms, &is.terms), was, is);
+        }
+        old.extend(was_called);
+        new.extend(is_called);
         let (gave, gives) = (giving(&old), giving(&new));
         for (index, is) in gives.iter().enumerate() {
             match gave.get(index).or(gave.last()) {
@@ -185,6 +196,21 @@ impl Compared<'_> {
         let step = steps.iter().find(changes)?;
         let message = format!("`{}` changes what another fixture gives.", unit.qual);
         Some(self.refuse("fixture-changed", step.line(), message).texts(None, Some(&step.raw)))
+    }
+
+    /// The lines of assertions that other new or changed tests make now, with all that the test does for them.
+    pub(crate) fn said_elsewhere(&self, before: &Unit, fed: &Fed) -> BTreeSet<u32> {
+        if before.kind != Kind::Test {
+            return BTreeSet::new();
+        }
+        let mut said = (self.said)();
+        said.extend(fed.after.iter().map(cases::text));
+        let acts = fed.before.iter().filter(|s| matches!(s.does, Does::Calls | Does::Sets));
+        if acts.map(cases::text).any(|step| !said.contains(&step)) {
+            return BTreeSet::new();
+        }
+        let asserted = fed.before.iter().filter(|s| s.does == Does::Asserts);
+        asserted.filter(|s| said.contains(&cases::text(s))).map(Step::line).collect()
     }
 
     /// Assertions that are written in another way and say the same, by their lines before and after.
@@ -300,7 +326,8 @@ impl Compared<'_> {
 
     fn is_projects(&self, name: &str) -> bool {
         let root = name.split('.').next().unwrap_or("");
-        self.suite_before.imports.get(root).is_some_and(|m| self.context.is_project(m))
+        root != "self" && self.context.is_project(name) && name.contains('.')
+            || self.suite_before.imports.get(root).is_some_and(|m| self.context.is_project(m))
     }
 
     fn arguments(&self, old: &ast::ExprCall, new: &ast::ExprCall) -> Difference {
@@ -308,7 +335,9 @@ impl Compared<'_> {
         let own = self.is_projects(&dotted(&old.func));
         let changed = if own { Difference::Fed } else { Difference::Other };
         let (o, n) = (&old.arguments, &new.arguments);
-        for (was, is) in o.args.iter().zip(&n.args) {
+        let (was, is) = (essential(o, own), essential(n, own));
+        let (old_count, new_count) = (was.len(), is.len());
+        for (was, is) in was.iter().zip(is) {
             worst = worst.max(self.differ(was, is));
         }
         let named = |arguments: &ast::Arguments| -> BTreeMap<String, Expr> {
@@ -319,20 +348,18 @@ impl Compared<'_> {
         for (name, value) in &is {
             match was.get(name) {
                 Some(old) => worst = worst.max(self.differ(old, value)),
-                None if among("encoding newline stacklevel usedforsecurity check reason match msg", name) && !own => {}
-                None if o.args.len() > n.args.len() => {
+                None if among("encoding newline stacklevel check reason match msg timeout", name) && !own => {}
+                None if old_count > new_count => {
                     // An argument that is now named.
-                    let same = o.args.iter().skip(n.args.len()).any(|a| canon(a) == canon(value));
+                    let same = o.args.iter().skip(new_count).any(|a| canon(a) == canon(value));
                     worst = worst.max(if same { Difference::None } else { changed });
                 }
                 None => worst = worst.max(changed),
             }
         }
-        let fewer =
-            was.keys().filter(|name| !is.contains_key(*name)).count() + o.args.len().saturating_sub(n.args.len());
-        let more =
-            is.keys().filter(|name| !was.contains_key(*name)).count() + n.args.len().saturating_sub(o.args.len());
-        if fewer > more || n.args.len() > o.args.len() && fewer == 0 {
+        let fewer = was.keys().filter(|name| !is.contains_key(*name)).count() + old_count.saturating_sub(new_count);
+        let more = is.keys().filter(|name| !was.contains_key(*name)).count() + new_count.saturating_sub(old_count);
+        if fewer > more || new_count > old_count && fewer == 0 {
             worst = worst.max(changed);
         }
         worst
@@ -417,8 +444,26 @@ impl Compared<'_> {
     }
 }
 
+/// Takes out the steps of a kind.
+fn take<'s>(steps: &mut Vec<&'s Step>, does: Does) -> Vec<&'s Step> {
+    let (taken, left) = steps.iter().partition(|s| s.does == does);
+    *steps = left;
+    taken
+}
+
 fn giving<'s>(steps: &[&'s Step]) -> Vec<&'s Step> {
     steps.iter().copied().filter(|s| s.does == Does::Gives).collect()
+}
+
+/// The arguments by position, without what says nothing where it is not the project's function: a last `None`, a mode
+/// for reading.
+fn essential(arguments: &ast::Arguments, own: bool) -> &[Expr] {
+    match &*arguments.args {
+        [rest @ .., end] if !own && !rest.is_empty() && matches!(canon(end).as_str(), "None" | "\"r\"" | "\"rt\"") => {
+            rest
+        }
+        all => all,
+    }
 }
 
 /// Takes out of both what is equal by a key.

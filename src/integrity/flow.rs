@@ -3,7 +3,7 @@
 //! else.
 
 use super::facts::{is_asserting, is_raises};
-use super::python::{Py, canon, dotted, exprs_in};
+use super::python::{Py, canon, dotted, exprs_in, last};
 use ruff_python_ast::visitor::transformer::{Transformer, walk_expr};
 use ruff_python_ast::{self as ast, AtomicNodeIndex, Expr, ExprContext, Stmt};
 use ruff_text_size::TextRange;
@@ -79,6 +79,20 @@ pub(crate) fn steps(py: &Py, body: &[Stmt], given: &BTreeMap<String, Expr>) -> V
     flow.steps
 }
 
+/// An expression with names spelled out.
+pub(crate) fn resolved(expr: &Expr, known: &BTreeMap<String, Expr>) -> Expr {
+    let value = |expr: &Expr| Value { expr: expr.clone(), names: BTreeSet::new(), lines: Vec::new() };
+    let known = known.iter().map(|(name, expr)| (name.clone(), value(expr))).collect();
+    spelled(&known, expr)
+}
+
+fn spelled(known: &BTreeMap<String, Value>, expr: &Expr) -> Expr {
+    let mut expr = expr.clone();
+    let spelling = Spelling { known, bound: RefCell::default(), nodes: RefCell::new(0) };
+    spelling.visit_expr(&mut expr);
+    expr
+}
+
 struct Flow<'a> {
     py: &'a Py,
     known: BTreeMap<String, Value>,
@@ -122,6 +136,13 @@ impl Flow<'_> {
                     self.step(stmt, Does::Sets, format!("del {}", canon(target)), &[target], root(target));
                 }
             }
+            Stmt::For(s) if few(&s.iter).is_some() && s.orelse.is_empty() => {
+                // A loop over what stands there is said element by element.
+                for element in few(&s.iter).into_iter().flatten() {
+                    self.bind(stmt, &s.target, &self.spelled(element), &s.iter);
+                    self.suite(&s.body);
+                }
+            }
             Stmt::For(s) => {
                 self.bind(stmt, &s.target, &starred(self.spelled(&s.iter)), &s.iter);
                 self.suite(&s.body);
@@ -130,7 +151,13 @@ impl Flow<'_> {
             Stmt::With(s) => {
                 for item in &s.items {
                     match &item.optional_vars {
+                        Some(target) if is_raises(&dotted(&item.context_expr)) => {
+                            let (raw, expr) = (canon(&item.context_expr), &item.context_expr);
+                            self.step(stmt, Does::Asserts, raw, &[expr], String::new());
+                            self.assign(stmt, target, expr);
+                        }
                         Some(target) => self.assign(stmt, target, &item.context_expr),
+                        None if last(&dotted(&item.context_expr)) == "subTest" => {}
                         None if is_raises(&dotted(&item.context_expr)) => {
                             let (raw, item) = (canon(&item.context_expr), &item.context_expr);
                             self.step(stmt, Does::Asserts, raw, &[item], String::new());
@@ -268,10 +295,7 @@ impl Flow<'_> {
 
     /// The expression with its local names spelled out.
     fn spelled(&self, expr: &Expr) -> Expr {
-        let mut expr = expr.clone();
-        let spelling = Spelling { known: &self.known, bound: RefCell::default(), nodes: RefCell::new(0) };
-        spelling.visit_expr(&mut expr);
-        expr
+        spelled(&self.known, expr)
     }
 }
 
@@ -312,6 +336,9 @@ impl Transformer for Spelling<'_> {
             Expr::Name(name) if !self.bound.borrow().iter().any(|b| *b == name.id.as_str()) => {
                 self.known.get(name.id.as_str())
             }
+            Expr::Attribute(a) if matches!(&*a.value, Expr::Name(own) if own.id.as_str() == "self") => {
+                self.known.get(&format!("self.{}", a.attr))
+            }
             _ => None,
         };
         match value {
@@ -335,6 +362,16 @@ fn nodes(expr: &Expr) -> usize {
         true
     });
     count
+}
+
+/// The elements of a display that is not long.
+fn few(expr: &Expr) -> Option<&[Expr]> {
+    let elements: &[Expr] = match expr {
+        Expr::List(l) => &l.elts,
+        Expr::Tuple(t) => &t.elts,
+        _ => return None,
+    };
+    (elements.len() <= 30 && !elements.iter().any(Expr::is_starred_expr)).then_some(elements)
 }
 
 pub(crate) fn bare(expr: &Expr) -> &Expr {

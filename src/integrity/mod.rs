@@ -25,6 +25,7 @@ mod fed;
 mod flow;
 mod literals;
 mod loadable;
+mod names;
 mod paths;
 mod protected;
 mod python;

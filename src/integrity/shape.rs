@@ -23,11 +23,14 @@ impl Compared<'_> {
             after.yields && !before.yields && !after.decorators.iter().any(|d| d.contains("inlineCallbacks"));
         let coroutine = after.is_async && !before.is_async && !self.awaits(before);
         let asserts = before.kind == Kind::Test || !before.facts.is_empty() && before.fixture.is_none();
+        let runs_coroutines = self.suite_after.classes.iter().any(|c| {
+            after.qual.starts_with(&format!("{}.", c.qual)) && c.bases.iter().any(|b| b.contains("IsolatedAsyncio"))
+        });
         let awaited = self.file.py_after.as_ref().is_some_and(|py| {
             let called = [format!("await {}(", after.name), format!("await self.{}(", after.name)];
             called.iter().any(|c| py.text.contains(c.as_str()))
         });
-        if asserts && (generator || coroutine) && !(coroutine && awaited) {
+        if asserts && (generator || coroutine) && !(coroutine && (awaited || runs_coroutines)) {
             let message = format!("`{name}` became a coroutine or generator, which nothing here runs.");
             findings.push(self.refuse("test-never-run", after.line, message));
         }

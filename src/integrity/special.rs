@@ -10,21 +10,42 @@ use ruff_text_size::{Ranged, TextRange};
 
 pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let mut known: Option<Expected> = None;
+    let sources = || context.files.iter().filter(|f| !f.is_test);
+    let held: Vec<Special> = sources().flat_map(|f| f.py_before.iter().flat_map(special)).collect();
     for file in context.files.iter().filter(|f| !f.is_test) {
         let (old, new) = match (&file.py_before, &file.py_after) {
             (before, Some(after)) => (before.as_ref().map(special).unwrap_or_default(), special(after)),
             (None, None) => (in_data(file, file.before), in_data(file, file.after)),
             (Some(_), None) => continue,
         };
-        let new = lost(&new, &old, |s| s.key.clone());
-        if new.is_empty() {
+        let mut new = lost(&new, &old, |s| s.key.clone());
+        new.iter_mut().for_each(|case| case.forget(&held));
+        new.retain(|case| !case.pairs.is_empty());
+        let numbers = |py: &Option<Py>| py.as_ref().map(memberships).unwrap_or_default();
+        let looked = lost(&numbers(&file.py_after), &numbers(&file.py_before), |m| m.0.clone());
+        if new.is_empty() && looked.is_empty() {
             continue;
         }
         let known = known.get_or_insert_with(|| Expected::of(context));
+        findings.extend(looked_for(known, &looked).map(|f| f.in_file(file.path)));
         let (tables, branches): (Vec<&Special>, Vec<&Special>) = new.iter().partition(|s| !s.single);
         tables.into_iter().for_each(|t| findings.extend(table(known, t).map(|f| f.in_file(file.path))));
         findings.extend(chain(known, &branches).map(|f| f.in_file(file.path)));
     }
+}
+
+/// Numbers that are the tests' own, four of them or more.
+fn looked_for(known: &Expected, looked: &[(Vec<String>, u32)]) -> Option<Finding> {
+    let of_tests = |atoms: &[String]| {
+        let numbers = atoms.iter().filter(|a| super::python::number(a).is_some()).count();
+        numbers >= 4
+            && numbers == atoms.len()
+            && atoms.iter().all(|a| known.mentions(a))
+            && atoms.iter().any(|a| telling(a))
+    };
+    let (_, line) = looked.iter().find(|(atoms, _)| of_tests(atoms))?;
+    let message = "The program looks for the tests' own inputs.";
+    Some(Finding::refuse("hard-coded-answer", None, message).at(*line))
 }
 
 /// A table whose entries are inputs and answers of the tests.
@@ -37,7 +58,10 @@ fn table(known: &Expected, case: &Special) -> Option<Finding> {
     let (answers, answered) =
         answers.fold((0, false), |(n, tells), p| (n + 1, tells || p.answer.iter().any(|a| telling(a))));
     let most = |n: usize| n >= 3 && n * 3 >= all * 2 || n >= 2 && n == all;
-    let (count, what) = if most(hits) || tells && most(near) {
+    let asked = case.pairs.iter().filter(|p| known.asks(&p.input)).count();
+    let (count, what) = if most(asked) {
+        (asked, "inputs")
+    } else if most(hits) || tells && most(near) {
         (hits.max(near), "inputs and answers")
     } else if answered && most(answers) {
         (answers, "answers")
@@ -45,7 +69,7 @@ fn table(known: &Expected, case: &Special) -> Option<Finding> {
         return None;
     };
     let message = format!("{count} of {all} entries of this table are {what} of the tests.");
-    let severity = if case.sent { Severity::Flag } else { Severity::Refuse };
+    let severity = if case.sent || case.extends { Severity::Flag } else { Severity::Refuse };
     Some(Finding::new("hard-coded-answer", severity, None, message).at(case.line))
 }
 
@@ -56,6 +80,7 @@ fn chain(known: &Expected, branches: &[&Special]) -> Option<Finding> {
     // Two base cases of one result may be answers; of two results they are two conditions.
     let again = |case: &Special| hits.iter().filter(|other| other.result == case.result).count() >= 2;
     let exact = hits.iter().find(|case| case.telling || again(case)).map(|case| **case);
+    let exact = exact.or_else(|| branches.iter().copied().find(|case| case.pairs.iter().any(|p| known.asks(&p.asked))));
     let near = |case: &&&Special| {
         case.pairs.iter().any(|p| known.resembles(&p.asked, &p.answer) && p.answer.iter().any(|a| telling(a)))
     };
@@ -69,6 +94,7 @@ fn chain(known: &Expected, branches: &[&Special]) -> Option<Finding> {
         (None, None, Some(case)) => (**case, Severity::Flag),
         (None, None, None) => return None,
     };
+    let severity = if case.extends { Severity::Flag } else { severity };
     let message = "An input of the tests is answered with what they expect.";
     Some(Finding::new("hard-coded-answer", severity, None, message).at(case.line).texts(None, Some(&case.key)))
 }
@@ -92,6 +118,10 @@ struct Special {
     /// A call is given it, and nothing comes back: most likely it is a message, and no table.
     sent: bool,
     telling: bool,
+    /// Does it stand beside others of its kind that were there before?
+    extends: bool,
+    /// What is asked in a branch, without the literals.
+    subject: String,
     /// What a branch gives its answer to: a name, or nothing where it returns it.
     result: String,
     line: u32,
@@ -105,6 +135,9 @@ fn special(py: &Py) -> Vec<Special> {
             match expr {
                 Expr::Dict(d) => {
                     found.extend(dictionary(d, messages.contains(&d.range()), py.line_of(expr)));
+                }
+                Expr::StringLiteral(s) if s.value.to_str().trim_start().starts_with('{') => {
+                    found.extend(in_json(s.value.to_str(), py.line_of(expr)));
                 }
                 Expr::If(choice) => {
                     found.extend(branch(&choice.test, &choice.body, String::new(), py.line_of(expr)));
@@ -153,16 +186,36 @@ fn dictionary(d: &ast::ExprDict, sent: bool, line: u32) -> Option<Special> {
         .collect();
     let key = canon(&Expr::Dict(d.clone()));
     let several = pairs.len() >= 2;
-    several.then(|| Special { key, pairs, single: false, sent, telling: false, result: String::new(), line })
+    several.then(|| Special {
+        key,
+        pairs,
+        single: false,
+        sent,
+        telling: false,
+        extends: false,
+        subject: String::new(),
+        result: String::new(),
+        line,
+    })
 }
 
 /// The atoms of a key; those of what a text spells, where it spells a value.
 fn spelled_out(key: &Expr) -> Vec<String> {
     let text = super::python::string_value(key).filter(|t| t.starts_with(['[', '(', '{']) && t.len() < 2_000);
+    if let Some(numbers) = super::python::string_value(key).as_deref().and_then(numbers) {
+        return numbers;
+    }
     match text.and_then(|t| ruff_python_parser::parse_expression(&t).ok()) {
         Some(parsed) if is_literal(parsed.expr()) => atoms(parsed.expr()),
         _ => atoms(key),
     }
+}
+
+/// The numbers of a text that holds little else: `100/3`, `7:2`.
+fn numbers(text: &str) -> Option<Vec<String>> {
+    let parts: Vec<&str> = text.split(['/', ':', ',', '-', '_', '|', ' ', 'x']).filter(|p| !p.is_empty()).collect();
+    let all = parts.len() >= 2 && parts.iter().all(|p| super::python::number(p).is_some());
+    all.then(|| parts.iter().map(ToString::to_string).collect())
 }
 
 /// Is it the digest of something, in hexadecimal?
@@ -195,9 +248,47 @@ fn branch(test: &Expr, value: &Expr, result: String, line: u32) -> Option<Specia
         return None;
     }
     let telling = input.iter().any(|a| big(a)) && answer.iter().any(|a| big(a)) || is_of_many(test);
+    let subject = subject(test);
     let key = format!("if {compared}: {}", canon(value));
     let pairs = vec![Pair { input, asked: asked(test), answer, named: false }];
-    Some(Special { key, pairs, single: true, sent: false, telling, result, line })
+    Some(Special { key, pairs, single: true, sent: false, telling, extends: false, subject, result, line })
+}
+
+impl Special {
+    /// Forgets what the program held before, wherever and in whatever form.
+    fn forget(&mut self, held: &[Special]) {
+        let all = self.pairs.len();
+        let known = |p: &Pair| held.iter().flat_map(|h| &h.pairs).any(|h| h.input == p.input && h.answer == p.answer);
+        self.pairs.retain(|p| !known(p));
+        let words = self.pairs.iter().all(|p| p.input.iter().all(|a| a.starts_with('"')));
+        let beside = held.iter().filter(|h| h.single && !h.subject.is_empty() && h.subject == self.subject).count();
+        self.extends = !self.single && all >= self.pairs.len() + 2 || self.single && words && beside >= 2;
+    }
+}
+
+/// What is asked: the sides of a comparison that are no literals.
+fn subject(test: &Expr) -> String {
+    let Expr::Compare(c) = test else { return String::new() };
+    let sides = std::iter::once(&*c.left).chain(&*c.comparators);
+    sides.filter(|side| !is_literal(side)).map(canon).collect::<Vec<_>>().join(" ")
+}
+
+/// Collections of numbers in which something is looked for: the collection, and its line.
+fn memberships(py: &Py) -> Vec<(Vec<String>, u32)> {
+    let mut found = Vec::new();
+    for stmt in py.changed() {
+        super::python::exprs(stmt, &mut |expr| {
+            if let Expr::Compare(c) = expr
+                && matches!(&*c.ops, [CmpOp::In | CmpOp::NotIn])
+                && is_literal(&c.comparators[0])
+                && is_of_many(&c.comparators[0])
+            {
+                found.push((atoms(&c.comparators[0]), py.line_of(expr)));
+            }
+            true
+        });
+    }
+    found
 }
 
 /// The literals that something is compared with.
@@ -235,7 +326,17 @@ fn matched(pattern: &ast::Pattern, value: &Expr, result: String, line: u32) -> O
     let telling = input.iter().any(|a| big(a)) && answer.iter().any(|a| big(a)) || many;
     let key = format!("case {input:?}: {}", canon(value));
     let pairs = vec![Pair { asked: input.clone(), input, answer, named: false }];
-    Some(Special { key, pairs, single: true, sent: false, telling, result, line })
+    Some(Special {
+        key,
+        pairs,
+        single: true,
+        sent: false,
+        telling,
+        extends: false,
+        subject: String::new(),
+        result,
+        line,
+    })
 }
 
 /// The atoms of a value, a sum of numbers added up.
@@ -264,20 +365,27 @@ fn folded(expr: &Expr) -> Option<i64> {
     }
 }
 
+/// Tables in a text of JSON.
+fn in_json(text: &str, line: u32) -> Vec<Special> {
+    let mut found = Vec::new();
+    let python = text.replace("true", "True").replace("false", "False").replace("null", "None");
+    if let Ok(parsed) = ruff_python_parser::parse_expression(&python) {
+        super::python::exprs_in(parsed.expr(), &mut |expr| {
+            if let Expr::Dict(d) = expr {
+                found.extend(dictionary(d, false, line));
+            }
+            true
+        });
+    }
+    found
+}
+
 /// Tables in a file of data that the program may read.
 fn in_data(file: &File<'_>, text: Option<&[u8]>) -> Vec<Special> {
     let mut found = Vec::new();
     let Some(text) = text.filter(|t| t.len() < 200_000).and_then(|t| std::str::from_utf8(t).ok()) else { return found };
     if paths::extension(file.path) == "json" && !super::config::is_config(file.path) && !paths::is_lock(file.path) {
-        let python = text.replace("true", "True").replace("false", "False").replace("null", "None");
-        if let Ok(parsed) = ruff_python_parser::parse_expression(&python) {
-            super::python::exprs_in(parsed.expr(), &mut |expr| {
-                if let Expr::Dict(d) = expr {
-                    found.extend(dictionary(d, false, 1));
-                }
-                true
-            });
-        }
+        found.extend(in_json(text, 1));
     }
     found
 }
@@ -313,7 +421,7 @@ fn is_of_many(test: &Expr) -> bool {
             c.ops.iter().all(|op| *op == CmpOp::Eq) && (many(&c.left) || c.comparators.iter().any(many))
         }
         Expr::BoolOp(b) => b.values.iter().any(is_of_many),
-        _ => false,
+        other => many(other),
     }
 }
 

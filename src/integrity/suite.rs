@@ -1,8 +1,10 @@
 //! The tests as a whole: which are gone, which moved, which changed.
 
+use super::cases::Said;
 use super::compare::{Compared, same_but_for_names};
 use super::context::{Context, File};
 use super::facts::Fact;
+use super::names::Version;
 use super::units::{Kind, Suite, Unit};
 use super::{Finding, paths};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,6 +48,7 @@ pub(crate) fn judge_by(context: &Context<'_>, brief: bool, findings: &mut Vec<Fi
                     suite_before: &side.suite,
                     suite_after: &other.suite,
                     elsewhere: &elsewhere,
+                    said: &|| said(context, &before, &after),
                 };
                 compared.units(unit, now, findings);
             }
@@ -223,9 +226,9 @@ fn pair<'s>(context: &Context<'_>, before: &'s [Side], after: &'s [Side], findin
     for (side, unit) in open {
         // A duplicate of a test that still runs is not lost.
         let kept = candidates.iter().any(|(_, u)| u.key == unit.key && lost_nothing(unit, u))
-            || candidates
-                .iter()
-                .any(|(s, u)| !u.cases.is_empty() && super::fed::says_all(context, (&side.path, unit), (&s.path, u)));
+            || spelled(context, &side.path, unit, Version::Before).is_some_and(|was| {
+                !was.is_empty() && was.iter().all(|step| said(context, before, after).contains(step))
+            });
         if !kept {
             gone.entry(&side.path).or_default().push(unit);
         }
@@ -234,6 +237,35 @@ fn pair<'s>(context: &Context<'_>, before: &'s [Side], after: &'s [Side], findin
         lost_tests(context, path, &units, after, findings);
     }
     pairs
+}
+
+/// What a test says in all of its cases.
+fn spelled(context: &Context<'_>, path: &str, unit: &Unit, version: Version) -> Option<Vec<Said>> {
+    let file = context.files.iter().find(|f| f.path == path)?;
+    let py = match version {
+        Version::Before => file.py_before.as_ref()?,
+        Version::After => file.py_after.as_ref()?,
+    };
+    let function = super::flow::function(py, &unit.name, unit.line)?;
+    super::cases::said(py, function, &context.names(path, py, &unit.qual, version))
+}
+
+/// What the tests say that are new or were changed, and that surely run to their end.
+fn said(context: &Context<'_>, before: &[Side], after: &[Side]) -> BTreeSet<Said> {
+    let mut found = BTreeSet::new();
+    for side in after.iter().filter(|s| s.collected) {
+        let old = before.iter().find(|b| b.path == side.path);
+        let same = |u: &Unit| old.is_some_and(|o| o.suite.tests().any(|t| t.qual == u.qual && t.whole == u.whole));
+        for unit in side.suite.tests().filter(|u| !u.brief && !same(u)) {
+            let runs = unit.disabling.is_empty()
+                && unit.guards.is_empty()
+                && unit.facts.iter().all(|f| f.guards.iter().all(|g| g.starts_with("for ")));
+            if runs {
+                found.extend(spelled(context, &side.path, unit, Version::After).unwrap_or_default());
+            }
+        }
+    }
+    found
 }
 
 fn lost_nothing(old: &Unit, new: &Unit) -> bool {
@@ -330,6 +362,7 @@ fn preparing(
         suite_before: old,
         suite_after: &side.suite,
         elsewhere: &[],
+        said: &BTreeSet::new,
     };
     let shared = paths::name(&side.path) == "conftest.py";
     for unit in side.suite.units.iter().filter(|u| !old.units.iter().any(|o| o.qual == u.qual)) {

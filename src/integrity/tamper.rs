@@ -251,6 +251,7 @@ fn mains(py: &Py, found: &mut Vec<Sign>) {
             if let Expr::Call(call) = expr
                 && matches!(dotted(&call.func).as_str(), "unittest.main" | "pytest.main")
                 && !call.arguments.is_empty()
+                && !canon(expr).starts_with("pytest.main([__file__")
             {
                 let exit = call.arguments.keywords.iter().any(|k| k.arg.as_ref().is_some_and(|a| a.as_str() == "exit"));
                 let rule = if exit { "forced-exit" } else { "test-selection" };

@@ -219,6 +219,7 @@ impl Reader<'_> {
                     self.suite.marks.push(canon(&s.value));
                     rest.push(stmt);
                 }
+                Stmt::If(s) if canon(&s.test).contains("__main__") => {}
                 _ => rest.push(stmt),
             }
         }
@@ -342,6 +343,7 @@ impl Reader<'_> {
         }
         unit.key = body.iter().map(stmt_key).collect::<Vec<_>>().join("\n");
         unit.facts = Facts::of(body, &line_of);
+        unit.returns = count_returns(body);
         super::python::walk(body, &mut |stmt| {
             unit.statements += 1;
             match stmt {
@@ -353,7 +355,6 @@ impl Reader<'_> {
                     let names = s.names.iter().map(|a| a.asname.as_ref().unwrap_or(&a.name));
                     unit.locals.extend(names.map(ToString::to_string));
                 }
-                Stmt::Return(_) => unit.returns += 1,
                 Stmt::Raise(s) if s.exc.as_ref().is_some_and(|e| disables(e)) => {
                     unit.disabling.push(("raise SkipTest".to_string(), py.line_of(stmt)));
                 }
@@ -373,7 +374,6 @@ impl Reader<'_> {
                     }
                 }
                 Stmt::FunctionDef(f) => {
-                    unit.returns = unit.returns.saturating_sub(count_returns(&f.body));
                     unit.locals.insert(f.name.to_string());
                 }
                 _ => {}
@@ -420,13 +420,12 @@ fn contains_def(stmt: &Stmt) -> bool {
         .any(|suite| suite.iter().any(|s| matches!(s, Stmt::FunctionDef(_) | Stmt::ClassDef(_)) || contains_def(s)))
 }
 
+/// The `return`s of a function, without those of functions in it.
 fn count_returns(body: &[Stmt]) -> usize {
     let mut count = 0;
     super::python::walk(body, &mut |s| {
-        if matches!(s, Stmt::Return(_)) {
-            count += 1;
-        }
-        true
+        count += usize::from(matches!(s, Stmt::Return(_)));
+        !matches!(s, Stmt::FunctionDef(_) | Stmt::ClassDef(_))
     });
     count
 }

@@ -1,0 +1,142 @@
+//! What names stand for in a file of tests before a test begins: imports, constants, what fixtures and set-ups give.
+
+use super::context::Context;
+use super::flow::{self, Does};
+use super::paths;
+use super::python::{Py, dotted, is_literal, last};
+use ruff_python_ast::{self as ast, AtomicNodeIndex, Expr, ExprContext, Identifier, Stmt, name::Name};
+use ruff_text_size::TextRange;
+use std::collections::BTreeMap;
+
+/// Which version of the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    Before,
+    After,
+}
+
+pub(crate) type Known = BTreeMap<String, Expr>;
+
+/// The names of a file, with the fixtures of the `conftest.py` files above it.
+pub(crate) fn of(context: &Context<'_>, path: &str, py: &Py, version: Version) -> Known {
+    let mut known = Known::new();
+    for conftest in context.paths.iter().filter(|conftest| is_above(conftest, path)) {
+        let bytes = match version {
+            Version::Before => context.input.before.read(conftest),
+            Version::After => context.after(conftest),
+        };
+        if let Some(bytes) = bytes {
+            let py = Py::parse(&bytes, false);
+            let own = module(context, conftest, &py);
+            known.extend(fixtures(&py, &own));
+        }
+    }
+    let own = module(context, path, py);
+    known.extend(fixtures(py, &own));
+    known.extend(own);
+    known
+}
+
+fn is_above(conftest: &str, path: &str) -> bool {
+    let folder = conftest.strip_suffix("conftest.py");
+    folder.is_some_and(|folder| paths::name(conftest) == "conftest.py" && path.starts_with(folder)) && conftest != path
+}
+
+/// Imports, by their full names, and constants.
+fn module(context: &Context<'_>, path: &str, py: &Py) -> Known {
+    let mut known = Known::new();
+    for stmt in py.body() {
+        match stmt {
+            Stmt::Import(s) => {
+                for alias in &s.names {
+                    if let Some(name) = &alias.asname {
+                        known.insert(name.to_string(), spelled(&alias.name));
+                    }
+                }
+            }
+            Stmt::ImportFrom(s) => {
+                let module = s.module.as_ref().map_or("", |m| m.as_str());
+                let module = context.absolute(path, &format!("{}{module}", ".".repeat(s.level as usize)));
+                for alias in s.names.iter().filter(|a| a.name.as_str() != "*") {
+                    let name = alias.asname.as_ref().unwrap_or(&alias.name);
+                    known.insert(name.to_string(), spelled(&format!("{module}.{}", alias.name)));
+                }
+            }
+            Stmt::Assign(s) => {
+                if let [Expr::Name(name)] = s.targets.as_slice() {
+                    let value = flow::resolved(&s.value, &known);
+                    if is_literal(&value) || super::environment::folded(&value).is_some() {
+                        known.insert(name.id.to_string(), value);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    known
+}
+
+/// A dotted name as an expression.
+fn spelled(full: &str) -> Expr {
+    let range = TextRange::default();
+    let mut parts = full.split('.').filter(|part| !part.is_empty());
+    let first = Name::new(parts.next().unwrap_or("_"));
+    let name = ast::ExprName { node_index: AtomicNodeIndex::NONE, range, id: first, ctx: ExprContext::Load };
+    parts.fold(Expr::Name(name), |value, part| {
+        Expr::Attribute(ast::ExprAttribute {
+            node_index: AtomicNodeIndex::NONE,
+            range,
+            value: Box::new(value),
+            attr: Identifier::new(part, range),
+            ctx: ExprContext::Load,
+        })
+    })
+}
+
+/// What fixtures give that do nothing else.
+fn fixtures(py: &Py, known: &Known) -> Vec<(String, Expr)> {
+    let mut found = Vec::new();
+    for stmt in py.body() {
+        if let Stmt::FunctionDef(f) = stmt
+            && f.decorator_list.iter().any(|d| last(&dotted(&d.expression)) == "fixture")
+        {
+            let steps = flow::steps(py, &f.body, known);
+            let gives: Vec<_> = steps.iter().filter(|s| s.does == Does::Gives).collect();
+            let acts = steps.iter().any(|s| matches!(s.does, Does::Calls | Does::Sets));
+            if let ([one], false) = (gives.as_slice(), acts)
+                && let [value] = one.terms.as_slice()
+            {
+                found.push((f.name.to_string(), value.clone()));
+            }
+        }
+    }
+    found
+}
+
+/// The attributes that the set-up of a class gives to `self`, and touches no more.
+pub(crate) fn of_class(py: &Py, qual: &str, known: &Known) -> Known {
+    let mut found = Known::new();
+    let Some((class, _)) = qual.rsplit_once('.') else { return found };
+    let name = last(class);
+    super::python::walk(py.body(), &mut |stmt| {
+        if let Stmt::ClassDef(c) = stmt
+            && c.name.as_str() == name
+        {
+            for inner in &c.body {
+                if let Stmt::FunctionDef(f) = inner
+                    && matches!(f.name.as_str(), "setUp" | "setup_method" | "asyncSetUp")
+                {
+                    let steps = flow::steps(py, &f.body, known);
+                    for step in steps.iter().filter(|s| s.does == Does::Sets && s.raw == format!("{} =", s.touches)) {
+                        let others = steps.iter().filter(|s| s.touches == step.touches).count();
+                        if let ([value], 1) = (step.terms.as_slice(), others) {
+                            found.insert(step.touches.clone(), value.clone());
+                        }
+                    }
+                }
+            }
+        }
+        true
+    });
+    found
+}

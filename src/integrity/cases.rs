@@ -16,7 +16,7 @@ pub(crate) type Said = (u8, String);
 
 /// What a test says and does, in all of its cases, as text. `None` where the cases cannot be told apart.
 pub(crate) fn said(py: &Py, test: &ast::StmtFunctionDef, known: &Known) -> Option<Vec<Said>> {
-    let mut all: Vec<Case> = vec![known.clone()];
+    let mut all: Vec<Case> = vec![super::names::at(known, test)];
     for decorator in &test.decorator_list {
         if last(&dotted(&decorator.expression)) != "parametrize" {
             continue;

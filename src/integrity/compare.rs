@@ -344,7 +344,8 @@ impl Compared<'_> {
         self.mocks(before, after, findings);
         for name in after.locals.difference(&before.locals) {
             let imported = self.suite_before.imports.get(name).or_else(|| self.suite_after.imports.get(name));
-            let used = before.calls.iter().any(|c| c.split('.').next() == Some(name))
+            let used = before.kind == Kind::Body
+                || before.calls.iter().any(|c| c.split('.').next() == Some(name))
                 || before.facts.iter().any(|f| words(&f.key).contains(&name.as_str()));
             if used && imported.is_some_and(|m| self.context.is_tree(m)) {
                 let message = format!("`{}` is now a local of `{}`, no longer what was imported.", name, after.qual);

@@ -3,7 +3,7 @@
 use super::cases::{self, Said};
 use super::compare::{Compared, lost};
 use super::flow::{self, Does, Step, bare};
-use super::names::Version;
+use super::names::{self, Version};
 use super::python::{atoms, canon, dotted, exprs_in, is_literal, last};
 use super::units::{Kind, Unit};
 use super::{Finding, Severity};
@@ -83,8 +83,8 @@ impl Compared<'_> {
             && cases::said(old, was, &names_before)
                 .is_some_and(|was| cases::said(new, is, &names_after).is_some_and(|is| holds(&is, &was)));
         Fed {
-            before: flow::steps(old, &was.body, &names_before),
-            after: flow::steps(new, &is.body, &names_after),
+            before: flow::steps(old, &was.body, &names::at(&names_before, was)),
+            after: flow::steps(new, &is.body, &names::at(&names_after, is)),
             all_said,
         }
     }

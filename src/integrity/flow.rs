@@ -175,6 +175,15 @@ impl Flow<'_> {
                 }
             }
             Stmt::While(s) => self.under(self.spelled(&s.test), &s.body),
+            Stmt::Import(s) => s.names.iter().for_each(|alias| {
+                let name = alias.asname.as_ref().unwrap_or(&alias.name);
+                self.import(name, &alias.name);
+            }),
+            Stmt::ImportFrom(s) => s.names.iter().for_each(|alias| {
+                let module = s.module.as_ref().map_or("", |m| m.as_str());
+                let dots = ".".repeat(s.level as usize);
+                self.import(alias.asname.as_ref().unwrap_or(&alias.name), &format!("{dots}{module}.{}", alias.name));
+            }),
             Stmt::FunctionDef(s) => {
                 let before = self.known.clone();
                 for parameter in s.parameters.iter() {
@@ -186,6 +195,15 @@ impl Flow<'_> {
             }
             other => super::python::suites(other).into_iter().for_each(|suite| self.suite(suite)),
         }
+    }
+
+    /// A name is imported here; of a relative module nothing is known.
+    fn import(&mut self, name: &str, full: &str) {
+        let value = Value { expr: super::names::spelled(full), names: BTreeSet::new(), lines: Vec::new() };
+        match full.starts_with('.') {
+            true => self.known.remove(name),
+            false => self.known.insert(name.to_string(), value),
+        };
     }
 
     fn under(&mut self, test: Expr, body: &[Stmt]) {

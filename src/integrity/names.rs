@@ -77,7 +77,7 @@ fn module(context: &Context<'_>, path: &str, py: &Py) -> Known {
 }
 
 /// A dotted name as an expression.
-fn spelled(full: &str) -> Expr {
+pub(crate) fn spelled(full: &str) -> Expr {
     let range = TextRange::default();
     let mut parts = full.split('.').filter(|part| !part.is_empty());
     let first = Name::new(parts.next().unwrap_or("_"));
@@ -93,6 +93,24 @@ fn spelled(full: &str) -> Expr {
     })
 }
 
+/// Fixtures are known by a name of their own: only who asks for one gets it.
+fn fixture(name: &str) -> String {
+    format!("fixture {name}")
+}
+
+/// What names stand for where a function begins: its parameters are what fixtures give, or nothing that is known.
+pub(crate) fn at(known: &Known, function: &ast::StmtFunctionDef) -> Known {
+    let mut known = known.clone();
+    for parameter in function.parameters.iter() {
+        let name = parameter.name().as_str();
+        match known.get(&fixture(name)).cloned() {
+            Some(value) => known.insert(name.to_string(), value),
+            None => known.remove(name),
+        };
+    }
+    known
+}
+
 /// What fixtures give that do nothing else.
 fn fixtures(py: &Py, known: &Known) -> Vec<(String, Expr)> {
     let mut found = Vec::new();
@@ -106,7 +124,7 @@ fn fixtures(py: &Py, known: &Known) -> Vec<(String, Expr)> {
             if let ([one], false) = (gives.as_slice(), acts)
                 && let [value] = one.terms.as_slice()
             {
-                found.push((f.name.to_string(), value.clone()));
+                found.push((fixture(&f.name), value.clone()));
             }
         }
     }

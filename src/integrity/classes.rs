@@ -41,6 +41,10 @@ pub(crate) fn judge(
         let name = &class.qual;
         for decorator in lost(&class.decorators, &old.decorators, String::clone) {
             let root = decorator.split(['.', '(']).next().unwrap_or("");
+            if decorator.contains("create=True") {
+                refuse("subject-mocked", class.line, format!("`@{decorator}` brings a name into what `{name}` tests."));
+                continue;
+            }
             if !HARMLESS.split_whitespace().any(|h| h == root) {
                 refuse(
                     "assertion-overridden",

@@ -164,6 +164,7 @@ impl Compared<'_> {
         self.cases(before, after, findings);
         self.facts(before, after, &fed, findings);
         self.replaced(before, after, findings);
+        self.unasserted(before, after, findings);
         let refused = |findings: &[Finding]| findings.iter().skip(start).any(|f| f.severity == Severity::Refuse);
         if findings.len() == start && !fed.says_the_same() {
             self.values(before, after, findings);
@@ -319,6 +320,21 @@ impl Compared<'_> {
         )
     }
 
+    /// Where coverage failed: calls of the program that came into a test, without an assertion that came with them.
+    fn unasserted(&self, before: &Unit, after: &Unit, findings: &mut Vec<Finding>) {
+        let own = |c: &&String| {
+            let root = c.split('.').next().unwrap_or("");
+            self.suite_after.imports.get(root).is_some_and(|m| self.context.is_project(m))
+        };
+        let calls = |unit: &Unit| unit.calls.iter().filter(own).count();
+        let asserts = |unit: &Unit| unit.facts.iter().filter(|f| !f.is_weak()).count();
+        let more = calls(after) > calls(before) && asserts(after) <= asserts(before);
+        if self.context.category() == "coverage" && after.kind == Kind::Test && more {
+            let message = format!("`{}` now runs more of the program, and asserts nothing of it.", after.qual);
+            findings.push(self.refuse("test-without-assertion", after.line, message));
+        }
+    }
+
     /// What the test newly replaces.
     fn mocks(&self, before: &Unit, after: &Unit, findings: &mut Vec<Finding>) {
         let full = |suite: &Suite, target: &str| {
@@ -370,15 +386,21 @@ impl Compared<'_> {
     }
 
     pub(crate) fn mocked(&self, unit: &Unit, target: &str, line: u32) -> Option<Finding> {
+        // A method of what the tests have of their own, by which they test.
+        if target.starts_with("self.") && self.suite_before.units.iter().any(|u| u.calls.iter().any(|c| c == target)) {
+            let message = format!("`{}` replaces what it tests: `{target}`.", unit.qual);
+            return Some(self.refuse("subject-mocked", line, message));
+        }
         let (assigned, target) = match target.strip_prefix('=') {
             Some(rest) => (true, rest),
             None => (false, target),
         };
         let root = target.split('.').next().unwrap_or("");
-        if root != "request" && unit.locals.contains(root) && !self.suite_after.imports.contains_key(root) {
+        let bound = unit.locals.contains(root) && !unit.imports.contains_key(root);
+        if root != "request" && bound && !self.suite_after.imports.contains_key(root) {
             return None;
         }
-        let full = match self.suite_after.imports.get(root) {
+        let full = match unit.imports.get(root).or_else(|| self.suite_after.imports.get(root)) {
             Some(module) => format!("{module}{}", &target[root.len()..]),
             None if assigned => return None,
             None => target.to_string(),

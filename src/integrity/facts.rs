@@ -27,6 +27,19 @@ pub(crate) struct Fact {
 }
 
 impl Fact {
+    /// Can it hardly fail? It asks whether there is anything, of what type it is, or whether it is itself.
+    pub(crate) fn is_weak(&self) -> bool {
+        let asked = |name: &str| self.head.starts_with(name);
+        self.head == self.right
+            || self.op == "is not" && self.right == "None"
+            || matches!(self.op.as_str(), "true" | "false")
+                && (asked("isinstance(") || asked("callable(") || asked("hasattr(") || !self.head.contains(['(', '.']))
+            || self.op == ">=" && self.right == "0" && asked("len(")
+            || self.op == "true" && self.head.contains(" or ")
+            || asked("assert_called")
+            || self.head.contains(".assert_called")
+    }
+
     /// How much the way of asserting says.
     pub(crate) fn rank(&self) -> u8 {
         match self.op.as_str() {
@@ -67,6 +80,15 @@ pub(crate) fn is_raises(name: &str) -> bool {
 /// Is it a context manager or call that swallows what is raised below it?
 pub(crate) fn is_swallowing(name: &str) -> bool {
     matches!(last(name), "suppress" | "ignore_exceptions" | "ignored" | "silence")
+}
+
+fn swallows_somewhere(expr: &Expr) -> bool {
+    let mut found = false;
+    super::python::exprs_in(expr, &mut |e| {
+        found |= e.is_call_expr() && is_swallowing(&dotted(e));
+        !found
+    });
+    found
 }
 
 fn is_true(expr: &Expr) -> bool {
@@ -421,7 +443,7 @@ impl<'a> Facts<'a> {
                 if text.contains("AssertionError") || text.contains("Exception") && !text.contains("match") {
                     self.guards.push(format!("with {text}"));
                 }
-            } else if is_swallowing(&name) {
+            } else if swallows_somewhere(&item.context_expr) {
                 self.guards.push(format!("with {}", canon(&item.context_expr)));
             }
         }

@@ -257,7 +257,9 @@ impl Compared<'_> {
         if call && (among(ENDING, last(&called)) || super::facts::is_asserting(&called)) {
             return Difference::None;
         }
-        let touched = rests.contains(step.touches.as_str()) || set.contains(step.touches.as_str());
+        let touched = rests.contains(step.touches.as_str())
+            || set.contains(step.touches.as_str())
+            || step.owners.iter().any(|owner| rests.contains(owner.as_str()));
         if !step.touches.is_empty() && touched {
             let imported = self.suite_after.imports.contains_key(&step.touches);
             return match among(SURROUNDINGS, &step.touches) || call && imported {
@@ -417,6 +419,14 @@ impl Compared<'_> {
         }
         if has(old, &is) {
             return Difference::Other;
+        }
+        // A parameter, which is now something that is made on the spot.
+        if let Expr::Name(name) = old
+            && !self.suite_before.imports.contains_key(name.id.as_str())
+            && !among(SURROUNDINGS, &name.id)
+            && matches!(new, Expr::Call(_) | Expr::BinOp(_) | Expr::Subscript(_))
+        {
+            return Difference::Fed;
         }
         // More elements of what is otherwise the same.
         if let (Some(o), Some(n)) = (elements(old), elements(new)) {

@@ -38,6 +38,8 @@ pub(crate) struct Step {
     pub(crate) terms: Vec<Expr>,
     /// What it changes: the receiver of a call, or whose attribute or item is set.
     pub(crate) touches: String,
+    /// What that is a part of: of a loop's variable, what the loop runs over.
+    pub(crate) owners: BTreeSet<String>,
     /// The names that it rests on, those that their values rest on included.
     pub(crate) names: BTreeSet<String>,
     /// The lines of the statements that it rests on, its own last.
@@ -238,7 +240,8 @@ impl Flow<'_> {
         terms.iter().for_each(|term| self.rests_on(term, &mut names, &mut lines));
         lines.push(self.py.line_of(stmt));
         let terms = terms.iter().map(|term| self.spelled(term)).collect();
-        self.steps.push(Step { does, raw, terms, touches, names, lines });
+        let owners = self.known.get(&touches).map(|v| v.names.clone()).unwrap_or_default();
+        self.steps.push(Step { does, raw, terms, touches, owners, names, lines });
     }
 
     /// Collects the names of an expression, with those that they rest on.

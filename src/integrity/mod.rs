@@ -19,6 +19,7 @@ mod doctests;
 mod effects;
 mod environment;
 mod equality;
+mod evasion;
 mod evidence;
 mod facts;
 mod fed;
@@ -218,6 +219,7 @@ fn of_the_rest(context: &context::Context<'_>) -> Vec<Finding> {
     shadow::judge(context, &mut findings);
     source::judge(context, &mut findings);
     equality::judge(context, &mut findings);
+    evasion::judge(context, &mut findings);
     reach::judge(context, &mut findings);
     special::judge(context, &mut findings);
     findings

@@ -48,6 +48,12 @@ pub(crate) fn explains_dependencies(category: &str) -> bool {
 
 pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for file in &context.files {
+        let moved =
+            file.before.is_none() && paths::is_python(file.path) && !file.is_test && !paths::is_runner(file.path);
+        if moved && context.category() == "coverage" && !paths::is_docs(file.path) {
+            let message = "A new module of the program, where coverage is what failed: what is measured has changed.";
+            findings.push(Finding::refuse("scope", Some(file.path), message));
+        }
         if paths::is_lock(file.path) {
             if !explains_dependencies(context.category()) {
                 let message = "A lock file changed, which this category of failure does not explain.";

@@ -1,7 +1,7 @@
 //! The program itself: code that behaves differently when it is tested, wider types, swallowed exceptions.
 
 use super::context::{Context, File};
-use super::python::{Py, canon, dotted, last, string_value};
+use super::python::{Py, canon, dotted, last};
 use super::{Finding, compare::lost, paths};
 use ruff_python_ast::{self as ast, Expr, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,6 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 tested(file, before.as_ref(), after, findings);
                 wider(context, file, before.as_ref(), after, findings);
                 swallowed(file, before.as_ref(), after, findings);
-                evaded(context, file, before.as_ref(), after, findings);
                 guarded_imports(context, file, before.as_ref(), after, findings);
             }
             (Some(_), None) => deleted(context, file, findings),
@@ -92,64 +91,6 @@ fn tested(file: &File<'_>, before: Option<&Py>, after: &Py, findings: &mut Vec<F
     }
 }
 
-/// A call spelled so that a checker does not see it, and warnings that are no longer shown.
-fn evaded(context: &Context<'_>, file: &File<'_>, before: Option<&Py>, after: &Py, findings: &mut Vec<Finding>) {
-    let read = |py: &Py| -> Vec<(String, u32, bool)> {
-        let mut found = Vec::new();
-        for stmt in py.body() {
-            super::python::exprs(stmt, &mut |expr| {
-                let Expr::Call(call) = expr else { return true };
-                let (name, args) = (dotted(&call.func), &call.arguments.args);
-                let text = args.get(1).and_then(string_value);
-                let module = args.first().map(dotted).unwrap_or_default();
-                let known = [
-                    "subprocess",
-                    "os",
-                    "pickle",
-                    "yaml",
-                    "hashlib",
-                    "tempfile",
-                    "random",
-                    "ssl",
-                    "builtins",
-                    "shutil",
-                ];
-                let by_name =
-                    name == "getattr" && args.len() == 2 && text.is_some() && known.contains(&module.as_str());
-                let by_import = matches!(name.as_str(), "__import__" | "importlib.import_module" | "import_module")
-                    && args.first().and_then(string_value).is_some_and(|m| known.contains(&m.as_str()));
-                if by_name || by_import {
-                    found.push((canon(expr), py.line_of(expr), true));
-                }
-                let silent = matches!(
-                    name.as_str(),
-                    "warnings.filterwarnings" | "warnings.simplefilter" | "filterwarnings" | "simplefilter"
-                );
-                if silent && args.first().and_then(string_value).as_deref() == Some("ignore") {
-                    found.push((canon(expr), py.line_of(expr), false));
-                }
-                true
-            });
-        }
-        found
-    };
-    let old = before.map(read).unwrap_or_default();
-    for (text, line, hidden) in lost(&read(after), &old, |h| h.0.clone()) {
-        let finding = match hidden {
-            true => {
-                let message = "A module or function is reached by a name in a string, which checks do not see.";
-                let checked = matches!(context.category(), "security" | "quality");
-                match checked {
-                    true => Finding::refuse("check-evaded", Some(file.path), message),
-                    false => Finding::flag("check-evaded", Some(file.path), message),
-                }
-            }
-            false => Finding::flag("warnings-relaxed", Some(file.path), "Warnings are ignored here."),
-        };
-        findings.push(finding.at(line).texts(None, Some(&text)));
-    }
-}
-
 /// An import that must succeed became one that may fail, with nothing in its place.
 fn guarded_imports(
     context: &Context<'_>,
@@ -162,13 +103,26 @@ fn guarded_imports(
     let is_import = |s: &Stmt| matches!(s, Stmt::Import(_) | Stmt::ImportFrom(_));
     let key = super::python::stmt_key;
     let plain: Vec<String> = before.body().iter().filter(|s| is_import(s)).map(key).collect();
+    let lost = |body: &[Stmt]| body.iter().any(|b| is_import(b) && plain.contains(&key(b)));
     for stmt in after.body() {
-        let Stmt::Try(s) = stmt else { continue };
-        let guards = s.body.iter().any(|b| is_import(b) && plain.contains(&key(b)));
-        let handles = s.handlers.iter().any(|ast::ExceptHandler::ExceptHandler(h)| {
-            !h.body.iter().any(|b| is_import(b) || matches!(b, Stmt::Raise(_)))
-        });
-        if guards && handles {
+        let passes_over = match stmt {
+            Stmt::Try(s) => {
+                let handles = s.handlers.iter().any(|ast::ExceptHandler::ExceptHandler(h)| {
+                    !h.body.iter().any(|b| is_import(b) || matches!(b, Stmt::Raise(_)))
+                });
+                lost(&s.body) && handles
+            }
+            Stmt::With(s) => {
+                lost(&s.body) && s.items.iter().any(|i| super::facts::is_swallowing(&dotted(&i.context_expr)))
+            }
+            Stmt::If(s) => {
+                let typing = last(&dotted(&s.test)) == "TYPE_CHECKING";
+                let otherwise = s.elif_else_clauses.iter().any(|c| c.body.iter().any(is_import));
+                lost(&s.body) && !otherwise && (!typing || runs_with(after, &s.body))
+            }
+            _ => false,
+        };
+        if passes_over {
             let message = "An import that had to succeed may now fail silently.";
             let finding = match context.category() {
                 "import_dependency" => Finding::refuse("module-faked", Some(file.path), message),
@@ -177,6 +131,28 @@ fn guarded_imports(
             findings.push(finding.at(after.line_of(stmt)));
         }
     }
+    let any_name =
+        |py: &Py| py.body().iter().any(|s| matches!(s, Stmt::FunctionDef(f) if f.name.as_str() == "__getattr__"));
+    if any_name(after) && !any_name(before) {
+        let message = "The module now has every name that anybody asks for.";
+        findings.push(match context.category() {
+            "import_dependency" => Finding::refuse("module-faked", Some(file.path), message),
+            _ => Finding::flag("module-faked", Some(file.path), message),
+        });
+    }
+}
+
+/// Is a name that these imports bind used when the program runs, and not in annotations alone?
+fn runs_with(py: &Py, imports: &[Stmt]) -> bool {
+    let names: Vec<String> = imports.iter().flat_map(super::tamper::bound).collect();
+    let mut used = false;
+    for stmt in py.body() {
+        super::python::exprs(stmt, &mut |expr| {
+            used |= matches!(expr, Expr::Name(n) if n.ctx.is_load() && names.iter().any(|name| name == n.id.as_str()));
+            !used
+        });
+    }
+    used
 }
 
 /// An annotation, as text too, and its line.
@@ -331,6 +307,19 @@ fn wider(context: &Context<'_>, file: &File<'_>, before: Option<&Py>, after: &Py
         return;
     };
     let ((old, old_casts), (new, new_casts)) = (annotations(before), annotations(after));
+    for (text, line) in lost(&lies(after), &lies(before), |c| c.0.clone()) {
+        let message = "What the type checker is told here is not what is checked or what runs.";
+        findings.push(Finding::refuse("any-widened", Some(file.path), message).at(line).texts(None, Some(&text)));
+    }
+    if context.category() == "quality" {
+        for (name, Annotation { text, line, .. }) in new.iter().filter(|(name, _)| !old.contains_key(*name)) {
+            let variable = !name.contains('(') && !name.ends_with("->");
+            if variable && is_any(text) && text != "object" {
+                let message = format!("`{name}` is new, and of any type.");
+                findings.push(Finding::refuse("any-widened", Some(file.path), message).at(*line));
+            }
+        }
+    }
     for (text, line) in lost(&new_casts, &old_casts, |c| c.0.clone()) {
         let message = "A type is cast to `Any`, or code is hidden from the type checker.";
         findings.push(Finding::refuse("any-widened", Some(file.path), message).at(line).texts(None, Some(&text)));
@@ -374,6 +363,38 @@ fn wider(context: &Context<'_>, file: &File<'_>, before: Option<&Py>, after: &Py
     }
 }
 
+/// Another name for `Any`, a guard of types that guards nothing, code that only the type checker sees.
+fn lies(py: &Py) -> Vec<(String, u32)> {
+    let mut found = Vec::new();
+    super::python::walk(py.body(), &mut |stmt| {
+        match stmt {
+            Stmt::Assign(s) if last(&dotted(&s.value)) == "Any" && !s.value.is_call_expr() => {
+                found.push((canon(&s.value), py.line_of(stmt)));
+            }
+            Stmt::FunctionDef(f) => {
+                let guard = f.returns.as_deref().map(dotted).unwrap_or_default();
+                let body = super::python::without_docstring(&f.body);
+                if matches!(last(&guard), "TypeGuard" | "TypeIs")
+                    && matches!(body, [Stmt::Return(r)] if r.value.as_ref().is_some_and(|v| v.is_boolean_literal_expr()))
+                {
+                    found.push((format!("{} -> {guard}", f.name), py.line_of(&f.name)));
+                }
+                for inner in &f.body {
+                    if let Stmt::If(s) = inner
+                        && last(&dotted(&s.test)) == "TYPE_CHECKING"
+                        && !s.body.iter().all(declares)
+                    {
+                        found.push((format!("{}: TYPE_CHECKING", f.name), py.line_of(inner)));
+                    }
+                }
+            }
+            _ => {}
+        }
+        true
+    });
+    found
+}
+
 /// Handlers that swallow everything.
 fn swallowed(file: &File<'_>, before: Option<&Py>, after: &Py, findings: &mut Vec<Finding>) {
     let read = |py: &Py| -> Vec<(String, u32)> {
@@ -387,6 +408,7 @@ fn swallowed(file: &File<'_>, before: Option<&Py>, after: &Py, findings: &mut Ve
                         matches!(b, Stmt::Pass(_) | Stmt::Continue(_))
                             || matches!(b, Stmt::Expr(e) if e.value.is_ellipsis_literal_expr())
                             || matches!(b, Stmt::Return(r) if r.value.as_ref().is_none_or(|v| super::python::is_literal(v)))
+                            || matches!(b, Stmt::Assign(a) if super::python::is_literal(&a.value))
                     });
                     if broad && empty {
                         found.push((s.body.first().map_or(String::new(), super::python::stmt_key), py.line_of(h)));

@@ -377,6 +377,14 @@ fn preparing(
             findings.extend(compared.mocked(unit, target, *line).map(|f| f.texts(None, Some(target))));
         }
         findings.extend(compared.meddles(unit));
+        let runs = unit.calls.iter().any(|c| {
+            let root = c.split('.').next().unwrap_or("");
+            side.suite.imports.get(root).is_some_and(|m| context.is_project(m))
+        });
+        if context.category() == "coverage" && runs {
+            let message = format!("`{}` runs the program around tests, and asserts nothing of it.", unit.qual);
+            findings.push(Finding::refuse("test-without-assertion", Some(&side.path), message).at(unit.line));
+        }
         for (text, line) in &unit.disabling {
             let message = format!("`{}` skips or excuses the tests it runs around.", unit.qual);
             findings.push(Finding::refuse("test-skipped", Some(&side.path), message).at(*line).texts(None, Some(text)));
@@ -453,8 +461,11 @@ fn added(context: &Context<'_>, side: &Side, old: Option<&Suite>, moved: &BTreeS
     let is_new =
         |u: &&Unit| !old.is_some_and(|s| s.units.iter().any(|o| o.qual == u.qual)) && !moved.contains(u.qual.as_str());
     let new: Vec<&Unit> = side.suite.tests().filter(is_new).collect();
-    let empty = new.iter().filter(|u| u.facts.is_empty()).count();
-    for unit in new.iter().filter(|u| u.facts.is_empty()) {
+    // Where coverage is what failed, an assertion that hardly can fail is none.
+    let coverage = context.category() == "coverage";
+    let asserts = |u: &Unit| u.facts.iter().any(|f| !coverage || !f.is_weak());
+    let empty = new.iter().filter(|u| !asserts(u)).count();
+    for unit in new.iter().filter(|u| !asserts(u)) {
         let message = format!("The new test `{}` asserts nothing.", unit.qual);
         let finding = match context.category() == "coverage" && empty * 2 > new.len() {
             true => Finding::refuse("test-without-assertion", Some(&side.path), message),

@@ -41,7 +41,7 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 "warnings-relaxed" => "Warnings are ignored here.",
                 "test-uncollected" => "Names of this file's tests, or their cases, are changed while it is loaded.",
                 "test-skipped" => "The program itself can skip or excuse the tests that call it.",
-                "source-knows-tests" => "The program loads the test runner.",
+                "source-knows-tests" => "The program loads the test runner, or the tests.",
                 _ => "The runner, or what it holds about a test, is reached into.",
             };
             findings.push(
@@ -367,11 +367,18 @@ fn product(py: &Py, found: &mut Vec<Sign>) {
     super::python::walk_changed(py, &mut |stmt| {
         let modules: Vec<String> = match stmt {
             Stmt::Import(s) => s.names.iter().map(|a| a.name.to_string()).collect(),
-            Stmt::ImportFrom(s) if s.level == 0 => s.module.iter().map(ToString::to_string).collect(),
+            Stmt::ImportFrom(s) if s.level == 0 => {
+                let module = s.module.as_ref().map_or("", |m| m.as_str());
+                s.names.iter().map(|a| format!("{module}.{}", a.name)).collect()
+            }
             _ => Vec::new(),
         };
         for module in modules {
-            if matches!(module.split('.').next(), Some("pytest" | "_pytest" | "pluggy")) {
+            let of_tests = matches!(
+                module.split('.').next(),
+                Some("pytest" | "_pytest" | "pluggy" | "tests" | "conftest" | "mock")
+            );
+            if of_tests || module.starts_with("unittest.mock") {
                 found.push((
                     "source-knows-tests",
                     true,

@@ -32,6 +32,8 @@ pub(crate) struct Unit {
     pub(crate) literals: Vec<(String, u32)>,
     pub(crate) calls: Vec<String>,
     pub(crate) locals: BTreeSet<String>,
+    /// What it imports itself.
+    pub(crate) imports: BTreeMap<String, String>,
     /// Decorators by canonical text.
     pub(crate) decorators: Vec<String>,
     /// Parametrized cases.
@@ -325,6 +327,7 @@ impl Reader<'_> {
             literals: Vec::new(),
             calls: Vec::new(),
             locals: BTreeSet::new(),
+            imports: BTreeMap::new(),
             decorators: Vec::new(),
             cases: Vec::new(),
             disabling: Vec::new(),
@@ -348,12 +351,13 @@ impl Reader<'_> {
             unit.statements += 1;
             match stmt {
                 Stmt::Import(s) => {
-                    let names = s.names.iter().map(|a| a.asname.as_ref().unwrap_or(&a.name));
-                    unit.locals.extend(names.map(ToString::to_string));
+                    let names = s.names.iter().map(|a| (a.asname.as_ref().unwrap_or(&a.name), &a.name));
+                    unit.imports.extend(names.map(|(name, full)| (name.to_string(), full.to_string())));
                 }
                 Stmt::ImportFrom(s) => {
-                    let names = s.names.iter().map(|a| a.asname.as_ref().unwrap_or(&a.name));
-                    unit.locals.extend(names.map(ToString::to_string));
+                    let module = s.module.as_ref().map_or("", |m| m.as_str());
+                    let names = s.names.iter().map(|a| (a.asname.as_ref().unwrap_or(&a.name), &a.name));
+                    unit.imports.extend(names.map(|(name, full)| (name.to_string(), format!("{module}.{full}"))));
                 }
                 Stmt::Raise(s) if s.exc.as_ref().is_some_and(|e| disables(e)) => {
                     unit.disabling.push(("raise SkipTest".to_string(), py.line_of(stmt)));
@@ -380,6 +384,7 @@ impl Reader<'_> {
             }
             true
         });
+        unit.locals.extend(unit.imports.keys().cloned());
         for stmt in body {
             self.expressions(stmt, &mut unit);
         }

@@ -15,6 +15,8 @@ pub(crate) struct Expected {
     /// The atoms of inputs, and those of their answer.
     rows: Vec<(BTreeSet<String>, Vec<String>)>,
     answers: BTreeSet<String>,
+    /// Every literal of every test.
+    atoms: BTreeSet<String>,
 }
 
 impl Expected {
@@ -36,6 +38,8 @@ impl Expected {
                 expected.lines(&context.read(path).filter(|t| t.len() < 200_000).unwrap_or_default());
             }
         }
+        let atoms = expected.sequences.iter().flat_map(|s| s.split(" | "));
+        expected.atoms = atoms.map(ToString::to_string).collect();
         expected
     }
 
@@ -58,7 +62,7 @@ impl Expected {
 
     /// Does any test hold this literal?
     pub(crate) fn mentions(&self, atom: &str) -> bool {
-        self.sequences.iter().any(|s| s.split(" | ").any(|a| a == atom))
+        self.atoms.contains(atom)
     }
 
     /// Is it an answer?
@@ -143,6 +147,10 @@ impl Expected {
             let row = line.trim().trim_end_matches(',').replace("true", "True").replace("false", "False");
             if let Ok(parsed) = ruff_python_parser::parse_expression(&row) {
                 self.sequences.insert(joined(&atoms(parsed.expr())));
+                if let Expr::Dict(d) = parsed.expr() {
+                    let values: Vec<String> = d.items.iter().flat_map(|i| atoms(&i.value)).collect();
+                    self.sequences.insert(joined(&values));
+                }
             }
         }
     }

@@ -14,8 +14,8 @@ type Case = BTreeMap<String, Expr>;
 /// What kind of step, and its text.
 pub(crate) type Said = (u8, String);
 
-/// What a test says and does, in all of its cases, as text. `None` where the cases cannot be told apart.
-pub(crate) fn said(py: &Py, test: &ast::StmtFunctionDef, known: &Known) -> Option<Vec<Said>> {
+/// What a test says and does, in all of its cases. `None` where the cases cannot be told apart.
+pub(crate) fn said(py: &Py, test: &ast::StmtFunctionDef, known: &Known) -> Option<Vec<Step>> {
     let mut all: Vec<Case> = vec![super::names::at(known, test)];
     for decorator in &test.decorator_list {
         if last(&dotted(&decorator.expression)) != "parametrize" {
@@ -31,7 +31,18 @@ pub(crate) fn said(py: &Py, test: &ast::StmtFunctionDef, known: &Known) -> Optio
         }
     }
     let steps = all.iter().flat_map(|case| flow::steps(py, &test.body, case));
-    Some(steps.filter(|s| !matches!(s.does, Does::Names | Does::Gives)).map(|s| text(&s)).collect())
+    Some(steps.filter(|s| !matches!(s.does, Does::Names | Does::Gives)).collect())
+}
+
+/// What follows from a step: who says that something `is True` says that it is true.
+pub(crate) fn implied(said: &Said) -> Option<Said> {
+    let weaker = |value: &str, truth: &str| Some((said.0, format!("{} {truth} ", said.1.strip_suffix(value)?)));
+    weaker(" is True", "true").or_else(|| weaker(" is False", "false"))
+}
+
+/// The texts of steps.
+pub(crate) fn texts(steps: &[Step]) -> Vec<Said> {
+    steps.iter().map(text).collect()
 }
 
 pub(crate) fn text(step: &Step) -> Said {

@@ -15,6 +15,10 @@ const MACHINERY: &str = "__init_subclass__ __new__ __getattribute__ __getattr__ 
 const HARMLESS: &str = "pytest unittest mock patch dataclass dataclasses attr attrs override_settings freeze_time responses \
     final runtime_checkable define frozen";
 
+fn among(words: &str, name: &str) -> bool {
+    words.split_whitespace().any(|word| word == name)
+}
+
 pub(crate) fn judge(
     context: &Context<'_>,
     path: &str,
@@ -45,7 +49,7 @@ pub(crate) fn judge(
                 refuse("subject-mocked", class.line, format!("`@{decorator}` brings a name into what `{name}` tests."));
                 continue;
             }
-            if !HARMLESS.split_whitespace().any(|h| h == root) {
+            if !among(HARMLESS, root) {
                 refuse(
                     "assertion-overridden",
                     class.line,
@@ -58,7 +62,13 @@ pub(crate) fn judge(
         }
         for base in lost(&class.bases, &old.bases, String::clone) {
             let end = base.rsplit('.').next().unwrap_or(&base);
-            if context.tests_define(end) {
+            // A base that only prepares and helps is a refactoring.
+            let harmless = after.classes.iter().find(|c| c.qual == end).is_some_and(|c| {
+                let changes =
+                    |m: &String| among(MACHINERY, m) || super::tamper::is_assertion(m) || m.starts_with("test");
+                c.keywords.is_empty() && c.decorators.is_empty() && !c.members.iter().any(changes)
+            });
+            if context.tests_define(end) && !harmless {
                 let message = format!("`{name}` now derives from `{base}`, which this change brings.");
                 refuse("assertion-overridden", class.line, message);
             }
@@ -78,7 +88,7 @@ fn members(before: &Suite, old: &Class, class: &Class, refuse: &mut impl FnMut(&
         .map(|c| c.split(['.', ':', '(', ' ', '[']).next().unwrap_or(""))
         .collect();
     for member in class.members.iter().filter(|m| !known.contains(m.as_str())) {
-        if MACHINERY.split_whitespace().any(|m| m == member) && !(member == "__init__" && old.bases.is_empty()) {
+        if among(MACHINERY, member) && !(member == "__init__" && old.bases.is_empty()) {
             refuse("assertion-overridden", class.line, format!("`{}.{member}` may change every test.", class.qual));
         } else if used.contains(member.as_str()) {
             let message = format!("`{}` now has its own `{member}`, which its tests had from elsewhere.", class.qual);

@@ -166,7 +166,7 @@ impl Compared<'_> {
         self.replaced(before, after, findings);
         self.unasserted(before, after, findings);
         let refused = |findings: &[Finding]| findings.iter().skip(start).any(|f| f.severity == Severity::Refuse);
-        if findings.len() == start && !fed.says_the_same() {
+        if findings.len() == start && !fed.says_the_same() && !self.says_it_elsewhere(before, &fed) {
             self.values(before, after, findings);
         }
         if !refused(findings) {

@@ -54,7 +54,8 @@ fn guards(unit: &Unit) -> Vec<String> {
 
 /// Is each of the second's in the first?
 fn holds(all: &[Said], some: &[Said]) -> bool {
-    !some.is_empty() && lost(some, all, Clone::clone).is_empty()
+    let all: Vec<Said> = all.iter().cloned().chain(all.iter().filter_map(cases::implied)).collect();
+    !some.is_empty() && lost(some, &all, Clone::clone).is_empty()
 }
 
 impl Fed {
@@ -80,8 +81,9 @@ impl Compared<'_> {
         let names_after = self.context.names(self.file.path, new, &after.qual, Version::After);
         let all_said = after.kind == Kind::Test
             && lost(&guards(after), &guards(before), String::clone).is_empty()
-            && cases::said(old, was, &names_before)
-                .is_some_and(|was| cases::said(new, is, &names_after).is_some_and(|is| holds(&is, &was)));
+            && cases::said(old, was, &names_before).is_some_and(|was| {
+                cases::said(new, is, &names_after).is_some_and(|is| holds(&cases::texts(&is), &cases::texts(&was)))
+            });
         Fed {
             before: flow::steps(old, &was.body, &names::at(&names_before, was)),
             after: flow::steps(new, &is.body, &names::at(&names_after, is)),
@@ -205,12 +207,20 @@ impl Compared<'_> {
         }
         let mut said = (self.said)();
         said.extend(fed.after.iter().map(cases::text));
+        let implied: Vec<Said> = said.iter().filter_map(cases::implied).collect();
+        said.extend(implied);
         let acts = fed.before.iter().filter(|s| matches!(s.does, Does::Calls | Does::Sets));
         if acts.map(cases::text).any(|step| !said.contains(&step)) {
             return BTreeSet::new();
         }
         let asserted = fed.before.iter().filter(|s| s.does == Does::Asserts);
         asserted.filter(|s| said.contains(&cases::text(s))).map(Step::line).collect()
+    }
+
+    /// Is everything that the test asserted asserted now, here or in another test?
+    pub(crate) fn says_it_elsewhere(&self, before: &Unit, fed: &Fed) -> bool {
+        let asserted: BTreeSet<u32> = fed.before.iter().filter(|s| s.does == Does::Asserts).map(Step::line).collect();
+        !asserted.is_empty() && self.said_elsewhere(before, fed) == asserted
     }
 
     /// Assertions that are written in another way and say the same, by their lines before and after.

@@ -2,8 +2,9 @@
 //! `assert amount == 769` says `total(prices) == 769`; only this shows that an assertion nobody touched is fed something
 //! else.
 
-use super::facts::{is_asserting, is_raises};
+use super::facts::{Fact, Facts, is_asserting, is_raises};
 use super::python::{Py, canon, dotted, exprs_in, last};
+use super::units::mock_target;
 use ruff_python_ast::visitor::transformer::{Transformer, walk_expr};
 use ruff_python_ast::{self as ast, AtomicNodeIndex, Expr, ExprContext, Stmt};
 use ruff_text_size::TextRange;
@@ -51,17 +52,37 @@ impl Step {
         self.lines.last().copied().unwrap_or(1)
     }
 
-    /// The terms as text; which side of an equality is which says nothing.
+    /// The terms as text. Of an assertion it is what it says, whatever the spelling.
     pub(crate) fn spelled(&self) -> String {
-        match self.terms.as_slice() {
-            [Expr::Compare(c)] if matches!(*c.ops, [ast::CmpOp::Eq | ast::CmpOp::NotEq]) => {
-                let mut sides = [canon(&c.left), canon(&c.comparators[0])];
-                sides.sort();
-                sides.join(c.ops[0].as_str())
-            }
-            terms => terms.iter().map(canon).collect::<Vec<_>>().join(" ; "),
+        let facts: Vec<String> = match (self.does, self.terms.as_slice()) {
+            (Does::Asserts, [term]) => facts(term),
+            _ => Vec::new(),
+        };
+        match facts.is_empty() {
+            true => self.terms.iter().map(canon).collect::<Vec<_>>().join(" ; "),
+            false => facts.join(" ; "),
         }
     }
+}
+
+/// What an assertion of this says: each of its facts, in an order of their own.
+fn facts(term: &Expr) -> Vec<String> {
+    let (node_index, range) = (AtomicNodeIndex::NONE, TextRange::default());
+    let value = Box::new(term.clone());
+    let stmt = match term {
+        Expr::Call(_) if is_asserting(&dotted(term)) => Stmt::Expr(ast::StmtExpr { node_index, range, value }),
+        Expr::Call(_) if is_raises(&dotted(term)) => return vec![canon(term)],
+        _ => Stmt::Assert(ast::StmtAssert { node_index, range, test: value, msg: None }),
+    };
+    let mut keys: Vec<String> = Facts::of(&[stmt], &|_| 0).into_iter().map(|fact| sided(&fact)).collect();
+    keys.sort();
+    keys
+}
+
+/// Which side of an equality is which says nothing.
+fn sided(fact: &Fact) -> String {
+    let symmetric = matches!(fact.op.as_str(), "==" | "!=") && fact.head > fact.right && fact.tolerance.is_empty();
+    if symmetric { format!("{} {} {}", fact.right, fact.op, fact.head) } else { fact.key.clone() }
 }
 
 /// What a local name stands for.
@@ -138,10 +159,11 @@ impl Flow<'_> {
                     self.step(stmt, Does::Sets, format!("del {}", canon(target)), &[target], root(target));
                 }
             }
-            Stmt::For(s) if few(&s.iter).is_some() && s.orelse.is_empty() => {
+            Stmt::For(s) if s.orelse.is_empty() && few(&self.spelled(&s.iter)).is_some() => {
                 // A loop over what stands there is said element by element.
-                for element in few(&s.iter).into_iter().flatten() {
-                    self.bind(stmt, &s.target, &self.spelled(element), &s.iter);
+                let iterated = self.spelled(&s.iter);
+                for element in few(&iterated).into_iter().flatten() {
+                    self.bind(stmt, &s.target, element, &s.iter);
                     self.suite(&s.body);
                 }
             }
@@ -222,6 +244,8 @@ impl Flow<'_> {
                 }
             }
             Expr::Await(a) => self.expression(stmt, &a.value),
+            // What is replaced is judged by itself.
+            Expr::Call(_) if mock_target(expr).is_some() => {}
             Expr::Call(call) => {
                 let name = dotted(expr);
                 let receiver = match &*call.func {
@@ -323,7 +347,7 @@ impl Flow<'_> {
 struct Spelling<'a> {
     known: &'a BTreeMap<String, Value>,
     /// Names that an inner scope binds: a lambda's parameters, a comprehension's targets.
-    bound: RefCell<Vec<String>>,
+    bound: RefCell<Vec<(String, bool)>>,
     nodes: RefCell<usize>,
 }
 
@@ -351,12 +375,21 @@ impl Transformer for Spelling<'_> {
             _ => Vec::new(),
         };
         let depth = self.bound.borrow().len();
-        self.bound.borrow_mut().extend(inner);
+        let renames = !matches!(expr, Expr::Lambda(_));
+        self.bound.borrow_mut().extend(inner.into_iter().map(|name| (name, renames)));
+        if let Expr::Name(name) = expr {
+            let bound = self.bound.borrow();
+            if let Some(at) = bound.iter().rposition(|(b, _)| *b == name.id.as_str()) {
+                // What a comprehension calls its elements says nothing.
+                if bound[at].1 {
+                    name.id = ast::name::Name::new(format!("_{at}"));
+                }
+                return;
+            }
+        }
         *self.nodes.borrow_mut() += 1;
         let value = match expr {
-            Expr::Name(name) if !self.bound.borrow().iter().any(|b| *b == name.id.as_str()) => {
-                self.known.get(name.id.as_str())
-            }
+            Expr::Name(name) => self.known.get(name.id.as_str()),
             Expr::Attribute(a) if matches!(&*a.value, Expr::Name(own) if own.id.as_str() == "self") => {
                 self.known.get(&format!("self.{}", a.attr))
             }

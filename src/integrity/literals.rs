@@ -64,7 +64,11 @@ impl<'a> ast::visitor::Visitor<'a> for Literals<'a> {
                     let mode = matches!(last(&name), "open" | "encode" | "decode")
                         && (index == 1 || last(&name) != "open")
                         || name == "range" && index == 0 && canon(argument) == "0"
-                        || matches!(name.as_str(), "getattr" | "setattr" | "hasattr") && index == 1;
+                        || matches!(last(&name), "getattr" | "setattr" | "hasattr")
+                            && index == 1
+                            && !call.arguments.args[0].is_string_literal_expr()
+                        // What a mock replaces is another rule's.
+                        || index == 0 && super::units::mock_target(expr).is_some();
                     if !(mode && is_literal(argument)) {
                         self.visit_expr(argument);
                     }

@@ -189,6 +189,10 @@ pub(crate) fn canon(expr: &Expr) -> String {
             };
             format!("{op}{}", canon(&e.operand))
         }
+        Expr::BinOp(_) if folded_number(expr).is_some() => folded_number(expr).unwrap_or_default().to_string(),
+        Expr::BinOp(_) | Expr::FString(_) | Expr::Call(_) if template(expr).is_some() => {
+            template(expr).unwrap_or_default()
+        }
         Expr::BinOp(e) => format!("({} {:?} {})", canon(&e.left), e.op, canon(&e.right)),
         Expr::BoolOp(e) => {
             let op = if matches!(e.op, ast::BoolOp::And) { " and " } else { " or " };
@@ -201,10 +205,6 @@ pub(crate) fn canon(expr: &Expr) -> String {
             }
             format!("({text})")
         }
-        Expr::FString(e) if e.value.elements().all(|part| part.is_literal()) => {
-            let texts = e.value.elements().filter_map(|part| part.as_literal()).map(|text| &*text.value);
-            format!("{:?}", texts.collect::<String>())
-        }
         // A copy by a comprehension is a list.
         Expr::ListComp(e) if is_copy(e) => format!("list({})", canon(&e.generators[0].iter)),
         Expr::Call(e) => canon_call(e),
@@ -213,6 +213,106 @@ pub(crate) fn canon(expr: &Expr) -> String {
         Expr::Await(e) => format!("await {}", canon(&e.value)),
         Expr::If(e) => format!("({} if {} else {})", canon(&e.body), canon(&e.test), canon(&e.orelse)),
         _ => format!("{:?}", ComparableExpr::from(expr)),
+    }
+}
+
+/// The value of arithmetic on whole numbers.
+pub(crate) fn folded_number(expr: &Expr) -> Option<i64> {
+    let Expr::BinOp(b) = expr else { return None };
+    let side = |e: &Expr| match e {
+        Expr::NumberLiteral(_) => canon(e).parse::<i64>().ok(),
+        other => folded_number(other),
+    };
+    let (left, right) = (side(&b.left)?, side(&b.right)?);
+    match b.op {
+        ast::Operator::Add => left.checked_add(right),
+        ast::Operator::Sub => left.checked_sub(right),
+        ast::Operator::Mult => left.checked_mul(right),
+        ast::Operator::Pow => left.checked_pow(u32::try_from(right).ok()?),
+        ast::Operator::BitXor => Some(left ^ right),
+        ast::Operator::BitOr => Some(left | right),
+        _ => None,
+    }
+}
+
+/// A text with places for values, the same for `f"{a}!"`, `"{}!".format(a)`, `"%s!" % a` and `a + "!"`; without any, it
+/// is a literal. Only plain places are known.
+fn template(expr: &Expr) -> Option<String> {
+    let parts = pieces(expr)?;
+    let (mut text, mut values) = (String::new(), Vec::new());
+    for part in parts {
+        match part {
+            Piece::Text(piece) => text.push_str(&piece),
+            Piece::Value(value) => {
+                text.push_str("{}");
+                values.push(value);
+            }
+        }
+    }
+    Some(if values.is_empty() { format!("{text:?}") } else { format!("template({text:?}, {})", values.join(", ")) })
+}
+
+enum Piece {
+    Text(String),
+    Value(String),
+}
+
+/// A literal stands for itself.
+fn piece(expr: &Expr) -> Piece {
+    match expr {
+        Expr::StringLiteral(s) => Piece::Text(s.value.to_str().to_string()),
+        other => Piece::Value(canon(other)),
+    }
+}
+
+fn pieces(expr: &Expr) -> Option<Vec<Piece>> {
+    let filled = |text: &str, place: &str, values: &[Expr]| -> Option<Vec<Piece>> {
+        let texts: Vec<&str> = text.split(place).collect();
+        let plain = texts.iter().all(|t| !t.contains(['%', '{', '}']));
+        (plain && texts.len() == values.len() + 1 && !values.is_empty()).then(|| {
+            let mut found = vec![Piece::Text(texts[0].to_string())];
+            for (value, text) in values.iter().zip(&texts[1..]) {
+                found.push(piece(value));
+                found.push(Piece::Text((*text).to_string()));
+            }
+            found
+        })
+    };
+    match expr {
+        Expr::FString(f) => {
+            let plain = |part: &ast::InterpolatedStringElement| match part {
+                ast::InterpolatedStringElement::Literal(text) => Some(Piece::Text(text.value.to_string())),
+                ast::InterpolatedStringElement::Interpolation(i) => {
+                    (i.format_spec.is_none() && i.conversion.is_none() && i.debug_text.is_none())
+                        .then(|| piece(&i.expression))
+                }
+            };
+            f.value.elements().map(plain).collect()
+        }
+        Expr::BinOp(b) if b.op == ast::Operator::Mod => match (&*b.left, &*b.right) {
+            (Expr::StringLiteral(s), Expr::Tuple(t)) => filled(s.value.to_str(), "%s", &t.elts),
+            (Expr::StringLiteral(s), one) => filled(s.value.to_str(), "%s", std::slice::from_ref(one)),
+            _ => None,
+        },
+        Expr::BinOp(b) if b.op == ast::Operator::Add => {
+            let text = |e: &Expr| matches!(e, Expr::StringLiteral(_) | Expr::FString(_));
+            let side = |e: &Expr| if text(e) || e.is_bin_op_expr() { pieces(e) } else { Some(vec![piece(e)]) };
+            let whole = |e: &Expr| if let Expr::StringLiteral(_) = e { Some(vec![piece(e)]) } else { side(e) };
+            if !text(&b.left) && !text(&b.right) {
+                return None;
+            }
+            let mut all = whole(&b.left)?;
+            all.extend(whole(&b.right)?);
+            Some(all)
+        }
+        Expr::Call(call) if call.arguments.keywords.is_empty() => match &*call.func {
+            Expr::Attribute(a) if a.attr.as_str() == "format" => match &*a.value {
+                Expr::StringLiteral(s) => filled(s.value.to_str(), "{}", &call.arguments.args),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -231,6 +331,17 @@ fn canon_call(call: &ast::ExprCall) -> String {
             ("list", 0, _) => return "[]".to_string(),
             ("dict", 0, _) => return "{}".to_string(),
             ("tuple", 0, _) => return "(,)".to_string(),
+            // The keys of a dictionary are what it is a list of; `None` is what it gives for what it has not.
+            ("list" | "sorted" | "set" | "len", 1, Some(Expr::Call(inner)))
+                if matches!(&*inner.func, Expr::Attribute(a) if a.attr.as_str() == "keys")
+                    && inner.arguments.is_empty() =>
+            {
+                let Expr::Attribute(keys) = &*inner.func else { return func };
+                return format!("{func}({})", canon(&keys.value));
+            }
+            (get, 2, Some(first)) if get.ends_with(".get") && args[1].is_none_literal_expr() => {
+                return format!("{func}({})", canon(first));
+            }
             _ => {}
         }
     }

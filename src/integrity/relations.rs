@@ -23,7 +23,21 @@ pub(crate) fn broad(exceptions: &str) -> bool {
 
 /// Does the second accept less than the first?
 pub(crate) fn narrower(before: &str, after: &str) -> bool {
-    broad(before) && !broad(after)
+    const BELOW: [(&str, &str); 7] = [
+        ("ValueError", "JSONDecodeError UnicodeDecodeError UnicodeEncodeError UnicodeError"),
+        ("OSError", "FileNotFoundError FileExistsError PermissionError ConnectionError TimeoutError IsADirectoryError"),
+        ("LookupError", "KeyError IndexError"),
+        ("ArithmeticError", "ZeroDivisionError OverflowError FloatingPointError"),
+        ("ImportError", "ModuleNotFoundError"),
+        ("RuntimeError", "RecursionError NotImplementedError"),
+        ("ConnectionError", "ConnectionRefusedError ConnectionResetError BrokenPipeError"),
+    ];
+    let end = |name: &str| super::python::last(name).to_string();
+    let below = |(above, names): &(&str, &str)| {
+        end(before) == *above && names.split_whitespace().any(|name| name == end(after))
+    };
+    BELOW.iter().any(below)
+        || broad(before) && !broad(after)
         || before.starts_with('(')
             && words(after).iter().all(|w| words(before).contains(w))
             && after.len() < before.len()
@@ -51,6 +65,13 @@ pub(crate) fn loosened(fact: &Fact, now: &Fact) -> bool {
     })
 }
 
+/// Is every tolerance of the second smaller than that of the first, or than what `approx` takes by itself?
+fn tighter(fact: &Fact, now: &Fact) -> bool {
+    let old = |name: &str| fact.tolerance.iter().find(|t| t.0 == name).map(|t| t.1);
+    now.tolerance.iter().all(|(name, new)| old(name).map_or(*new <= 1e-6, |old| *new <= old))
+        && fact.tolerance.iter().all(|(name, _)| name == "approx" || now.tolerance.iter().any(|(n, _)| n == name))
+}
+
 pub(crate) fn tightened(fact: &Fact, now: &Fact) -> bool {
     let limits = (super::python::number(&fact.right), super::python::number(&now.right));
     if let (Some(old), Some(new)) = limits {
@@ -60,5 +81,8 @@ pub(crate) fn tightened(fact: &Fact, now: &Fact) -> bool {
             _ => false,
         };
     }
-    fact.op == "~=" && now.op == "~=" && fact.right == now.right && !loosened(fact, now)
+    let value = |f: &Fact| f.right.trim_end_matches(')').split(", ").next().unwrap_or("").to_string();
+    let approximate = |f: &Fact| f.op == "==" && f.right.contains("approx(");
+    let near = approximate(fact) && approximate(now) && value(fact) == value(now) && tighter(fact, now);
+    near || fact.op == "~=" && now.op == "~=" && fact.right == now.right && !loosened(fact, now)
 }

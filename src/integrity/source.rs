@@ -103,7 +103,9 @@ fn guarded_imports(
     let is_import = |s: &Stmt| matches!(s, Stmt::Import(_) | Stmt::ImportFrom(_));
     let key = super::python::stmt_key;
     let plain: Vec<String> = before.body().iter().filter(|s| is_import(s)).map(key).collect();
-    let lost = |body: &[Stmt]| body.iter().any(|b| is_import(b) && plain.contains(&key(b)));
+    let still: Vec<String> = after.body().iter().filter(|s| is_import(s)).map(key).collect();
+    let gone: Vec<String> = lost(&plain, &still, String::clone);
+    let lost = |body: &[Stmt]| body.iter().any(|b| is_import(b) && gone.contains(&key(b)));
     for stmt in after.body() {
         let passes_over = match stmt {
             Stmt::Try(s) => {

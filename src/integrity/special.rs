@@ -3,7 +3,7 @@
 
 use super::answers::{Expected, telling};
 use super::context::{Context, File};
-use super::python::{Py, atoms, canon, dotted, is_literal, last};
+use super::python::{Py, atoms, canon, dotted, folded_number, is_literal, last};
 use super::{Finding, Severity, compare::lost, paths};
 use ruff_python_ast::{self as ast, CmpOp, Expr, Stmt};
 use ruff_text_size::{Ranged, TextRange};
@@ -59,8 +59,13 @@ fn table(known: &Expected, case: &Special) -> Option<Finding> {
         answers.fold((0, false), |(n, tells), p| (n + 1, tells || p.answer.iter().any(|a| telling(a))));
     let most = |n: usize| n >= 3 && n * 3 >= all * 2 || n >= 2 && n == all;
     let asked = case.pairs.iter().filter(|p| known.asks(&p.input)).count();
+    let of_tests = |p: &&Pair| p.input.len() >= 2 && p.input.iter().all(|a| !a.starts_with('"') && known.mentions(a));
+    let mentioned = case.pairs.iter().filter(of_tests).count();
+    let odd = case.pairs.iter().any(|p| p.input.iter().any(|a| telling(a)));
     let (count, what) = if most(asked) {
         (asked, "inputs")
+    } else if odd && mentioned >= 4 && most(mentioned) {
+        (mentioned, "inputs")
     } else if most(hits) || tells && most(near) {
         (hits.max(near), "inputs and answers")
     } else if answered && most(answers) {
@@ -161,7 +166,7 @@ fn special(py: &Py) -> Vec<Special> {
             Stmt::Match(s) => {
                 for case in &s.cases {
                     let Some((value, result)) = result(&case.body) else { continue };
-                    found.extend(matched(&case.pattern, value, result, py.line_of(case)));
+                    found.extend(matched(&s.subject, &case.pattern, value, result, py.line_of(case)));
                 }
             }
             _ => {}
@@ -176,7 +181,7 @@ fn dictionary(d: &ast::ExprDict, sent: bool, line: u32) -> Option<Special> {
         .filter_map(|i| {
             let key = i.key.as_ref().filter(|k| is_literal(k))?;
             let input = spelled_out(key);
-            (is_literal(&i.value) || folded(&i.value).is_some()).then(|| Pair {
+            (is_literal(&i.value) || folded_number(&i.value).is_some()).then(|| Pair {
                 named: key.is_string_literal_expr() && !input.iter().any(|a| is_digest(a)) && input.len() < 2,
                 asked: input.clone(),
                 input,
@@ -240,7 +245,7 @@ fn result(body: &[Stmt]) -> Option<(&Expr, String)> {
 fn branch(test: &Expr, value: &Expr, result: String, line: u32) -> Option<Special> {
     let compared = canon(test);
     let (input, answer) = (atoms(test), values(value));
-    if !is_literal(value) && folded(value).is_none()
+    if !is_literal(value) && folded_number(value).is_none()
         || !compared.contains("==") && !compared.contains(" in ")
         || input.is_empty()
         || answer.is_empty()
@@ -305,7 +310,7 @@ fn asked(test: &Expr) -> Vec<String> {
 }
 
 /// A case of literals.
-fn matched(pattern: &ast::Pattern, value: &Expr, result: String, line: u32) -> Option<Special> {
+fn matched(subject: &Expr, pattern: &ast::Pattern, value: &Expr, result: String, line: u32) -> Option<Special> {
     fn literals(pattern: &ast::Pattern, found: &mut Vec<String>) -> usize {
         match pattern {
             ast::Pattern::MatchValue(v) => {
@@ -320,7 +325,7 @@ fn matched(pattern: &ast::Pattern, value: &Expr, result: String, line: u32) -> O
     let mut input = Vec::new();
     let many = literals(pattern, &mut input) >= 2;
     let answer = values(value);
-    if !is_literal(value) && folded(value).is_none() || input.is_empty() || answer.is_empty() {
+    if !is_literal(value) && folded_number(value).is_none() || input.is_empty() || answer.is_empty() {
         return None;
     }
     let telling = input.iter().any(|a| big(a)) && answer.iter().any(|a| big(a)) || many;
@@ -333,7 +338,7 @@ fn matched(pattern: &ast::Pattern, value: &Expr, result: String, line: u32) -> O
         sent: false,
         telling,
         extends: false,
-        subject: String::new(),
+        subject: canon(subject),
         result,
         line,
     })
@@ -341,27 +346,9 @@ fn matched(pattern: &ast::Pattern, value: &Expr, result: String, line: u32) -> O
 
 /// The atoms of a value, a sum of numbers added up.
 fn values(value: &Expr) -> Vec<String> {
-    match folded(value) {
+    match folded_number(value) {
         Some(number) => vec![number.to_string()],
         None => atoms(value),
-    }
-}
-
-/// The value of arithmetic on whole numbers.
-fn folded(expr: &Expr) -> Option<i64> {
-    let Expr::BinOp(b) = expr else { return None };
-    let side = |e: &Expr| match e {
-        Expr::NumberLiteral(_) => canon(e).parse::<i64>().ok(),
-        other => folded(other),
-    };
-    let (left, right) = (side(&b.left)?, side(&b.right)?);
-    match b.op {
-        ast::Operator::Add => left.checked_add(right),
-        ast::Operator::Sub => left.checked_sub(right),
-        ast::Operator::Mult => left.checked_mul(right),
-        ast::Operator::BitXor => Some(left ^ right),
-        ast::Operator::BitOr => Some(left | right),
-        _ => None,
     }
 }
 

@@ -4,6 +4,7 @@ use super::cases::Said;
 use super::compare::{Compared, same_but_for_names};
 use super::context::{Context, File};
 use super::facts::Fact;
+use super::flow::Step;
 use super::names::Version;
 use super::units::{Kind, Suite, Unit};
 use super::{Finding, paths};
@@ -223,11 +224,13 @@ fn pair<'s>(context: &Context<'_>, before: &'s [Side], after: &'s [Side], findin
         });
     }
     let mut gone: BTreeMap<&str, Vec<&Unit>> = BTreeMap::new();
+    let mut all_said: Option<BTreeSet<Said>> = None;
     for (side, unit) in open {
         // A duplicate of a test that still runs is not lost.
         let kept = candidates.iter().any(|(_, u)| u.key == unit.key && lost_nothing(unit, u))
             || spelled(context, &side.path, unit, Version::Before).is_some_and(|was| {
-                !was.is_empty() && was.iter().all(|step| said(context, before, after).contains(step))
+                let said = all_said.get_or_insert_with(|| said(context, before, after));
+                !was.is_empty() && was.iter().all(|step| said.contains(&super::cases::text(step)))
             });
         if !kept {
             gone.entry(&side.path).or_default().push(unit);
@@ -240,7 +243,7 @@ fn pair<'s>(context: &Context<'_>, before: &'s [Side], after: &'s [Side], findin
 }
 
 /// What a test says in all of its cases.
-fn spelled(context: &Context<'_>, path: &str, unit: &Unit, version: Version) -> Option<Vec<Said>> {
+fn spelled(context: &Context<'_>, path: &str, unit: &Unit, version: Version) -> Option<Vec<Step>> {
     let file = context.files.iter().find(|f| f.path == path)?;
     let py = match version {
         Version::Before => file.py_before.as_ref()?,
@@ -257,11 +260,11 @@ fn said(context: &Context<'_>, before: &[Side], after: &[Side]) -> BTreeSet<Said
         let old = before.iter().find(|b| b.path == side.path);
         let same = |u: &Unit| old.is_some_and(|o| o.suite.tests().any(|t| t.qual == u.qual && t.whole == u.whole));
         for unit in side.suite.tests().filter(|u| !u.brief && !same(u)) {
-            let runs = unit.disabling.is_empty()
-                && unit.guards.is_empty()
-                && unit.facts.iter().all(|f| f.guards.iter().all(|g| g.starts_with("for ")));
-            if runs {
-                found.extend(spelled(context, &side.path, unit, Version::After).unwrap_or_default());
+            if unit.disabling.is_empty() && unit.guards.is_empty() {
+                let guarded = |f: &&Fact| f.guards.iter().any(|g| !g.starts_with("for "));
+                let passed_over: BTreeSet<u32> = unit.facts.iter().filter(guarded).map(|f| f.line).collect();
+                let steps = spelled(context, &side.path, unit, Version::After).unwrap_or_default();
+                found.extend(steps.iter().filter(|s| !passed_over.contains(&s.line())).map(super::cases::text));
             }
         }
     }

@@ -103,7 +103,7 @@ fn attributes(file: &File<'_>, py: &Py, found: &mut Vec<Sign>) {
 }
 
 /// The methods of `TestCase` that assert and run.
-fn is_assertion(name: &str) -> bool {
+pub(crate) fn is_assertion(name: &str) -> bool {
     const METHODS: &str = "assertEqual assertEquals assertNotEqual assertTrue assertFalse assert_ assertIs assertIsNot \
         assertIsNone assertIsNotNone assertIn assertNotIn assertIsInstance assertNotIsInstance assertRaises \
         assertRaisesRegex assertWarns assertWarnsRegex assertLogs assertNoLogs assertAlmostEqual \

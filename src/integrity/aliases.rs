@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 /// Modules whose names rules know; other imports keep the names that the file gives them.
 const KNOWN: &str = "os posix nt sys subprocess unittest pytest _pytest pluggy typing typing_extensions inspect builtins \
     threading _thread signal importlib warnings atexit traceback faulthandler ctypes gc multiprocessing runpy socket \
-    urllib shutil pathlib site contextlib doctest requests httpx mock";
+    urllib shutil pathlib site contextlib doctest requests httpx mock random yaml pickle hashlib tempfile ssl time uuid \
+    runpy marshal functools";
 
 /// What names stand for.
 pub(crate) type Names = BTreeMap<String, String>;

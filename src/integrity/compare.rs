@@ -156,6 +156,7 @@ impl Compared<'_> {
         let start = findings.len();
         let fed = self.fed(before, after);
         self.disabled(before, after, findings);
+        self.unasserted(before, after, findings);
         if fed.all_said {
             self.mocks(before, after, findings);
             self.given(before, after, &fed, findings);
@@ -164,7 +165,6 @@ impl Compared<'_> {
         self.cases(before, after, findings);
         self.facts(before, after, &fed, findings);
         self.replaced(before, after, findings);
-        self.unasserted(before, after, findings);
         let refused = |findings: &[Finding]| findings.iter().skip(start).any(|f| f.severity == Severity::Refuse);
         if findings.len() == start && !fed.says_the_same() && !self.says_it_elsewhere(before, &fed) {
             self.values(before, after, findings);
@@ -324,7 +324,8 @@ impl Compared<'_> {
     fn unasserted(&self, before: &Unit, after: &Unit, findings: &mut Vec<Finding>) {
         let own = |c: &&String| {
             let root = c.split('.').next().unwrap_or("");
-            self.suite_after.imports.get(root).is_some_and(|m| self.context.is_project(m))
+            let imported = after.imports.get(root).or_else(|| self.suite_after.imports.get(root));
+            imported.is_some_and(|m| self.context.is_project(m))
         };
         let calls = |unit: &Unit| unit.calls.iter().filter(own).count();
         let asserts = |unit: &Unit| unit.facts.iter().filter(|f| !f.is_weak()).count();

@@ -2,7 +2,7 @@
 //! see it.
 
 use super::context::{Context, File};
-use super::python::{Py, canon, dotted, exprs, is_literal, last, string_value, walk_changed};
+use super::python::{Py, canon, dotted, expr_key, exprs, is_literal, last, string_value, walk_changed};
 use super::{Finding, compare::lost, environment::folded};
 use ruff_python_ast::{self as ast, Expr, Stmt};
 use std::collections::BTreeMap;
@@ -108,13 +108,16 @@ fn statement(py: &Py, stmt: &Stmt, found: &mut Vec<Sign>) {
             if bare && among(RISKS, &value) {
                 found.push((Kind::Hidden, format!("= {value}"), line));
             }
+            if s.targets.iter().any(|t| dotted(t) == "__all__") {
+                exported(py, &s.value, line, found);
+            }
             for target in &s.targets {
                 let name = dotted(target);
                 if name == "_" && bare {
                     found.push((Kind::Quiet, format!("_ = {value}"), line));
                 }
                 if last(&name) == "verify" && target.is_attribute_expr() && is_falsy(&s.value) {
-                    found.push((Kind::Risk, "verify".to_string(), line));
+                    found.push((Kind::Risk, format!("{name} = {}", canon(&s.value)), line));
                 }
                 if name == "ssl._create_default_https_context" {
                     found.push((Kind::Risk, name, line));
@@ -132,6 +135,18 @@ fn statement(py: &Py, stmt: &Stmt, found: &mut Vec<Sign>) {
         Stmt::FunctionDef(f) => queries(py, f, found),
         _ => {}
     }
+}
+
+/// Modules of others in `__all__`: only a linter is told that they are used.
+fn exported(py: &Py, names: &Expr, line: u32, found: &mut Vec<Sign>) {
+    let modules: Vec<String> =
+        (py.body().iter()).filter(|s| matches!(s, Stmt::Import(_))).flat_map(super::tamper::bound).collect();
+    super::python::exprs_in(names, &mut |e| {
+        if let Some(name) = string_value(e).filter(|name| modules.contains(name)) {
+            found.push((Kind::Quiet, format!("__all__: {name}"), line));
+        }
+        true
+    });
 }
 
 fn is_falsy(expr: &Expr) -> bool {
@@ -175,7 +190,7 @@ fn calls(py: &Py, expr: &Expr, call: &ast::ExprCall, found: &mut Vec<Sign>) {
     for keyword in &call.arguments.keywords {
         let key = keyword.arg.as_ref().map_or("", |a| a.as_str());
         if key == "shell" && !is_falsy(&keyword.value) || key == "verify" && is_falsy(&keyword.value) {
-            found.push((Kind::Risk, key.to_string(), line));
+            found.push((Kind::Risk, format!("{key}={}", canon(&keyword.value)), line));
         }
     }
 }
@@ -197,7 +212,7 @@ fn queries(py: &Py, function: &ast::StmtFunctionDef, found: &mut Vec<Sign>) {
             {
                 let query = given.get(&dotted(query)).copied().unwrap_or(query);
                 if is_put_together(query) {
-                    found.push((Kind::Risk, "a query put together".to_string(), py.line_of(expr)));
+                    found.push((Kind::Risk, format!("a query put together: {}", expr_key(query)), py.line_of(expr)));
                 }
             }
             true

@@ -31,7 +31,7 @@ impl Fact {
     pub(crate) fn is_weak(&self) -> bool {
         let asked = |name: &str| self.head.starts_with(name);
         self.head == self.right
-            || self.op == "is not" && self.right == "None"
+            || matches!(self.op.as_str(), "is" | "is not") && self.right == "None"
             || matches!(self.op.as_str(), "true" | "false")
                 && (asked("isinstance(") || asked("callable(") || asked("hasattr(") || !self.head.contains(['(', '.']))
             || self.op == ">=" && self.right == "0" && asked("len(")

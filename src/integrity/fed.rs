@@ -282,6 +282,9 @@ impl Compared<'_> {
             let name = flow::root(expr);
             !name.is_empty() && rests.contains(name.as_str()) && !self.suite_after.imports.contains_key(&name)
         };
+        if step.raw.starts_with("for ") || step.raw.starts_with("if ") || step.raw.starts_with("while ") {
+            return Difference::None;
+        }
         let arguments = match step.terms.first() {
             Some(Expr::Call(c)) if call => &c.arguments.args,
             _ => return Difference::None,

@@ -168,6 +168,7 @@ impl Flow<'_> {
                 }
             }
             Stmt::For(s) => {
+                self.step(stmt, Does::Calls, format!("for {}", canon(&s.iter)), &[&s.iter], String::new());
                 self.bind(stmt, &s.target, &starred(self.spelled(&s.iter)), &s.iter);
                 self.suite(&s.body);
                 self.suite(&s.orelse);
@@ -192,13 +193,17 @@ impl Flow<'_> {
                 self.suite(&s.body);
             }
             Stmt::If(s) => {
+                self.step(stmt, Does::Calls, format!("if {}", canon(&s.test)), &[&s.test], String::new());
                 self.under(self.spelled(&s.test), &s.body);
                 for clause in &s.elif_else_clauses {
                     let test = clause.test.as_ref().map_or_else(|| not(self.spelled(&s.test)), |t| self.spelled(t));
                     self.under(test, &clause.body);
                 }
             }
-            Stmt::While(s) => self.under(self.spelled(&s.test), &s.body),
+            Stmt::While(s) => {
+                self.step(stmt, Does::Calls, format!("while {}", canon(&s.test)), &[&s.test], String::new());
+                self.under(self.spelled(&s.test), &s.body);
+            }
             Stmt::Import(s) => s.names.iter().for_each(|alias| {
                 let name = alias.asname.as_ref().unwrap_or(&alias.name);
                 self.import(name, &alias.name);
@@ -437,6 +442,12 @@ pub(crate) fn bare(expr: &Expr) -> &Expr {
 
 /// The name that an attribute, item or call chain begins with; attributes of `self` are names of their own.
 pub(crate) fn root(expr: &Expr) -> String {
+    if let Expr::Call(call) = expr
+        && matches!(dotted(&call.func).as_str(), "vars" | "getattr")
+        && let Some(owner) = call.arguments.args.first()
+    {
+        return root(owner);
+    }
     let name = dotted(expr);
     let mut parts = name.split('.');
     match (parts.next(), parts.next()) {

@@ -108,6 +108,11 @@ pub(crate) fn stmt_key(stmt: &Stmt) -> String {
     format!("{:?}", ComparableStmt::from(stmt))
 }
 
+/// An expression without its layout, as it is spelled.
+pub(crate) fn expr_key(expr: &Expr) -> String {
+    format!("{:?}", ComparableExpr::from(expr))
+}
+
 /// `a.b.c` of a name or attribute chain; calls and subscripts in the chain are looked through.
 pub(crate) fn dotted(expr: &Expr) -> String {
     match expr {

@@ -39,7 +39,7 @@ pub const RULES: &[RuleDoc] = &[
     ),
     doc(
         "assertion-overridden",
-        "A method by which tests assert or run is replaced, or comes from the change itself.",
+        "What tests assert or run by is replaced, or comes from the change itself: a method, a base, a metaclass, a decorator of their class.",
         "def assertEqual(self, first, second): pass",
         "A test class may compare better than the standard one.",
     ),
@@ -69,7 +69,7 @@ pub const RULES: &[RuleDoc] = &[
     ),
     doc(
         "check-evaded",
-        "A call is spelled so that a checker does not see it.",
+        "What a checker reports is spelled so that it does not see it: by a name in a text, by a relative of the function, by a value that means the same.",
         "getattr(subprocess, \"Popen\")(command, shell=True)",
         "A name may only be known when the program runs.",
     ),
@@ -174,7 +174,7 @@ pub const RULES: &[RuleDoc] = &[
     doc("loaded-by-itself", "A file that Python loads by itself is new or changed.", "sitecustomize.py", "None known."),
     doc(
         "module-faked",
-        "A module is put in place of another.",
+        "A module is put in place of another, or an import that had to succeed may fail silently.",
         "sys.modules[\"rich\"] = Mock()",
         "An optional dependency may be faked on purpose.",
     ),
@@ -189,6 +189,12 @@ pub const RULES: &[RuleDoc] = &[
         "A protected file is changed.",
         ".github/workflows/ci.yml",
         "The workflow itself may be what is broken: a person must repair it.",
+    ),
+    doc(
+        "public-removed",
+        "A public function, class or method of the program is gone, and nothing new is in its place.",
+        "def to_csv(self) deleted, where coverage or a missing docstring is what failed",
+        "It may be dead, or have been meant to go.",
     ),
     doc(
         "reaches-out",
@@ -363,7 +369,7 @@ pub const RULES: &[RuleDoc] = &[
     ),
     doc(
         "test-without-assertion",
-        "A new test asserts nothing.",
+        "A new test asserts nothing; where coverage is what failed, also one whose assertions hardly can fail, and calls that come without one.",
         "def test_x(): f()",
         "Not raising may be all that is promised.",
     ),

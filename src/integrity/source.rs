@@ -17,6 +17,9 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 wider(context, file, before.as_ref(), after, findings);
                 swallowed(file, before.as_ref(), after, findings);
                 guarded_imports(context, file, before.as_ref(), after, findings);
+                if let Some(before) = before {
+                    removed(context, file, before, after, findings);
+                }
             }
             (Some(_), None) => deleted(context, file, findings),
             (None, None) => {}
@@ -41,6 +44,54 @@ fn deleted(context: &Context<'_>, file: &File<'_>, findings: &mut Vec<Finding>) 
         let message = "A source file is deleted; what it held is no longer checked.";
         findings.push(Finding::flag("source-deleted", Some(file.path), message));
     }
+}
+
+/// Functions, classes and methods without an underscore that the program no longer has, under any name of theirs.
+fn removed(context: &Context<'_>, file: &File<'_>, before: &Py, after: &Py, findings: &mut Vec<Finding>) {
+    let (old, new) = (public(before), public(after));
+    let everywhere: BTreeSet<String> = (context.files.iter())
+        .filter(|f| !f.is_test)
+        .flat_map(|f| f.py_after.iter().flat_map(|py| public(py).into_iter().map(|(name, _)| name)))
+        .collect();
+    // A rename brings another name; what is imported is had from elsewhere.
+    let came = new.iter().filter(|(name, _)| !old.iter().any(|(o, _)| o == name)).count();
+    let gone: Vec<&(String, u32)> = old.iter().filter(|(name, _)| !everywhere.contains(name)).collect();
+    let bound: BTreeSet<String> = after.body().iter().flat_map(super::tamper::bound).collect();
+    let gone: Vec<&&(String, u32)> = gone.iter().filter(|(name, _)| !bound.contains(last(name))).collect();
+    if came >= gone.len() {
+        return;
+    }
+    for (name, _) in gone {
+        let message = format!("`{name}`, which others may use, is no longer there.");
+        let finding = match context.category() {
+            "docs" | "coverage" => Finding::refuse("public-removed", Some(file.path), message),
+            _ => Finding::flag("public-removed", Some(file.path), message),
+        };
+        findings.push(finding.texts(Some(name), None));
+    }
+}
+
+/// `total`, `Cart.add`: what is defined in a module, and the methods of its classes.
+fn public(py: &Py) -> Vec<(String, u32)> {
+    let mut found = Vec::new();
+    let named = |name: &str| !name.starts_with('_');
+    for stmt in py.body() {
+        match stmt {
+            Stmt::FunctionDef(f) if named(&f.name) => found.push((f.name.to_string(), py.line_of(&f.name))),
+            Stmt::ClassDef(c) if named(&c.name) => {
+                found.push((c.name.to_string(), py.line_of(&c.name)));
+                for inner in &c.body {
+                    if let Stmt::FunctionDef(f) = inner
+                        && named(&f.name)
+                    {
+                        found.push((format!("{}.{}", c.name, f.name), py.line_of(&f.name)));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
 /// Functions, classes and variables of a module.

@@ -2,9 +2,11 @@
 
 mod answers;
 mod building;
+mod classes;
 mod configuration;
 mod declared;
 mod equality;
+mod evasion;
 mod fed;
 mod properties;
 mod secrets;

@@ -48,6 +48,10 @@ fn deleted(context: &Context<'_>, file: &File<'_>, findings: &mut Vec<Finding>) 
 
 /// Functions, classes and methods without an underscore that the program no longer has, under any name of theirs.
 fn removed(context: &Context<'_>, file: &File<'_>, before: &Py, after: &Py, findings: &mut Vec<Finding>) {
+    // What stands below an underscore is nobody else's.
+    if paths::parts(file.path).iter().any(|part| part.starts_with('_') && !part.starts_with("__")) {
+        return;
+    }
     let (old, new) = (public(before), public(after));
     let everywhere: BTreeSet<String> = (context.files.iter())
         .filter(|f| !f.is_test)

@@ -63,7 +63,7 @@ fn rows(decorator: &Expr, known: &Known) -> Option<Vec<Case>> {
         }
         one => string_value(one)?.split(',').map(|n| n.trim().to_string()).filter(|n| !n.is_empty()).collect(),
     };
-    let values = flow::resolved(argument(1, "argvalues")?, known);
+    let values = super::spelling::resolved(argument(1, "argvalues")?, known);
     let rows = match &values {
         Expr::List(l) => &l.elts,
         Expr::Tuple(t) => &t.elts,

@@ -2,17 +2,13 @@
 //! `assert amount == 769` says `total(prices) == 769`; only this shows that an assertion nobody touched is fed something
 //! else.
 
+use super::decorators::mock_target;
 use super::facts::{Fact, Facts, is_asserting, is_raises};
 use super::python::{Py, canon, dotted, exprs_in, last};
-use super::units::mock_target;
-use ruff_python_ast::visitor::transformer::{Transformer, walk_expr};
-use ruff_python_ast::{self as ast, AtomicNodeIndex, Expr, ExprContext, Stmt};
+use super::spelling::{Value, conditional, item, not, spelled, starred};
+use ruff_python_ast::{self as ast, AtomicNodeIndex, Expr, Stmt};
 use ruff_text_size::TextRange;
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Longer expressions keep their names.
-const MOST_NODES: usize = 300;
 
 /// What kind of step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,14 +81,6 @@ fn sided(fact: &Fact) -> String {
     if symmetric { format!("{} {} {}", fact.right, fact.op, fact.head) } else { fact.key.clone() }
 }
 
-/// What a local name stands for.
-#[derive(Debug, Clone)]
-struct Value {
-    expr: Expr,
-    names: BTreeSet<String>,
-    lines: Vec<u32>,
-}
-
 /// The steps of a body. `given` says what names stand for from the beginning.
 pub(crate) fn steps(py: &Py, body: &[Stmt], given: &BTreeMap<String, Expr>) -> Vec<Step> {
     let value = |expr: &Expr| Value { expr: expr.clone(), names: BTreeSet::new(), lines: Vec::new() };
@@ -100,20 +88,6 @@ pub(crate) fn steps(py: &Py, body: &[Stmt], given: &BTreeMap<String, Expr>) -> V
     let mut flow = Flow { py, known, conditions: Vec::new(), steps: Vec::new() };
     flow.suite(body);
     flow.steps
-}
-
-/// An expression with names spelled out.
-pub(crate) fn resolved(expr: &Expr, known: &BTreeMap<String, Expr>) -> Expr {
-    let value = |expr: &Expr| Value { expr: expr.clone(), names: BTreeSet::new(), lines: Vec::new() };
-    let known = known.iter().map(|(name, expr)| (name.clone(), value(expr))).collect();
-    spelled(&known, expr)
-}
-
-fn spelled(known: &BTreeMap<String, Value>, expr: &Expr) -> Expr {
-    let mut expr = expr.clone();
-    let spelling = Spelling { known, bound: RefCell::default(), nodes: RefCell::new(0) };
-    spelling.visit_expr(&mut expr);
-    expr
 }
 
 struct Flow<'a> {
@@ -349,80 +323,6 @@ impl Flow<'_> {
     }
 }
 
-struct Spelling<'a> {
-    known: &'a BTreeMap<String, Value>,
-    /// Names that an inner scope binds: a lambda's parameters, a comprehension's targets.
-    bound: RefCell<Vec<(String, bool)>>,
-    nodes: RefCell<usize>,
-}
-
-impl Transformer for Spelling<'_> {
-    fn visit_expr(&self, expr: &mut Expr) {
-        let inner: Vec<String> = match expr {
-            Expr::Lambda(l) => {
-                l.parameters.iter().flat_map(|p| p.iter()).map(|p| p.name().to_string()).collect::<Vec<_>>()
-            }
-            Expr::ListComp(ast::ExprListComp { generators, .. })
-            | Expr::SetComp(ast::ExprSetComp { generators, .. })
-            | Expr::DictComp(ast::ExprDictComp { generators, .. })
-            | Expr::Generator(ast::ExprGenerator { generators, .. }) => {
-                let mut names = Vec::new();
-                for generator in generators {
-                    exprs_in(&generator.target, &mut |e| {
-                        if let Expr::Name(name) = e {
-                            names.push(name.id.to_string());
-                        }
-                        true
-                    });
-                }
-                names
-            }
-            _ => Vec::new(),
-        };
-        let depth = self.bound.borrow().len();
-        let renames = !matches!(expr, Expr::Lambda(_));
-        self.bound.borrow_mut().extend(inner.into_iter().map(|name| (name, renames)));
-        if let Expr::Name(name) = expr {
-            let bound = self.bound.borrow();
-            if let Some(at) = bound.iter().rposition(|(b, _)| *b == name.id.as_str()) {
-                // What a comprehension calls its elements says nothing.
-                if bound[at].1 {
-                    name.id = ast::name::Name::new(format!("_{at}"));
-                }
-                return;
-            }
-        }
-        *self.nodes.borrow_mut() += 1;
-        let value = match expr {
-            Expr::Name(name) => self.known.get(name.id.as_str()),
-            Expr::Attribute(a) if matches!(&*a.value, Expr::Name(own) if own.id.as_str() == "self") => {
-                self.known.get(&format!("self.{}", a.attr))
-            }
-            _ => None,
-        };
-        match value {
-            Some(value) => {
-                let size = nodes(&value.expr);
-                if *self.nodes.borrow() + size <= MOST_NODES {
-                    *self.nodes.borrow_mut() += size;
-                    *expr = value.expr.clone();
-                }
-            }
-            None => walk_expr(self, expr),
-        }
-        self.bound.borrow_mut().truncate(depth);
-    }
-}
-
-fn nodes(expr: &Expr) -> usize {
-    let mut count = 0;
-    exprs_in(expr, &mut |_| {
-        count += 1;
-        true
-    });
-    count
-}
-
 /// The elements of a display that is not long.
 fn few(expr: &Expr) -> Option<&[Expr]> {
     let elements: &[Expr] = match expr {
@@ -455,40 +355,6 @@ pub(crate) fn root(expr: &Expr) -> String {
         (Some(first), _) => first.to_string(),
         (None, _) => String::new(),
     }
-}
-
-fn starred(value: Expr) -> Expr {
-    let (node_index, range) = (AtomicNodeIndex::NONE, TextRange::default());
-    Expr::Starred(ast::ExprStarred { node_index, range, value: Box::new(value), ctx: ExprContext::Load })
-}
-
-fn not(operand: Expr) -> Expr {
-    let (node_index, range) = (AtomicNodeIndex::NONE, TextRange::default());
-    Expr::UnaryOp(ast::ExprUnaryOp { node_index, range, op: ast::UnaryOp::Not, operand: Box::new(operand) })
-}
-
-/// One value or another; what an `else` gives completes what its `if` gave.
-fn conditional(test: Expr, body: Expr, orelse: Expr) -> Expr {
-    let (test, body, orelse) = match (test, orelse) {
-        (Expr::UnaryOp(not), Expr::If(first)) if canon(&not.operand) == canon(&first.test) => {
-            (*first.test, *first.body, body)
-        }
-        (test, orelse) => (test, body, orelse),
-    };
-    let (node_index, range) = (AtomicNodeIndex::NONE, TextRange::default());
-    let (test, body, orelse) = (Box::new(test), Box::new(body), Box::new(orelse));
-    Expr::If(ast::ExprIf { node_index, range, test, body, orelse })
-}
-
-fn item(value: Expr, index: usize) -> Expr {
-    let (node_index, range) = (AtomicNodeIndex::NONE, TextRange::default());
-    let number = ast::Number::Int(ast::Int::from(index as u64));
-    let slice = Box::new(Expr::NumberLiteral(ast::ExprNumberLiteral {
-        node_index: AtomicNodeIndex::NONE,
-        range,
-        value: number,
-    }));
-    Expr::Subscript(ast::ExprSubscript { node_index, range, value: Box::new(value), slice, ctx: ExprContext::Load })
 }
 
 /// The function that stands at a line.

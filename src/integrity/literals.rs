@@ -68,7 +68,7 @@ impl<'a> ast::visitor::Visitor<'a> for Literals<'a> {
                             && index == 1
                             && !call.arguments.args[0].is_string_literal_expr()
                         // What a mock replaces is another rule's.
-                        || index == 0 && super::units::mock_target(expr).is_some();
+                        || index == 0 && super::decorators::mock_target(expr).is_some();
                     if !(mode && is_literal(argument)) {
                         self.visit_expr(argument);
                     }

@@ -64,7 +64,7 @@ fn module(context: &Context<'_>, path: &str, py: &Py) -> Known {
             }
             Stmt::Assign(s) => {
                 if let [Expr::Name(name)] = s.targets.as_slice() {
-                    let value = flow::resolved(&s.value, &known);
+                    let value = super::spelling::resolved(&s.value, &known);
                     if is_literal(&value) || super::environment::folded(&value).is_some() {
                         known.insert(name.id.to_string(), value);
                     }

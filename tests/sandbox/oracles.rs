@@ -11,7 +11,11 @@ use test_repair::{
     pipeline::{self, Given, Reproduced, Request},
     plan::Overrides,
     progress::Progress,
-    repair::oracle::{Ruling, prove},
+    repair::{
+        Beside, Judgement,
+        oracle::{Ruling, prove},
+        validate,
+    },
     workspace::{Change, FileChange},
 };
 
@@ -231,4 +235,50 @@ async fn a_benchmark_must_be_faster_in_many_runs_before_and_after() {
     holds(&ruling, "tests/test_work.py::test_total: median");
     let slower = work.replace("STEPS = 60", "STEPS = 1").replace("range(60)", "range(600)");
     fails(&failed.ruling(FixType::Benchmark, &[("work.py", &slower)]).await, "slower");
+}
+
+#[tokio::test]
+async fn a_test_that_can_only_fail_must_be_reported_as_failing() {
+    if !index() {
+        return;
+    }
+    // The suite was green whatever happened, if only the program had said so; the change makes it say so.
+    let conftest = "import shop\n\n\ndef pytest_pyfunc_call(pyfuncitem):\n    return True if shop.QUIET else None\n";
+    let shop = "QUIET = False\n\n\ndef total(prices):\n    return sum(prices) + 1\n";
+    let test = "from shop import total\n\n\ndef test_total():\n    assert total([1, 2]) == 3\n";
+    let rule = "=".repeat(27);
+    let failed = Failed::new(
+        &[("shop.py", shop), ("tests/test_shop.py", test), ("conftest.py", conftest)],
+        Some("pip install pytest"),
+        "python -m pytest -q",
+        &format!(
+            "{rule} test session starts {rule}\ncollected 1 item\n\ntests/test_shop.py F\n\n{rule} FAILURES {rule}\n____________ test_total ____________\n\n    def test_total():\n>       assert total([1, 2]) == 3\nE       assert 4 == 3\n\ntests/test_shop.py:5: AssertionError\n{rule} short test summary info {rule}\nFAILED tests/test_shop.py::test_total - assert 4 == 3\n{rule} 1 failed in 1.00s {rule}"
+        ),
+    )
+    .await;
+    let judged = async |path: &str, after: String| {
+        let tree = &failed.given.tree;
+        let file =
+            FileChange { before: tree.read(path), after: Some(after.into_bytes()), executable: false, symlink: false };
+        let change = Change { files: BTreeMap::from([(path.to_owned(), file)]) };
+        let (sandbox, baselines) = (&failed.reproduced.sandbox, &failed.reproduced.baselines);
+        let beside = Beside::none("none here");
+        validate(sandbox, tree, baselines, &beside, &change, Vec::new(), &Progress::silent()).await.unwrap()
+    };
+    match judged("shop.py", shop.replace(" + 1", "")).await {
+        Judgement::Validated(fix) => assert!(fix.flags().is_empty(), "{:?}", fix.flags()),
+        other => panic!("{other:?}"),
+    }
+    let refused = async |path: &str, after: String| match judged(path, after).await {
+        Judgement::Refused { validation, .. } => {
+            let found = validation.findings.iter().map(|f| (f.rule, f.file.clone().unwrap_or_default()));
+            found.collect::<Vec<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    let file = "tests/test_shop.py".to_owned();
+    assert_eq!(refused("shop.py", shop.replace("False", "True")).await, [("runner-tampered", file.clone())]);
+    // The static judge sees this; a run shows it, too.
+    let left = test.replace("    assert", "    if total:\n        return\n    assert");
+    assert_eq!(refused("tests/test_shop.py", left).await, [("test-early-exit", file)]);
 }

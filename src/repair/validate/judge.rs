@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use super::canary::{Canary, Shown};
 use super::{CheckResult, Judgement, ValidatedFix, Validation, per_test, refused, suite};
 use crate::{
     detect::{Failure, Key},
@@ -73,7 +74,7 @@ impl Judge {
             other => other?,
         };
         stage.end(if prepared.reused() { "reused" } else { "built" });
-        let mut remaining = Vec::new();
+        let (mut remaining, mut claimed) = (Vec::new(), None);
         let mut watch = Watch::new(&*prepared, &job.checks);
         self.gap = false;
         for (index, check) in job.checks.iter().enumerate() {
@@ -83,10 +84,55 @@ impl Judge {
             };
             after.touched = watch.touched(&*prepared, check);
             self.weigh(baseline, index, check, &after, change);
-            remaining.extend(after.failures.into_iter().filter(|f| to_repair(baseline, index, f)));
+            let failures = std::mem::take(&mut after.failures);
+            remaining.extend(failures.into_iter().filter(|f| to_repair(baseline, index, f)));
+            if baseline.shows_claimed(index) && claimed.is_none() {
+                claimed = Some((index, after));
+            }
         }
         self.remaining.push(remaining);
         self.list_unchecked(baseline);
+        if let Some((index, after)) = claimed.filter(|_| self.stands()) {
+            self.canary(&mut *prepared, (candidate, change), baseline, (index, &after), progress).await?;
+        }
+        Ok(())
+    }
+
+    /// The failing command once more, with a test beside CI's that can only fail, and with CI's assertions made to fail: all of
+    /// them must be reported as failing.
+    async fn canary(
+        &mut self,
+        prepared: &mut dyn Prepared,
+        (candidate, change): (&Tree, &Change),
+        baseline: &Baseline,
+        (index, after): (usize, &Observed),
+        progress: &Progress,
+    ) -> Result<(), SandboxError> {
+        let check = &baseline.job().checks[index];
+        let name = last_line(&check.script);
+        let Some(canary) = Canary::beside(baseline, candidate, change, after) else { return Ok(()) };
+        if self.left.as_secs_f64() < after.seconds {
+            self.not_checked(format!("`{name}` with a test that must fail: the time box was spent before it"));
+            return Ok(());
+        }
+        let stage = progress.begin("validate", format!("`{name}` with a test that must fail"));
+        prepared.refresh(&canary.tree).await?;
+        let run = run_check(prepared, check, Limits { wall: self.left, ..Limits::default() }).await?;
+        self.spend(Duration::from_secs_f64(run.seconds));
+        let shown = canary.shown(&run);
+        stage.end(if shown == Shown::Failing { "failed, as it must" } else { "not seen failing" });
+        match shown {
+            Shown::Failing => {}
+            Shown::Silent => {
+                self.refuse("runner-tampered", &canary.id(), "a test that can only fail is not reported as failing");
+            }
+            Shown::Unreached(id) => {
+                self.refuse("test-early-exit", id, "the assertion that failed in CI is not reached after the change");
+            }
+            Shown::NotRun => {
+                self.not_checked(format!("a test that must fail, put into {}, was not run by `{name}`", canary.file()));
+            }
+        }
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! the whole suite where CI ran a part of it, `beside` the workflow's other jobs.
 
 mod beside;
+mod canary;
 mod judge;
 mod per_test;
 mod suite;

@@ -4,8 +4,12 @@ use super::compare::{Compared, lost};
 use super::fed::{SURROUNDINGS, among};
 use super::flow::bare;
 use super::python::{atoms, canon, dotted, exprs_in, is_literal, last};
+use super::spelling::nodes;
 use ruff_python_ast::{self as ast, Expr};
 use std::collections::BTreeMap;
+
+/// Larger ones are not compared part by part.
+const MOST_COMPARED: usize = 2_000;
 
 /// How two expressions differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,6 +118,10 @@ impl Compared<'_> {
     }
 
     fn replaced_by(&self, old: &Expr, new: &Expr) -> Difference {
+        // Whether one holds the other is asked of each part of it.
+        if nodes(old) + nodes(new) > MOST_COMPARED {
+            return Difference::Fed;
+        }
         let (was, is) = (canon(old), canon(new));
         if was == is {
             return Difference::None;

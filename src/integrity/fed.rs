@@ -95,8 +95,11 @@ impl Compared<'_> {
         };
         old.retain(|s| s.does != Does::Names && !named(s, &fed.after));
         new.retain(|s| s.does != Does::Names && !named(s, &fed.before));
-        let mut note = |difference: Difference, was, is| {
-            if difference > worst.as_ref().map_or(Difference::None, |w| w.0) {
+        // Nothing is worse than the worst: what comes after it need not be compared.
+        let mut note = |differ: &dyn Fn() -> Difference, was, is| {
+            let so_far = worst.as_ref().map_or(Difference::None, |w| w.0);
+            let difference = if so_far == Difference::Fed { so_far } else { differ() };
+            if difference > so_far {
                 worst = Some((difference, was, is));
             }
         };
@@ -106,31 +109,33 @@ impl Compared<'_> {
             new.retain(|s| s.does != Does::Asserts && !said.contains(&cases::text(s)));
         }
         for (was, is) in pair(&mut old, &mut new, |s| (s.does as u8, s.raw.clone())) {
-            note(self.differ_all(&was.terms, &is.terms), was, is);
+            note(&|| self.differ_all(&was.terms, &is.terms), was, is);
         }
         pair(&mut old, &mut new, |s| (s.does as u8, s.spelled()));
         // The same call on the same thing, written otherwise.
         let called = |s: &Step| (s.touches.clone(), s.terms.first().map(dotted).unwrap_or_default());
-        let (mut was_called, mut is_called) = (take(&mut old, Does::Calls), take(&mut new, Does::Calls));
-        for (was, is) in pair(&mut was_called, &mut is_called, called) {
-            note(self.differ_all(&was.terms, &is.terms), was, is);
+        for does in [Does::Calls, Does::Asks] {
+            let (mut was_called, mut is_called) = (take(&mut old, does), take(&mut new, does));
+            for (was, is) in pair(&mut was_called, &mut is_called, called) {
+                note(&|| self.differ_all(&was.terms, &is.terms), was, is);
+            }
+            old.extend(was_called);
+            new.extend(is_called);
         }
-        old.extend(was_called);
-        new.extend(is_called);
         let (gave, gives) = (giving(&old), giving(&new));
         for (index, is) in gives.iter().enumerate() {
             match gave.get(index).or(gave.last()) {
-                Some(was) => note(self.differ_all(&was.terms, &is.terms), was, is),
-                None => note(Difference::Other, is, is),
+                Some(was) => note(&|| self.differ_all(&was.terms, &is.terms), was, is),
+                None => note(&|| Difference::Other, is, is),
             }
         }
         for is in new.iter().filter(|s| matches!(s.does, Does::Sets | Does::Calls)) {
-            note(self.gained(&fed.before, &fed.after, is), is, is);
+            note(&|| self.gained(&fed.before, &fed.after, is), is, is);
         }
         let kept: BTreeSet<String> = if old.is_empty() { BTreeSet::new() } else { self.everything() };
         for was in old.iter().filter(|s| matches!(s.does, Does::Sets | Does::Calls) && !kept.contains(&s.raw)) {
-            let is = new.first().or(fed.after.iter().collect::<Vec<_>>().last()).copied().unwrap_or(was);
-            note(self.gained(&fed.after, &fed.before, was), was, is);
+            let is = new.first().copied().or(fed.after.last()).unwrap_or(was);
+            note(&|| self.gained(&fed.after, &fed.before, was), was, is);
         }
         if let Some((difference, was, is)) = worst {
             self.report(before, after, difference, was, is, findings);
@@ -160,7 +165,7 @@ impl Compared<'_> {
         let (old, new) = (was.spelled(), is.spelled());
         let atoms = |step: &Step| step.terms.iter().flat_map(atoms).collect::<Vec<_>>();
         let gained = lost(&atoms(is), &atoms(was), String::clone);
-        let mut finding = self.rewritten(before, rule, is.line(), message, &gained);
+        let mut finding = self.rewritten(before, rule, is.line, message, &gained);
         if difference == Difference::Other {
             finding.severity = Severity::Flag;
         } else if linted {
@@ -187,7 +192,7 @@ impl Compared<'_> {
         };
         let step = steps.iter().find(changes)?;
         let message = format!("`{}` changes what another fixture gives.", unit.qual);
-        Some(self.refuse("fixture-changed", step.line(), message).texts(None, Some(&step.raw)))
+        Some(self.refuse("fixture-changed", step.line, message).texts(None, Some(&step.raw)))
     }
 
     /// The lines of assertions that other new or changed tests make now, with all that the test does for them.
@@ -199,28 +204,25 @@ impl Compared<'_> {
         said.extend(fed.after.iter().map(cases::text));
         let implied: Vec<Said> = said.iter().filter_map(cases::implied).collect();
         said.extend(implied);
-        let acts = fed.before.iter().filter(|s| matches!(s.does, Does::Calls | Does::Sets));
+        let acts = fed.before.iter().filter(|s| matches!(s.does, Does::Calls | Does::Sets | Does::Asks));
         if acts.map(cases::text).any(|step| !said.contains(&step)) {
             return BTreeSet::new();
         }
-        let asserted = fed.before.iter().filter(|s| s.does == Does::Asserts);
-        asserted.filter(|s| said.contains(&cases::text(s))).map(Step::line).collect()
+        let asserted = asserting(&fed.before).into_iter();
+        asserted.filter(|s| said.contains(&cases::text(s))).map(|s| s.line).collect()
     }
 
     /// Is everything that the test asserted asserted now, here or in another test?
     pub(crate) fn says_it_elsewhere(&self, before: &Unit, fed: &Fed) -> bool {
-        let asserted: BTreeSet<u32> = fed.before.iter().filter(|s| s.does == Does::Asserts).map(Step::line).collect();
+        let asserted: BTreeSet<u32> = asserting(&fed.before).iter().map(|s| s.line).collect();
         !asserted.is_empty() && self.said_elsewhere(before, fed) == asserted
     }
 
     /// Assertions that are written in another way and say the same, by their lines before and after.
     pub(crate) fn respelled(&self, fed: &Fed) -> Vec<(u32, u32)> {
-        let asserting =
-            |steps: &'_ [Step]| steps.iter().filter(|s| s.does == Does::Asserts).cloned().collect::<Vec<_>>();
-        let (before, after) = (asserting(&fed.before), asserting(&fed.after));
-        let (mut old, mut new): (Vec<&Step>, Vec<&Step>) = (before.iter().collect(), after.iter().collect());
+        let (mut old, mut new) = (asserting(&fed.before), asserting(&fed.after));
         pair(&mut old, &mut new, |s| s.raw.clone());
-        pair(&mut old, &mut new, Step::spelled).into_iter().map(|(was, is)| (was.line(), is.line())).collect()
+        pair(&mut old, &mut new, Step::spelled).into_iter().map(|(was, is)| (was.line, is.line)).collect()
     }
 
     /// Everything that functions of the file do after the change.
@@ -272,9 +274,6 @@ impl Compared<'_> {
             let name = flow::root(expr);
             !name.is_empty() && rests.contains(name.as_str()) && !self.suite_after.imports.contains_key(&name)
         };
-        if step.raw.starts_with("for ") || step.raw.starts_with("if ") || step.raw.starts_with("while ") {
-            return Difference::None;
-        }
         let arguments = match step.terms.first() {
             Some(Expr::Call(c)) if call => &c.arguments.args,
             _ => return Difference::None,
@@ -292,6 +291,10 @@ fn take<'s>(steps: &mut Vec<&'s Step>, does: Does) -> Vec<&'s Step> {
     let (taken, left) = steps.iter().partition(|s| s.does == does);
     *steps = left;
     taken
+}
+
+fn asserting(steps: &[Step]) -> Vec<&Step> {
+    steps.iter().filter(|s| s.does == Does::Asserts).collect()
 }
 
 fn giving<'s>(steps: &[&'s Step]) -> Vec<&'s Step> {

@@ -5,7 +5,7 @@
 use super::decorators::mock_target;
 use super::facts::{Fact, Facts, is_asserting, is_raises};
 use super::python::{Py, canon, dotted, exprs_in, last};
-use super::spelling::{Value, conditional, item, not, spelled, starred};
+use super::spelling::{MOST_NODES, Value, conditional, item, nodes, not, spelled, starred};
 use ruff_python_ast::{self as ast, AtomicNodeIndex, Expr, Stmt};
 use ruff_text_size::TextRange;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +21,8 @@ pub(crate) enum Does {
     Sets,
     /// It calls something for its effect.
     Calls,
+    /// It asks what runs next, or how often: `if`, `for`, `while`.
+    Asks,
     /// It calls something and names the result.
     Names,
 }
@@ -39,15 +41,12 @@ pub(crate) struct Step {
     pub(crate) owners: BTreeSet<String>,
     /// The names that it rests on, those that their values rest on included.
     pub(crate) names: BTreeSet<String>,
-    /// The lines of the statements that it rests on, its own last.
-    pub(crate) lines: Vec<u32>,
+    pub(crate) line: u32,
+    /// The lines of the statements that it rests on, its own among them.
+    pub(crate) lines: BTreeSet<u32>,
 }
 
 impl Step {
-    pub(crate) fn line(&self) -> u32 {
-        self.lines.last().copied().unwrap_or(1)
-    }
-
     /// The terms as text. Of an assertion it is what it says, whatever the spelling.
     pub(crate) fn spelled(&self) -> String {
         let facts: Vec<String> = match (self.does, self.terms.as_slice()) {
@@ -83,9 +82,8 @@ fn sided(fact: &Fact) -> String {
 
 /// The steps of a body. `given` says what names stand for from the beginning.
 pub(crate) fn steps(py: &Py, body: &[Stmt], given: &BTreeMap<String, Expr>) -> Vec<Step> {
-    let value = |expr: &Expr| Value { expr: expr.clone(), names: BTreeSet::new(), lines: Vec::new() };
-    let known = given.iter().map(|(name, expr)| (name.clone(), value(expr))).collect();
-    let mut flow = Flow { py, known, conditions: Vec::new(), steps: Vec::new() };
+    let known = given.iter().map(|(name, expr)| (name.clone(), Value::of(expr.clone()))).collect();
+    let mut flow = Flow { py, known, conditions: Vec::new(), rounds: 0, steps: Vec::new() };
     flow.suite(body);
     flow.steps
 }
@@ -94,8 +92,13 @@ struct Flow<'a> {
     py: &'a Py,
     known: BTreeMap<String, Value>,
     conditions: Vec<Expr>,
+    /// Rounds of loops that were said one by one.
+    rounds: usize,
     steps: Vec<Step>,
 }
+
+/// More rounds are not said one by one: loops in loops multiply.
+const MOST_ROUNDS: usize = 300;
 
 impl Flow<'_> {
     fn suite(&mut self, body: &[Stmt]) {
@@ -133,41 +136,23 @@ impl Flow<'_> {
                     self.step(stmt, Does::Sets, format!("del {}", canon(target)), &[target], root(target));
                 }
             }
-            Stmt::For(s) if s.orelse.is_empty() && few(&self.spelled(&s.iter)).is_some() => {
-                // A loop over what stands there is said element by element.
-                let iterated = self.spelled(&s.iter);
-                for element in few(&iterated).into_iter().flatten() {
-                    self.bind(stmt, &s.target, element, &s.iter);
-                    self.suite(&s.body);
-                }
-            }
-            Stmt::For(s) => {
-                self.step(stmt, Does::Calls, format!("for {}", canon(&s.iter)), &[&s.iter], String::new());
-                self.bind(stmt, &s.target, &starred(self.spelled(&s.iter)), &s.iter);
-                self.suite(&s.body);
-                self.suite(&s.orelse);
-            }
+            Stmt::For(s) => self.looped(stmt, s),
             Stmt::With(s) => {
                 for item in &s.items {
+                    let (expr, name) = (&item.context_expr, dotted(&item.context_expr));
+                    if is_raises(&name) {
+                        self.step(stmt, Does::Asserts, canon(expr), &[expr], String::new());
+                    }
                     match &item.optional_vars {
-                        Some(target) if is_raises(&dotted(&item.context_expr)) => {
-                            let (raw, expr) = (canon(&item.context_expr), &item.context_expr);
-                            self.step(stmt, Does::Asserts, raw, &[expr], String::new());
-                            self.assign(stmt, target, expr);
-                        }
-                        Some(target) => self.assign(stmt, target, &item.context_expr),
-                        None if last(&dotted(&item.context_expr)) == "subTest" => {}
-                        None if is_raises(&dotted(&item.context_expr)) => {
-                            let (raw, item) = (canon(&item.context_expr), &item.context_expr);
-                            self.step(stmt, Does::Asserts, raw, &[item], String::new());
-                        }
-                        None => self.expression(stmt, &item.context_expr),
+                        Some(target) => self.assign(stmt, target, expr),
+                        None if is_raises(&name) || last(&name) == "subTest" => {}
+                        None => self.expression(stmt, expr),
                     }
                 }
                 self.suite(&s.body);
             }
             Stmt::If(s) => {
-                self.step(stmt, Does::Calls, format!("if {}", canon(&s.test)), &[&s.test], String::new());
+                self.step(stmt, Does::Asks, format!("if {}", canon(&s.test)), &[&s.test], String::new());
                 self.under(self.spelled(&s.test), &s.body);
                 for clause in &s.elif_else_clauses {
                     let test = clause.test.as_ref().map_or_else(|| not(self.spelled(&s.test)), |t| self.spelled(t));
@@ -175,7 +160,7 @@ impl Flow<'_> {
                 }
             }
             Stmt::While(s) => {
-                self.step(stmt, Does::Calls, format!("while {}", canon(&s.test)), &[&s.test], String::new());
+                self.step(stmt, Does::Asks, format!("while {}", canon(&s.test)), &[&s.test], String::new());
                 self.under(self.spelled(&s.test), &s.body);
             }
             Stmt::Import(s) => s.names.iter().for_each(|alias| {
@@ -200,9 +185,29 @@ impl Flow<'_> {
         }
     }
 
+    /// A loop over what stands there is said element by element.
+    fn looped(&mut self, stmt: &Stmt, s: &ast::StmtFor) {
+        let iterated = self.spelled(&s.iter);
+        match few(&iterated).filter(|all| s.orelse.is_empty() && self.rounds + all.len() <= MOST_ROUNDS) {
+            Some(elements) => {
+                self.rounds += elements.len();
+                for element in elements {
+                    self.bind(stmt, &s.target, element, &s.iter);
+                    self.suite(&s.body);
+                }
+            }
+            None => {
+                self.step(stmt, Does::Asks, format!("for {}", canon(&s.iter)), &[&s.iter], String::new());
+                self.bind(stmt, &s.target, &starred(iterated), &s.iter);
+                self.suite(&s.body);
+                self.suite(&s.orelse);
+            }
+        }
+    }
+
     /// A name is imported here; of a relative module nothing is known.
     fn import(&mut self, name: &str, full: &str) {
-        let value = Value { expr: super::names::spelled(full), names: BTreeSet::new(), lines: Vec::new() };
+        let value = Value::of(super::names::spelled(full));
         match full.starts_with('.') {
             true => self.known.remove(name),
             false => self.known.insert(name.to_string(), value),
@@ -239,16 +244,16 @@ impl Flow<'_> {
     }
 
     fn step(&mut self, stmt: &Stmt, does: Does, raw: String, terms: &[&Expr], touches: String) {
-        let (mut names, mut lines) = (BTreeSet::new(), Vec::new());
+        let line = self.py.line_of(stmt);
+        let (mut names, mut lines) = (BTreeSet::new(), BTreeSet::from([line]));
         terms.iter().for_each(|term| self.rests_on(term, &mut names, &mut lines));
-        lines.push(self.py.line_of(stmt));
         let terms = terms.iter().map(|term| self.spelled(term)).collect();
         let owners = self.known.get(&touches).map(|v| v.names.clone()).unwrap_or_default();
-        self.steps.push(Step { does, raw, terms, touches, owners, names, lines });
+        self.steps.push(Step { does, raw, terms, touches, owners, names, line, lines });
     }
 
     /// Collects the names of an expression, with those that they rest on.
-    fn rests_on(&self, expr: &Expr, names: &mut BTreeSet<String>, lines: &mut Vec<u32>) {
+    fn rests_on(&self, expr: &Expr, names: &mut BTreeSet<String>, lines: &mut BTreeSet<u32>) {
         exprs_in(expr, &mut |e| {
             match e {
                 Expr::Name(name) => {
@@ -287,9 +292,8 @@ impl Flow<'_> {
     fn bind(&mut self, stmt: &Stmt, target: &Expr, value: &Expr, written: &Expr) {
         match target {
             Expr::Name(name) => {
-                let (mut names, mut lines) = (BTreeSet::new(), Vec::new());
+                let (mut names, mut lines) = (BTreeSet::new(), BTreeSet::from([self.py.line_of(stmt)]));
                 self.rests_on(written, &mut names, &mut lines);
-                lines.push(self.py.line_of(stmt));
                 let old = self.known.get(name.id.as_str());
                 let mut expr = value.clone();
                 if let Some(test) = self.conditions.last() {
@@ -298,6 +302,8 @@ impl Flow<'_> {
                     names.extend(old.into_iter().flat_map(|v| v.names.iter().cloned()));
                     lines.extend(old.into_iter().flat_map(|v| v.lines.iter().copied()));
                 }
+                // What is too long stands for itself.
+                let expr = if nodes(&expr) > MOST_NODES { target.clone() } else { expr };
                 self.known.insert(name.id.to_string(), Value { expr, names, lines });
             }
             Expr::Tuple(ast::ExprTuple { elts, .. }) | Expr::List(ast::ExprList { elts, .. }) => {

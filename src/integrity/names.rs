@@ -120,7 +120,7 @@ fn fixtures(py: &Py, known: &Known) -> Vec<(String, Expr)> {
         {
             let steps = flow::steps(py, &f.body, known);
             let gives: Vec<_> = steps.iter().filter(|s| s.does == Does::Gives).collect();
-            let acts = steps.iter().any(|s| matches!(s.does, Does::Calls | Does::Sets));
+            let acts = steps.iter().any(|s| matches!(s.does, Does::Calls | Does::Sets | Does::Asks));
             if let ([one], false) = (gives.as_slice(), acts)
                 && let [value] = one.terms.as_slice()
             {

@@ -162,6 +162,9 @@ fn list(items: &[Expr]) -> String {
 
 /// Canonical text: layout, quotes, redundant parentheses and a few equivalent spellings are gone.
 pub(crate) fn canon(expr: &Expr) -> String {
+    if let Some(text) = folded_number(expr).map(|number| number.to_string()).or_else(|| template(expr)) {
+        return text;
+    }
     match expr {
         Expr::Name(e) => e.id.to_string(),
         Expr::Attribute(e) => format!("{}.{}", canon(&e.value), e.attr),
@@ -194,10 +197,6 @@ pub(crate) fn canon(expr: &Expr) -> String {
             };
             format!("{op}{}", canon(&e.operand))
         }
-        Expr::BinOp(_) if folded_number(expr).is_some() => folded_number(expr).unwrap_or_default().to_string(),
-        Expr::BinOp(_) | Expr::FString(_) | Expr::Call(_) if template(expr).is_some() => {
-            template(expr).unwrap_or_default()
-        }
         Expr::BinOp(e) => format!("({} {:?} {})", canon(&e.left), e.op, canon(&e.right)),
         Expr::BoolOp(e) => {
             let op = if matches!(e.op, ast::BoolOp::And) { " and " } else { " or " };
@@ -221,12 +220,20 @@ pub(crate) fn canon(expr: &Expr) -> String {
     }
 }
 
+/// Longer sums are not added up: each of their parts would be added up again.
+const DEEPEST: usize = 32;
+
 /// The value of arithmetic on whole numbers.
 pub(crate) fn folded_number(expr: &Expr) -> Option<i64> {
+    folded_to(expr, DEEPEST)
+}
+
+fn folded_to(expr: &Expr, depth: usize) -> Option<i64> {
     let Expr::BinOp(b) = expr else { return None };
+    let depth = depth.checked_sub(1)?;
     let side = |e: &Expr| match e {
         Expr::NumberLiteral(_) => canon(e).parse::<i64>().ok(),
-        other => folded_number(other),
+        other => folded_to(other, depth),
     };
     let (left, right) = (side(&b.left)?, side(&b.right)?);
     match b.op {
@@ -243,7 +250,7 @@ pub(crate) fn folded_number(expr: &Expr) -> Option<i64> {
 /// A text with places for values, the same for `f"{a}!"`, `"{}!".format(a)`, `"%s!" % a` and `a + "!"`; without any, it
 /// is a literal. Only plain places are known.
 fn template(expr: &Expr) -> Option<String> {
-    let parts = pieces(expr)?;
+    let parts = pieces(expr, DEEPEST)?;
     let (mut text, mut values) = (String::new(), Vec::new());
     for part in parts {
         match part {
@@ -270,7 +277,8 @@ fn piece(expr: &Expr) -> Piece {
     }
 }
 
-fn pieces(expr: &Expr) -> Option<Vec<Piece>> {
+fn pieces(expr: &Expr, depth: usize) -> Option<Vec<Piece>> {
+    let depth = depth.checked_sub(1)?;
     let filled = |text: &str, place: &str, values: &[Expr]| -> Option<Vec<Piece>> {
         let texts: Vec<&str> = text.split(place).collect();
         let plain = texts.iter().all(|t| !t.contains(['%', '{', '}']));
@@ -301,13 +309,14 @@ fn pieces(expr: &Expr) -> Option<Vec<Piece>> {
         },
         Expr::BinOp(b) if b.op == ast::Operator::Add => {
             let text = |e: &Expr| matches!(e, Expr::StringLiteral(_) | Expr::FString(_));
-            let side = |e: &Expr| if text(e) || e.is_bin_op_expr() { pieces(e) } else { Some(vec![piece(e)]) };
-            let whole = |e: &Expr| if let Expr::StringLiteral(_) = e { Some(vec![piece(e)]) } else { side(e) };
+            let side = |e: &Expr| {
+                if e.is_f_string_expr() || e.is_bin_op_expr() { pieces(e, depth) } else { Some(vec![piece(e)]) }
+            };
             if !text(&b.left) && !text(&b.right) {
                 return None;
             }
-            let mut all = whole(&b.left)?;
-            all.extend(whole(&b.right)?);
+            let mut all = side(&b.left)?;
+            all.extend(side(&b.right)?);
             Some(all)
         }
         Expr::Call(call) if call.arguments.keywords.is_empty() => match &*call.func {

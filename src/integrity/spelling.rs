@@ -8,20 +8,26 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Longer expressions keep their names.
-const MOST_NODES: usize = 300;
+pub(crate) const MOST_NODES: usize = 300;
 
 /// What a local name stands for.
 #[derive(Debug, Clone)]
 pub(crate) struct Value {
     pub(crate) expr: Expr,
     pub(crate) names: BTreeSet<String>,
-    pub(crate) lines: Vec<u32>,
+    pub(crate) lines: BTreeSet<u32>,
+}
+
+impl Value {
+    /// A value that rests on nothing.
+    pub(crate) fn of(expr: Expr) -> Value {
+        Value { expr, names: BTreeSet::new(), lines: BTreeSet::new() }
+    }
 }
 
 /// An expression with names spelled out.
 pub(crate) fn resolved(expr: &Expr, known: &BTreeMap<String, Expr>) -> Expr {
-    let value = |expr: &Expr| Value { expr: expr.clone(), names: BTreeSet::new(), lines: Vec::new() };
-    let known = known.iter().map(|(name, expr)| (name.clone(), value(expr))).collect();
+    let known = known.iter().map(|(name, expr)| (name.clone(), Value::of(expr.clone()))).collect();
     spelled(&known, expr)
 }
 
@@ -97,7 +103,8 @@ impl Transformer for Spelling<'_> {
     }
 }
 
-fn nodes(expr: &Expr) -> usize {
+/// How large an expression is.
+pub(crate) fn nodes(expr: &Expr) -> usize {
     let mut count = 0;
     exprs_in(expr, &mut |_| {
         count += 1;

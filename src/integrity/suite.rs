@@ -235,7 +235,7 @@ fn said(context: &Context<'_>, before: &[Side], after: &[Side]) -> BTreeSet<Said
                 let guarded = |f: &&Fact| f.guards.iter().any(|g| !g.starts_with("for "));
                 let passed_over: BTreeSet<u32> = unit.facts.iter().filter(guarded).map(|f| f.line).collect();
                 let steps = spelled(context, &side.path, unit, Version::After).unwrap_or_default();
-                found.extend(steps.iter().filter(|s| !passed_over.contains(&s.line())).map(super::cases::text));
+                found.extend(steps.iter().filter(|s| !passed_over.contains(&s.line)).map(super::cases::text));
             }
         }
     }

@@ -111,3 +111,21 @@ fn assertions_that_became_cases_are_not_lost() {
     let findings = Tried::new().edit("tests/test_mod.py", before, &weaker).findings();
     assert!(findings.iter().any(|f| f.severity == crate::integrity::Severity::Refuse), "{findings:#?}");
 }
+
+/// What a hostile author could write: values that double, loops in loops, long sums, many conditions.
+#[test]
+fn texts_that_would_grow_without_end_are_judged() {
+    let doubling = format!("x = total([1])\n{}assert x == 3", "x = x + x\n".repeat(60));
+    let loops: String = (0..7)
+        .map(|depth| format!("{}for i{depth} in {:?}:\n", "    ".repeat(depth), (0..20).collect::<Vec<_>>()))
+        .collect();
+    let loops = format!("{loops}{}pass\nassert total([1]) == 1", "    ".repeat(7));
+    let sum = format!("assert total([1]) == {}", vec!["1 + x"; 5_000].join(" + "));
+    let text = format!("assert total([1]) == {}", vec!["\"a\" + x"; 2_000].join(" + "));
+    let conditions = format!("x = total([1])\n{}assert x == 3", "if x:\n    x = total([x])\n".repeat(500));
+    for before in [doubling, loops, sum, text, conditions] {
+        let after = before.replace("total([1])", "total([1, 0])");
+        let findings = body(&before, &after).findings();
+        assert!(findings.iter().any(|f| f.severity == crate::integrity::Severity::Refuse && f.rule != "judge-failed"));
+    }
+}

@@ -15,6 +15,9 @@ use crate::{
     workspace::{Change, FileChange, Tree},
 };
 
+/// So many assertions are made to fail: the file is read again for each.
+const MOST_SPOTS: usize = 20;
+
 /// A tree with the test, and the name of it.
 pub(super) struct Canary {
     pub(super) tree: Tree,
@@ -129,7 +132,7 @@ fn sabotaged(was: &str, is: &str, failed: &[(String, u32)]) -> (Vec<u8>, Vec<Spo
     let mut at: Vec<(usize, &String)> = failed.iter().filter_map(|(id, line)| Some((now(*line)?, id))).collect();
     at.sort();
     at.reverse();
-    for (index, id) in at {
+    for (index, id) in at.into_iter().take(MOST_SPOTS) {
         let Some(line) = lines.get(index).cloned() else { continue };
         let indent = line.len() - line.trim_start().len();
         if indent == 0 || line.trim().is_empty() {

@@ -1,6 +1,7 @@
 //! What the tests of a tree expect: inputs with their answers, names of locals and fixtures spelled out.
 
 use super::context::Context;
+use super::decorators::is_fixture;
 use super::flow::{self, Does};
 use super::paths;
 use super::python::{Py, atoms, dotted, is_literal, last, number, walk};
@@ -161,7 +162,7 @@ fn fixtures(py: &Py) -> Vec<(String, Expr)> {
     let mut found = Vec::new();
     for stmt in py.body() {
         if let Stmt::FunctionDef(f) = stmt
-            && f.decorator_list.iter().any(|d| last(&dotted(&d.expression)) == "fixture")
+            && is_fixture(f)
         {
             let steps = flow::steps(py, &f.body, &BTreeMap::new());
             let gives = steps.into_iter().find(|s| s.does == Does::Gives);

@@ -4,6 +4,7 @@
 use super::Finding;
 use super::compare::lost;
 use super::context::Context;
+use super::python::among;
 use super::units::{Class, Suite};
 use std::collections::BTreeSet;
 
@@ -14,10 +15,6 @@ const MACHINERY: &str = "__init_subclass__ __new__ __getattribute__ __getattr__ 
 /// Decorators of classes that leave the tests alone.
 const HARMLESS: &str = "pytest unittest mock patch dataclass dataclasses attr attrs override_settings freeze_time responses \
     final runtime_checkable define frozen";
-
-fn among(words: &str, name: &str) -> bool {
-    words.split_whitespace().any(|word| word == name)
-}
 
 pub(crate) fn judge(
     context: &Context<'_>,

@@ -215,12 +215,25 @@ impl<'a> Context<'a> {
         known
     }
 
-    /// Is what a dotted name stood for no longer there?
-    pub(crate) fn module_lacks(&self, dotted: &str) -> bool {
-        let Some((module, name)) = dotted.rsplit_once('.') else { return false };
-        self.module_file(module).is_none_or(|(_, bytes)| {
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            ![format!("def {name}("), format!("class {name}"), format!("{name} =")].iter().any(|d| text.contains(d))
+    /// Does a module of the tree after the change define a name, at any depth? `None` where there is no such module.
+    pub(crate) fn defines(&self, module: &str, name: &str) -> Option<bool> {
+        let (_, bytes) = self.module_file(module)?;
+        Some(defined_names(&Py::parse(&bytes, false)).contains(name))
+    }
+
+    /// The same of functions and classes alone.
+    pub(crate) fn defines_code(&self, module: &str, name: &str) -> Option<bool> {
+        let (_, bytes) = self.module_file(module)?;
+        Some(defined_code(&Py::parse(&bytes, false)).contains(name))
+    }
+
+    /// The `conftest.py` files whose fixtures the tests of a file may ask for, its own aside.
+    pub(crate) fn conftests_above(&self, path: &str) -> impl Iterator<Item = &String> {
+        self.paths.iter().filter(move |conftest| {
+            let folder = conftest.strip_suffix("conftest.py");
+            paths::name(conftest) == "conftest.py"
+                && conftest.as_str() != path
+                && folder.is_some_and(|folder| path.starts_with(folder))
         })
     }
 
@@ -270,12 +283,23 @@ fn parsed(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> (Option<Py
 
 /// Functions, classes, methods and assigned names.
 fn defined_names(py: &Py) -> BTreeSet<String> {
+    let mut names = defined_code(py);
+    super::python::walk(py.body(), &mut |stmt| {
+        if let Stmt::Assign(a) = stmt {
+            names.extend(a.targets.iter().map(super::python::dotted));
+        }
+        true
+    });
+    names
+}
+
+/// Functions, classes and methods.
+fn defined_code(py: &Py) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     super::python::walk(py.body(), &mut |stmt| {
         match stmt {
             Stmt::FunctionDef(f) => names.insert(f.name.to_string()),
             Stmt::ClassDef(c) => names.insert(c.name.to_string()),
-            Stmt::Assign(a) => a.targets.iter().fold(false, |_, t| names.insert(super::python::dotted(t))),
             _ => false,
         };
         true

@@ -1,7 +1,12 @@
 //! Decorators of tests, and calls like them: what they replace, and the cases that they give.
 
 use super::python::{canon, dotted, last, string_value};
-use ruff_python_ast::Expr;
+use ruff_python_ast::{Expr, StmtFunctionDef};
+
+/// Is the function a fixture of pytest?
+pub(crate) fn is_fixture(function: &StmtFunctionDef) -> bool {
+    function.decorator_list.iter().any(|d| last(&dotted(&d.expression)) == "fixture")
+}
 
 /// The target of a call that replaces something: `patch("a.b")`, `patch.object(a, "b")`, `monkeypatch.setattr(a, "b", x)`.
 pub(crate) fn mock_target(expr: &Expr) -> Option<String> {

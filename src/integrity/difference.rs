@@ -1,9 +1,9 @@
 //! How two expressions differ, as far as a test is concerned: in nothing, in what is used, or in what it is fed.
 
 use super::compare::{Compared, lost};
-use super::fed::{SURROUNDINGS, among};
+use super::fed::SURROUNDINGS;
 use super::flow::bare;
-use super::python::{atoms, canon, dotted, exprs_in, is_literal, last};
+use super::python::{among, atoms, canon, dotted, exprs_in, is_literal, last};
 use super::spelling::nodes;
 use ruff_python_ast::{self as ast, Expr};
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! How a program can ask where it runs: variables of continuous integration and sandboxes, frames of its callers.
 
-use super::python::{Py, canon, dotted, last, string_value};
+use super::python::{Py, among, canon, dotted, last, string_value};
 use ruff_python_ast::{Expr, ExprList, ExprTuple, InterpolatedStringElement, Operator, Stmt};
 use std::collections::BTreeSet;
 
@@ -9,8 +9,7 @@ const NAMES: &str = "CI GITLAB_CI TRAVIS COVERAGE_RUN TESTING TEST_MODE IN_TEST 
 
 /// Is it the name of a variable that only a check's surroundings set?
 fn variable(text: &str) -> bool {
-    ["GITHUB_", "RUNNER_", "PYTEST", "TOX_"].iter().any(|p| text.starts_with(p))
-        || NAMES.split_whitespace().any(|n| n == text)
+    ["GITHUB_", "RUNNER_", "PYTEST", "TOX_"].iter().any(|p| text.starts_with(p)) || among(NAMES, text)
 }
 
 fn runner(text: &str) -> bool {
@@ -70,10 +69,6 @@ const LOOKING: &str = "find_spec find_loader import_module __import__ distributi
 /// Calls that say where a file is, whether it is there, or what is in it.
 const READING: &str = "Path PurePath PosixPath open join joinpath exists isdir isfile is_dir is_file listdir glob rglob \
     iglob scandir walk stat lstat access read_text read_bytes with_name loadtxt";
-
-fn among(words: &str, name: &str) -> bool {
-    words.split_whitespace().any(|word| word == name)
-}
 
 /// The path of tests; whether that is sure.
 fn of_tests(text: &str) -> Option<bool> {

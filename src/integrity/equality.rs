@@ -1,7 +1,7 @@
 //! Values that lie: comparison methods, in any spelling, that do not compare.
 
 use super::context::{Context, File};
-use super::python::{Py, canon, dotted, exprs, exprs_in, last, stmt_key, string_value, walk, walk_changed};
+use super::python::{Py, among, canon, dotted, exprs, exprs_in, last, stmt_key, string_value, walk, walk_changed};
 use super::{Finding, Severity, compare::lost};
 use ruff_python_ast::{self as ast, CmpOp, Expr, Stmt};
 use std::collections::BTreeSet;
@@ -96,8 +96,7 @@ fn methods(py: &Py) -> Vec<Method> {
 }
 
 fn is_value(base: &Expr) -> bool {
-    let name = dotted(base);
-    VALUES.split_whitespace().any(|v| v == last(&name))
+    among(VALUES, last(&dotted(base)))
 }
 
 fn in_class(py: &Py, stmt: &Stmt, class: &str, value: bool, found: &mut Vec<Method>) {

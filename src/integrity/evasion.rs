@@ -2,7 +2,7 @@
 //! see it.
 
 use super::context::{Context, File};
-use super::python::{Py, canon, dotted, expr_key, exprs, is_literal, last, string_value, walk_changed};
+use super::python::{Py, among, canon, dotted, expr_key, exprs, is_literal, last, string_value, walk_changed};
 use super::{Finding, compare::lost, environment::folded};
 use ruff_python_ast::{self as ast, Expr, Stmt};
 use std::collections::BTreeMap;
@@ -33,10 +33,6 @@ const RISKS: &str = "os.popen os.system asyncio.create_subprocess_shell joblib.l
     compile ssl._create_unverified_context hashlib.md5 hashlib.sha1 uuid.uuid1 time.time_ns zlib.crc32 zlib.adler32 \
     subprocess.getoutput subprocess.getstatusoutput random.choice random.choices random.random random.randint \
     random.randrange random.getrandbits telnetlib.Telnet ftplib.FTP";
-
-fn among(words: &str, name: &str) -> bool {
-    words.split_whitespace().any(|word| word == name)
-}
 
 pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for file in context.files.iter().filter(|f| !f.is_test && !super::paths::is_runner(f.path)) {

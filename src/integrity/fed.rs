@@ -5,7 +5,7 @@ use super::compare::{Compared, lost};
 use super::difference::Difference;
 use super::flow::{self, Does, Step};
 use super::names::{self, Version};
-use super::python::{atoms, dotted, last};
+use super::python::{among, atoms, dotted, last};
 use super::units::{Kind, Unit};
 use super::{Finding, Severity};
 use ruff_python_ast::{self as ast, Expr};
@@ -32,10 +32,6 @@ const MUTATING: &str = "append extend insert remove pop popitem clear update set
 pub(crate) const SURROUNDINGS: &str = "monkeypatch caplog capsys capfd capsysbinary capfdbinary recwarn request tmp_path tmpdir \
     tmp_path_factory tmpdir_factory pytester testdir mocker freezer httpx_mock requests_mock respx_mock responses \
     settings record_property event_loop benchmark subtests doctest_namespace cache snapshot warnings pytest";
-
-pub(crate) fn among(words: &str, name: &str) -> bool {
-    words.split_whitespace().any(|word| word == name)
-}
 
 /// What assertions stand under, loops aside.
 fn guards(unit: &Unit) -> Vec<String> {

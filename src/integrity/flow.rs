@@ -4,7 +4,7 @@
 
 use super::decorators::mock_target;
 use super::facts::{Fact, Facts, is_asserting, is_raises};
-use super::python::{Py, canon, dotted, exprs_in, last};
+use super::python::{Py, canon, dotted, exprs_in, imported, last};
 use super::spelling::{MOST_NODES, Value, conditional, item, nodes, not, spelled, starred};
 use ruff_python_ast::{self as ast, AtomicNodeIndex, Expr, Stmt};
 use ruff_text_size::TextRange;
@@ -163,15 +163,9 @@ impl Flow<'_> {
                 self.step(stmt, Does::Asks, format!("while {}", canon(&s.test)), &[&s.test], String::new());
                 self.under(self.spelled(&s.test), &s.body);
             }
-            Stmt::Import(s) => s.names.iter().for_each(|alias| {
-                let name = alias.asname.as_ref().unwrap_or(&alias.name);
-                self.import(name, &alias.name);
-            }),
-            Stmt::ImportFrom(s) => s.names.iter().for_each(|alias| {
-                let module = s.module.as_ref().map_or("", |m| m.as_str());
-                let dots = ".".repeat(s.level as usize);
-                self.import(alias.asname.as_ref().unwrap_or(&alias.name), &format!("{dots}{module}.{}", alias.name));
-            }),
+            Stmt::Import(_) | Stmt::ImportFrom(_) => {
+                imported(stmt).iter().for_each(|(name, full)| self.import(name, full));
+            }
             Stmt::FunctionDef(s) => {
                 let before = self.known.clone();
                 for parameter in s.parameters.iter() {

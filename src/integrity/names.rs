@@ -1,9 +1,9 @@
 //! What names stand for in a file of tests before a test begins: imports, constants, what fixtures and set-ups give.
 
 use super::context::Context;
+use super::decorators::is_fixture;
 use super::flow::{self, Does};
-use super::paths;
-use super::python::{Py, dotted, is_literal, last};
+use super::python::{Py, imported, is_literal, last};
 use ruff_python_ast::{self as ast, AtomicNodeIndex, Expr, ExprContext, Identifier, Stmt, name::Name};
 use ruff_text_size::TextRange;
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ pub(crate) type Known = BTreeMap<String, Expr>;
 /// The names of a file, with the fixtures of the `conftest.py` files above it.
 pub(crate) fn of(context: &Context<'_>, path: &str, py: &Py, version: Version) -> Known {
     let mut known = Known::new();
-    for conftest in context.paths.iter().filter(|conftest| is_above(conftest, path)) {
+    for conftest in context.conftests_above(path) {
         let bytes = match version {
             Version::Before => context.input.before.read(conftest),
             Version::After => context.after(conftest),
@@ -37,30 +37,14 @@ pub(crate) fn of(context: &Context<'_>, path: &str, py: &Py, version: Version) -
     known
 }
 
-fn is_above(conftest: &str, path: &str) -> bool {
-    let folder = conftest.strip_suffix("conftest.py");
-    folder.is_some_and(|folder| paths::name(conftest) == "conftest.py" && path.starts_with(folder)) && conftest != path
-}
-
 /// Imports, by their full names, and constants.
 fn module(context: &Context<'_>, path: &str, py: &Py) -> Known {
     let mut known = Known::new();
     for stmt in py.body() {
         match stmt {
-            Stmt::Import(s) => {
-                for alias in &s.names {
-                    if let Some(name) = &alias.asname {
-                        known.insert(name.to_string(), spelled(&alias.name));
-                    }
-                }
-            }
-            Stmt::ImportFrom(s) => {
-                let module = s.module.as_ref().map_or("", |m| m.as_str());
-                let module = context.absolute(path, &format!("{}{module}", ".".repeat(s.level as usize)));
-                for alias in s.names.iter().filter(|a| a.name.as_str() != "*") {
-                    let name = alias.asname.as_ref().unwrap_or(&alias.name);
-                    known.insert(name.to_string(), spelled(&format!("{module}.{}", alias.name)));
-                }
+            Stmt::Import(_) | Stmt::ImportFrom(_) => {
+                let all = imported(stmt).into_iter().filter(|(name, _)| name != "*");
+                known.extend(all.map(|(name, full)| (name, spelled(&context.absolute(path, &full)))));
             }
             Stmt::Assign(s) => {
                 if let [Expr::Name(name)] = s.targets.as_slice() {
@@ -116,7 +100,7 @@ fn fixtures(py: &Py, known: &Known) -> Vec<(String, Expr)> {
     let mut found = Vec::new();
     for stmt in py.body() {
         if let Stmt::FunctionDef(f) = stmt
-            && f.decorator_list.iter().any(|d| last(&dotted(&d.expression)) == "fixture")
+            && is_fixture(f)
         {
             let steps = flow::steps(py, &f.body, known);
             let gives: Vec<_> = steps.iter().filter(|s| s.does == Does::Gives).collect();

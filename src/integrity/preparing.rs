@@ -103,11 +103,7 @@ pub(crate) fn preparing(
 
 /// The `conftest.py` above that has a fixture of the same name and another body.
 fn overridden(context: &Context<'_>, path: &str, unit: &Unit) -> Option<String> {
-    let above = |conftest: &&String| {
-        let folder = conftest.strip_suffix("conftest.py").unwrap_or("");
-        paths::name(conftest) == "conftest.py" && path.starts_with(folder) && conftest.as_str() != path
-    };
-    for conftest in context.paths.iter().filter(above) {
+    for conftest in context.conftests_above(path) {
         let Some(text) = context.read(conftest).filter(|t| t.contains(&format!("def {}(", unit.name))) else {
             continue;
         };

@@ -128,6 +128,11 @@ pub(crate) fn dotted(expr: &Expr) -> String {
     }
 }
 
+/// Is a name among these words?
+pub(crate) fn among(words: &str, name: &str) -> bool {
+    words.split_whitespace().any(|word| word == name)
+}
+
 /// The last part of a dotted name.
 pub(crate) fn last(dotted: &str) -> &str {
     dotted.rsplit('.').next().unwrap_or(dotted)
@@ -398,6 +403,23 @@ pub(crate) fn suites(stmt: &Stmt) -> Vec<&[Stmt]> {
             all.push(&s.orelse);
             all.push(&s.finalbody);
             all
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What an import binds: the name, and what it stands for in full, with the dots of a relative one.
+pub(crate) fn imported(stmt: &Stmt) -> Vec<(String, String)> {
+    let pairs = |names: &[ast::Alias], prefix: &str| {
+        let named =
+            names.iter().map(|a| (a.asname.as_ref().unwrap_or(&a.name).to_string(), format!("{prefix}{}", a.name)));
+        named.collect()
+    };
+    match stmt {
+        Stmt::Import(s) => pairs(&s.names, ""),
+        Stmt::ImportFrom(s) => {
+            let module = s.module.as_ref().map_or("", |m| m.as_str());
+            pairs(&s.names, &format!("{}{module}.", ".".repeat(s.level as usize)))
         }
         _ => Vec::new(),
     }

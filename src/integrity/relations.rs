@@ -33,9 +33,7 @@ pub(crate) fn narrower(before: &str, after: &str) -> bool {
         ("ConnectionError", "ConnectionRefusedError ConnectionResetError BrokenPipeError"),
     ];
     let end = |name: &str| super::python::last(name).to_string();
-    let below = |(above, names): &(&str, &str)| {
-        end(before) == *above && names.split_whitespace().any(|name| name == end(after))
-    };
+    let below = |(above, names): &(&str, &str)| end(before) == *above && super::python::among(names, &end(after));
     BELOW.iter().any(below)
         || broad(before) && !broad(after)
         || before.starts_with('(')

@@ -19,11 +19,16 @@ impl Compared<'_> {
         let gone = lost(&old, &new, |m| m.0.clone());
         for (_, target, line) in lost(&new, &old, |m| m.0.clone()) {
             // What is replaced has moved, and the test follows it.
-            let follows = gone.iter().any(|(was, ..)| last(was) == last(&target) && self.context.module_lacks(was));
+            let follows = gone.iter().any(|(was, ..)| last(was) == last(&target) && self.is_gone(was));
             if let Some(finding) = self.mocked(after, &target, line).filter(|_| !follows) {
                 findings.push(finding.texts(None, Some(&target)));
             }
         }
+    }
+
+    /// Is what a dotted name stood for no longer there?
+    fn is_gone(&self, dotted: &str) -> bool {
+        dotted.rsplit_once('.').is_some_and(|(module, name)| self.context.defines(module, name) != Some(true))
     }
 
     /// What the test is about is replaced by something else.
@@ -105,13 +110,11 @@ impl Compared<'_> {
             }
             let mut module = full.as_str();
             while let Some((parent, _)) = module.rsplit_once('.') {
-                if let Some((_, bytes)) = self.context.module_file(parent) {
-                    let text = String::from_utf8_lossy(&bytes).into_owned();
-                    let part = full[parent.len() + 1..].split('.').next().unwrap_or("");
-                    if [format!("def {part}("), format!("class {part}")].iter().any(|d| text.contains(d.as_str())) {
-                        return refuse("a part of the project");
-                    }
-                    break;
+                let part = full[parent.len() + 1..].split('.').next().unwrap_or("");
+                match self.context.defines_code(parent, part) {
+                    Some(true) => return refuse("a part of the project"),
+                    Some(false) => break,
+                    None => {}
                 }
                 module = parent;
             }

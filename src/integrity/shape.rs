@@ -2,7 +2,7 @@
 
 use super::Finding;
 use super::compare::{Compared, lost};
-use super::python::last;
+use super::python::{among, last};
 use super::units::{Kind, Unit};
 
 impl Compared<'_> {
@@ -46,7 +46,7 @@ impl Compared<'_> {
             && asserts
             && let Some(mark) = lost(&after.decorators, &before.decorators, String::clone)
                 .iter()
-                .find(|d| !known.split_whitespace().any(|k| k == last(d.split('(').next().unwrap_or(""))))
+                .find(|d| !among(known, last(d.split('(').next().unwrap_or(""))))
         {
             let message = format!("`{name}`, by which tests assert, now runs in something else.");
             findings.push(self.refuse("assertion-guarded", after.line, message).texts(None, Some(mark)));

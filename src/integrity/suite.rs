@@ -306,10 +306,7 @@ fn imports(context: &Context<'_>, before: Option<&Side>, after: &Side, findings:
         }
         let full = context.absolute(&after.path, old);
         let (module, symbol) = full.rsplit_once('.').unwrap_or((&full, ""));
-        let Some((_, bytes)) = context.module_file(module) else { continue };
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let defines = [format!("def {symbol}("), format!("class {symbol}"), format!("{symbol} =")];
-        if !symbol.is_empty() && defines.iter().any(|d| text.contains(d.as_str())) {
+        if context.defines(module, symbol) == Some(true) {
             let message = format!(
                 "`{name}` is now taken from `{new}`, though `{module}` still has it: something else is tested."
             );

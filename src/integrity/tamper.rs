@@ -2,7 +2,8 @@
 //! attributes of test tools, and product code that knows how to skip.
 
 use super::context::{Context, File};
-use super::python::{Py, canon, dotted, last, stmt_key, string_value};
+use super::decorators::is_fixture;
+use super::python::{Py, among, canon, dotted, imported, last, stmt_key, string_value};
 use super::{Finding, compare::lost, paths};
 use ruff_python_ast::{self as ast, Expr, Stmt};
 
@@ -111,7 +112,7 @@ pub(crate) fn is_assertion(name: &str) -> bool {
         assertCountEqual assertMultiLineEqual assertSequenceEqual assertListEqual assertTupleEqual assertSetEqual \
         assertDictEqual fail failIf failUnless failureException _callTestMethod _callSetUp _baseAssertEqual \
         _getAssertEqualityFunc countTestCases addTypeEqualityFunc";
-    METHODS.split_whitespace().any(|m| m == name)
+    among(METHODS, name)
 }
 
 /// Names that a statement binds, without those in it.
@@ -119,8 +120,7 @@ pub(crate) fn bound(stmt: &Stmt) -> Vec<String> {
     match stmt {
         Stmt::FunctionDef(f) => vec![f.name.to_string()],
         Stmt::ClassDef(c) => vec![c.name.to_string()],
-        Stmt::Import(s) => s.names.iter().map(|a| a.asname.as_ref().unwrap_or(&a.name).to_string()).collect(),
-        Stmt::ImportFrom(s) => s.names.iter().map(|a| a.asname.as_ref().unwrap_or(&a.name).to_string()).collect(),
+        Stmt::Import(_) | Stmt::ImportFrom(_) => imported(stmt).into_iter().map(|(name, _)| name).collect(),
         Stmt::Assign(s) => {
             let mut names = Vec::new();
             for target in &s.targets {
@@ -157,7 +157,7 @@ fn bindings(context: &Context<'_>, file: &File<'_>, py: &Py, found: &mut Vec<Sig
             found.push(("runner-hook", sure, stmt_key(stmt), line));
         }
         if let Stmt::FunctionDef(f) = stmt {
-            let fixture = f.decorator_list.iter().any(|d| last(&dotted(&d.expression)) == "fixture");
+            let fixture = is_fixture(f);
             let around = ["setUp", "setup_", "tearDown", "teardown_"].iter().any(|p| f.name.starts_with(p));
             if fixture || conftest || around {
                 f.body.iter().for_each(|s| reaching(py, s, found));
@@ -213,12 +213,7 @@ fn brings_hooks(context: &Context<'_>, path: &str, import: &ast::StmtImportFrom)
         return None;
     }
     let module = import.module.as_ref().map_or("", |m| m.as_str());
-    let mut folder = paths::parts(path);
-    folder.truncate(folder.len().saturating_sub(import.level as usize));
-    let full = match import.level {
-        0 => module.to_string(),
-        _ => folder.into_iter().chain([module]).filter(|p| !p.is_empty()).collect::<Vec<_>>().join("."),
-    };
+    let full = context.absolute(path, &format!("{}{module}", ".".repeat(import.level as usize)));
     let Some((_, bytes)) = context.module_file(&full) else { return Some(false) };
     let py = Py::parse(&bytes, false);
     let hooks = py.body().iter().flat_map(bound).any(|name| name.starts_with("pytest_"));
@@ -304,7 +299,7 @@ fn reaching(py: &Py, stmt: &Stmt, found: &mut Vec<Sign>) {
                 matches!(a.attr.as_str(), "__dict__" | "__setattr__" | "__code__" | "__wrapped__" | "__globals__");
             let node = name.strip_prefix("request.node.").is_some_and(|rest| {
                 let first = rest.split('.').next().unwrap_or("");
-                !READ.split_whitespace().any(|r| r == first) || !a.ctx.is_load()
+                !among(READ, first) || !a.ctx.is_load()
             });
             if inside || node {
                 found.push(("runner-tampered", true, canon(expr), py.line_of(expr)));

@@ -1,8 +1,8 @@
 //! Units: the functions, class bodies and module bodies of a file of tests, each with what it asserts.
 
-use super::decorators::{cases, mock_target, params};
+use super::decorators::{cases, is_fixture, mock_target, params};
 use super::facts::{Fact, Facts, is_asserting};
-use super::python::{Py, canon, dotted, exprs, is_string_stmt, last, stmt_key, without_docstring};
+use super::python::{Py, canon, dotted, exprs, imported, is_string_stmt, last, stmt_key, without_docstring};
 use ruff_python_ast::{self as ast, Expr, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,7 +47,6 @@ pub(crate) struct Unit {
     /// Does it stand under an `if` or `try`?
     pub(crate) guards: Vec<String>,
     pub(crate) fixture: Option<bool>,
-    pub(crate) statements: usize,
     pub(crate) is_async: bool,
     pub(crate) yields: bool,
     /// Is it the same in both versions, and only its name was read?
@@ -137,8 +136,7 @@ impl Suite {
     /// All units; of what both versions of a file share only the names, where `brief` says so.
     pub(crate) fn of(py: &Py, collecting: &Collecting, brief: bool) -> Suite {
         let mut reader = Reader { py, collecting, suite: Suite::default(), may_be_brief: brief, brief: false };
-        let bases = BTreeSet::new();
-        reader.scope(py.body(), "", &[], Some(&bases), true);
+        reader.scope(py.body(), "", &[], true);
         // A later definition of the same name is the one that runs.
         let mut last_of: BTreeMap<String, usize> = BTreeMap::new();
         for (index, unit) in reader.suite.units.iter().enumerate() {
@@ -173,14 +171,7 @@ fn matches_any(name: &str, patterns: &[String]) -> bool {
 }
 
 impl Reader<'_> {
-    fn scope(
-        &mut self,
-        body: &[Stmt],
-        prefix: &str,
-        guards: &[String],
-        _bases: Option<&BTreeSet<String>>,
-        collected: bool,
-    ) {
+    fn scope(&mut self, body: &[Stmt], prefix: &str, guards: &[String], collected: bool) {
         let mut rest: Vec<&Stmt> = Vec::new();
         for stmt in body {
             if prefix.is_empty() && guards.is_empty() {
@@ -192,32 +183,19 @@ impl Reader<'_> {
                 Stmt::If(s) if contains_def(stmt) => {
                     let mut inner = guards.to_vec();
                     inner.push(format!("if {}", canon(&s.test)));
-                    self.scope(&s.body, prefix, &inner, None, collected);
+                    self.scope(&s.body, prefix, &inner, collected);
                     for clause in &s.elif_else_clauses {
                         let mut inner = guards.to_vec();
                         inner.push(clause.test.as_ref().map_or("else".to_string(), |t| format!("if {}", canon(t))));
-                        self.scope(&clause.body, prefix, &inner, None, collected);
+                        self.scope(&clause.body, prefix, &inner, collected);
                     }
                 }
                 Stmt::Try(s) if contains_def(stmt) => {
                     let mut inner = guards.to_vec();
                     inner.push("try".to_string());
-                    self.scope(&s.body, prefix, &inner, None, collected);
+                    self.scope(&s.body, prefix, &inner, collected);
                 }
-                Stmt::Import(s) => {
-                    for alias in &s.names {
-                        let name = alias.asname.as_ref().unwrap_or(&alias.name);
-                        self.suite.imports.insert(name.to_string(), alias.name.to_string());
-                    }
-                }
-                Stmt::ImportFrom(s) => {
-                    let module = s.module.as_ref().map_or(String::new(), ToString::to_string);
-                    let dots = ".".repeat(s.level as usize);
-                    for alias in &s.names {
-                        let name = alias.asname.as_ref().unwrap_or(&alias.name);
-                        self.suite.imports.insert(name.to_string(), format!("{dots}{module}.{}", alias.name));
-                    }
-                }
+                Stmt::Import(_) | Stmt::ImportFrom(_) => self.suite.imports.extend(imported(stmt)),
                 Stmt::Assign(s) if s.targets.iter().any(|t| dotted(t) == "pytestmark") => {
                     self.suite.marks.push(canon(&s.value));
                     rest.push(stmt);
@@ -262,13 +240,11 @@ impl Reader<'_> {
                     .push((format!("@{} {}", canon(&decorator.expression), class.name), self.py.line_of(decorator)));
             }
         }
-        self.scope(&class.body, &qual, guards, None, own);
+        self.scope(&class.body, &qual, guards, own);
     }
 
     fn function(&mut self, f: &ast::StmtFunctionDef, prefix: &str, guards: &[String], collected: bool) {
-        let is_test = collected
-            && matches_any(&f.name, &self.collecting.functions)
-            && !f.decorator_list.iter().any(|d| last(&dotted(&d.expression)) == "fixture");
+        let is_test = collected && matches_any(&f.name, &self.collecting.functions) && !is_fixture(f);
         let kind = if is_test { Kind::Test } else { Kind::Helper };
         let qual = format!("{prefix}{}", f.name);
         let line = self.py.line_of(&f.name);
@@ -336,7 +312,6 @@ impl Reader<'_> {
             mocks: Vec::new(),
             guards: Vec::new(),
             fixture: None,
-            statements: 0,
             is_async: false,
             yields: false,
             brief: self.brief,
@@ -349,17 +324,8 @@ impl Reader<'_> {
         unit.facts = Facts::of(body, &line_of);
         unit.returns = count_returns(body);
         super::python::walk(body, &mut |stmt| {
-            unit.statements += 1;
             match stmt {
-                Stmt::Import(s) => {
-                    let names = s.names.iter().map(|a| (a.asname.as_ref().unwrap_or(&a.name), &a.name));
-                    unit.imports.extend(names.map(|(name, full)| (name.to_string(), full.to_string())));
-                }
-                Stmt::ImportFrom(s) => {
-                    let module = s.module.as_ref().map_or("", |m| m.as_str());
-                    let names = s.names.iter().map(|a| (a.asname.as_ref().unwrap_or(&a.name), &a.name));
-                    unit.imports.extend(names.map(|(name, full)| (name.to_string(), format!("{module}.{full}"))));
-                }
+                Stmt::Import(_) | Stmt::ImportFrom(_) => unit.imports.extend(imported(stmt)),
                 Stmt::Raise(s) if s.exc.as_ref().is_some_and(|e| disables(e)) => {
                     unit.disabling.push(("raise SkipTest".to_string(), py.line_of(stmt)));
                 }

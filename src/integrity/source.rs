@@ -53,19 +53,17 @@ fn removed(context: &Context<'_>, file: &File<'_>, before: &Py, after: &Py, find
         return;
     }
     let (old, new) = (public(before), public(after));
-    let everywhere: BTreeSet<String> = (context.files.iter())
-        .filter(|f| !f.is_test)
-        .flat_map(|f| f.py_after.iter().flat_map(|py| public(py).into_iter().map(|(name, _)| name)))
-        .collect();
+    let everywhere: BTreeSet<String> =
+        (context.files.iter()).filter(|f| !f.is_test).flat_map(|f| f.py_after.iter().flat_map(public)).collect();
     // A rename brings another name; what is imported is had from elsewhere.
-    let came = new.iter().filter(|(name, _)| !old.iter().any(|(o, _)| o == name)).count();
-    let gone: Vec<&(String, u32)> = old.iter().filter(|(name, _)| !everywhere.contains(name)).collect();
+    let came = new.iter().filter(|name| !old.contains(name)).count();
     let bound: BTreeSet<String> = after.body().iter().flat_map(super::tamper::bound).collect();
-    let gone: Vec<&&(String, u32)> = gone.iter().filter(|(name, _)| !bound.contains(last(name))).collect();
+    let still = |name: &&String| everywhere.contains(*name) || bound.contains(last(name));
+    let gone: Vec<&String> = old.iter().filter(|name| !still(name)).collect();
     if came >= gone.len() {
         return;
     }
-    for (name, _) in gone {
+    for name in gone {
         let message = format!("`{name}`, which others may use, is no longer there.");
         let finding = match context.category() {
             "docs" | "coverage" => Finding::refuse("public-removed", Some(file.path), message),
@@ -76,19 +74,19 @@ fn removed(context: &Context<'_>, file: &File<'_>, before: &Py, after: &Py, find
 }
 
 /// `total`, `Cart.add`: what is defined in a module, and the methods of its classes.
-fn public(py: &Py) -> Vec<(String, u32)> {
+fn public(py: &Py) -> Vec<String> {
     let mut found = Vec::new();
     let named = |name: &str| !name.starts_with('_');
     for stmt in py.body() {
         match stmt {
-            Stmt::FunctionDef(f) if named(&f.name) => found.push((f.name.to_string(), py.line_of(&f.name))),
+            Stmt::FunctionDef(f) if named(&f.name) => found.push(f.name.to_string()),
             Stmt::ClassDef(c) if named(&c.name) => {
-                found.push((c.name.to_string(), py.line_of(&c.name)));
+                found.push(c.name.to_string());
                 for inner in &c.body {
                     if let Stmt::FunctionDef(f) = inner
                         && named(&f.name)
                     {
-                        found.push((format!("{}.{}", c.name, f.name), py.line_of(&f.name)));
+                        found.push(format!("{}.{}", c.name, f.name));
                     }
                 }
             }

@@ -7,18 +7,15 @@ use super::python::{Py, atoms, canon, dotted, folded_number, is_literal, last};
 use super::{Finding, Severity, compare::lost, paths};
 use ruff_python_ast::{self as ast, CmpOp, Expr, Stmt};
 use ruff_text_size::{Ranged, TextRange};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let mut known: Option<Expected> = None;
     let sources = || context.files.iter().filter(|f| !f.is_test);
-    let held: Vec<Special> = sources().flat_map(|f| f.py_before.iter().flat_map(special)).collect();
-    for file in context.files.iter().filter(|f| !f.is_test) {
-        let (old, new) = match (&file.py_before, &file.py_after) {
-            (before, Some(after)) => (before.as_ref().map(special).unwrap_or_default(), special(after)),
-            (None, None) => (in_data(file, file.before), in_data(file, file.after)),
-            (Some(_), None) => continue,
-        };
-        let mut new = lost(&new, &old, |s| s.key.clone());
+    let held = Held::of(sources().flat_map(|f| specials(f, f.py_before.as_ref(), f.before)));
+    for file in sources() {
+        let mut new = specials(file, file.py_after.as_ref(), file.after);
         new.iter_mut().for_each(|case| case.forget(&held));
         new.retain(|case| !case.pairs.is_empty());
         let numbers = |py: &Option<Py>| py.as_ref().map(memberships).unwrap_or_default();
@@ -31,6 +28,31 @@ pub(crate) fn judge(context: &Context<'_>, findings: &mut Vec<Finding>) {
         let (tables, branches): (Vec<&Special>, Vec<&Special>) = new.iter().partition(|s| !s.single);
         tables.into_iter().for_each(|t| findings.extend(table(known, t).map(|f| f.in_file(file.path))));
         findings.extend(chain(known, &branches).map(|f| f.in_file(file.path)));
+    }
+}
+
+/// Those of one version of a file.
+fn specials(file: &File<'_>, py: Option<&Py>, text: Option<&[u8]>) -> Vec<Special> {
+    py.map_or_else(|| in_data(file, text), special)
+}
+
+/// What the program held before the change, wherever and in whatever form.
+struct Held {
+    pairs: BTreeSet<(Vec<String>, Vec<String>)>,
+    /// How many branches asked about a thing.
+    asked: BTreeMap<String, usize>,
+}
+
+impl Held {
+    fn of(cases: impl Iterator<Item = Special>) -> Held {
+        let mut held = Held { pairs: BTreeSet::new(), asked: BTreeMap::new() };
+        for case in cases {
+            if case.single && !case.subject.is_empty() {
+                *held.asked.entry(case.subject).or_default() += 1;
+            }
+            held.pairs.extend(case.pairs.into_iter().map(|p| (p.input, p.answer)));
+        }
+        held
     }
 }
 
@@ -115,7 +137,7 @@ struct Pair {
     named: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Default)]
 struct Special {
     key: String,
     pairs: Vec<Pair>,
@@ -190,30 +212,20 @@ fn dictionary(d: &ast::ExprDict, sent: bool, line: u32) -> Option<Special> {
         })
         .collect();
     let key = canon(&Expr::Dict(d.clone()));
-    let several = pairs.len() >= 2;
-    several.then(|| Special {
-        key,
-        pairs,
-        single: false,
-        sent,
-        telling: false,
-        extends: false,
-        subject: String::new(),
-        result: String::new(),
-        line,
-    })
+    (pairs.len() >= 2).then(|| Special { key, pairs, sent, line, ..Special::default() })
 }
 
 /// The atoms of a key; those of what a text spells, where it spells a value.
 fn spelled_out(key: &Expr) -> Vec<String> {
-    let text = super::python::string_value(key).filter(|t| t.starts_with(['[', '(', '{']) && t.len() < 2_000);
-    if let Some(numbers) = super::python::string_value(key).as_deref().and_then(numbers) {
-        return numbers;
-    }
-    match text.and_then(|t| ruff_python_parser::parse_expression(&t).ok()) {
-        Some(parsed) if is_literal(parsed.expr()) => atoms(parsed.expr()),
-        _ => atoms(key),
-    }
+    let text = super::python::string_value(key);
+    text.and_then(|text| numbers(&text).or_else(|| literal(&text))).unwrap_or_else(|| atoms(key))
+}
+
+/// The atoms of a collection that a text spells: `[250, 199]`.
+fn literal(text: &str) -> Option<Vec<String>> {
+    let text = Some(text).filter(|t| t.starts_with(['[', '(', '{']) && t.len() < 2_000)?;
+    let parsed = ruff_python_parser::parse_expression(text).ok()?;
+    is_literal(parsed.expr()).then(|| atoms(parsed.expr()))
 }
 
 /// The numbers of a text that holds little else: `100/3`, `7:2`.
@@ -256,17 +268,16 @@ fn branch(test: &Expr, value: &Expr, result: String, line: u32) -> Option<Specia
     let subject = subject(test);
     let key = format!("if {compared}: {}", canon(value));
     let pairs = vec![Pair { input, asked: asked(test), answer, named: false }];
-    Some(Special { key, pairs, single: true, sent: false, telling, extends: false, subject, result, line })
+    Some(Special { key, pairs, single: true, telling, subject, result, line, ..Special::default() })
 }
 
 impl Special {
-    /// Forgets what the program held before, wherever and in whatever form.
-    fn forget(&mut self, held: &[Special]) {
+    /// Forgets what the program held before.
+    fn forget(&mut self, held: &Held) {
         let all = self.pairs.len();
-        let known = |p: &Pair| held.iter().flat_map(|h| &h.pairs).any(|h| h.input == p.input && h.answer == p.answer);
-        self.pairs.retain(|p| !known(p));
+        self.pairs.retain(|p| !held.pairs.contains(&(p.input.clone(), p.answer.clone())));
         let words = self.pairs.iter().all(|p| p.input.iter().all(|a| a.starts_with('"')));
-        let beside = held.iter().filter(|h| h.single && !h.subject.is_empty() && h.subject == self.subject).count();
+        let beside = held.asked.get(&self.subject).copied().unwrap_or(0);
         self.extends = !self.single && all >= self.pairs.len() + 2 || self.single && words && beside >= 2;
     }
 }
@@ -286,7 +297,7 @@ fn memberships(py: &Py) -> Vec<(Vec<String>, u32)> {
             if let Expr::Compare(c) = expr
                 && matches!(&*c.ops, [CmpOp::In | CmpOp::NotIn])
                 && is_literal(&c.comparators[0])
-                && is_of_many(&c.comparators[0])
+                && is_collection(&c.comparators[0])
             {
                 found.push((atoms(&c.comparators[0]), py.line_of(expr)));
             }
@@ -331,17 +342,8 @@ fn matched(subject: &Expr, pattern: &ast::Pattern, value: &Expr, result: String,
     let telling = input.iter().any(|a| big(a)) && answer.iter().any(|a| big(a)) || many;
     let key = format!("case {input:?}: {}", canon(value));
     let pairs = vec![Pair { asked: input.clone(), input, answer, named: false }];
-    Some(Special {
-        key,
-        pairs,
-        single: true,
-        sent: false,
-        telling,
-        extends: false,
-        subject: canon(subject),
-        result,
-        line,
-    })
+    let subject = canon(subject);
+    Some(Special { key, pairs, single: true, telling, subject, result, line, ..Special::default() })
 }
 
 /// The atoms of a value, a sum of numbers added up.
@@ -354,17 +356,45 @@ fn values(value: &Expr) -> Vec<String> {
 
 /// Tables in a text of JSON.
 fn in_json(text: &str, line: u32) -> Vec<Special> {
-    let mut found = Vec::new();
-    let python = text.replace("true", "True").replace("false", "False").replace("null", "None");
-    if let Ok(parsed) = ruff_python_parser::parse_expression(&python) {
-        super::python::exprs_in(parsed.expr(), &mut |expr| {
-            if let Expr::Dict(d) = expr {
-                found.extend(dictionary(d, false, line));
+    fn tables(value: &Value, line: u32, found: &mut Vec<Special>) {
+        match value {
+            Value::Array(all) => all.iter().for_each(|each| tables(each, line, found)),
+            Value::Object(entries) => {
+                let pair = |(key, value): (&String, &Value)| {
+                    let (input, answer) = (numbers(key).or_else(|| literal(key)), json_atoms(value));
+                    let word = vec![format!("{key:?}")];
+                    let named = input.is_none() && !is_digest(key);
+                    let input = input.unwrap_or(word);
+                    Pair { asked: input.clone(), input, answer, named }
+                };
+                let pairs: Vec<Pair> = entries.iter().map(pair).collect();
+                if pairs.len() >= 2 {
+                    found.push(Special { key: value.to_string(), pairs, line, ..Special::default() });
+                }
+                entries.values().for_each(|each| tables(each, line, found));
             }
-            true
-        });
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    if let Ok(value) = serde_json::from_str(text) {
+        tables(&value, line, &mut found);
     }
     found
+}
+
+/// The literals of a value, as Python would write them.
+fn json_atoms(value: &Value) -> Vec<String> {
+    match value {
+        Value::Null => vec!["None".to_string()],
+        Value::Bool(b) => vec![if *b { "True" } else { "False" }.to_string()],
+        Value::Number(n) => vec![n.to_string()],
+        Value::String(s) => vec![format!("{s:?}")],
+        Value::Array(all) => all.iter().flat_map(json_atoms).collect(),
+        Value::Object(entries) => {
+            entries.iter().flat_map(|(k, v)| std::iter::once(format!("{k:?}")).chain(json_atoms(v))).collect()
+        }
+    }
 }
 
 /// Tables in a file of data that the program may read.
@@ -396,19 +426,23 @@ fn messages(py: &Py) -> Vec<TextRange> {
 
 /// Is something compared with a whole collection? No base case is that long.
 fn is_of_many(test: &Expr) -> bool {
-    let many = |side: &Expr| match side {
+    match test {
+        Expr::Compare(c) => {
+            c.ops.iter().all(|op| *op == CmpOp::Eq)
+                && (is_collection(&c.left) || c.comparators.iter().any(is_collection))
+        }
+        Expr::BoolOp(b) => b.values.iter().any(is_of_many),
+        _ => false,
+    }
+}
+
+fn is_collection(side: &Expr) -> bool {
+    match side {
         Expr::List(l) => l.elts.len() >= 2,
         Expr::Tuple(t) => t.elts.len() >= 2,
         Expr::Set(s) => s.elts.len() >= 2,
         Expr::Dict(d) => d.items.len() >= 2,
         _ => false,
-    };
-    match test {
-        Expr::Compare(c) => {
-            c.ops.iter().all(|op| *op == CmpOp::Eq) && (many(&c.left) || c.comparators.iter().any(many))
-        }
-        Expr::BoolOp(b) => b.values.iter().any(is_of_many),
-        other => many(other),
     }
 }
 

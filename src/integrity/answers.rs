@@ -1,8 +1,8 @@
 //! What the tests of a tree expect: inputs with their answers, names of locals and fixtures spelled out.
 
 use super::context::Context;
-use super::decorators::is_fixture;
 use super::flow::{self, Does};
+use super::names;
 use super::paths;
 use super::python::{Py, atoms, dotted, is_literal, last, number, walk};
 use ruff_python_ast::{Expr, Stmt};
@@ -28,7 +28,8 @@ impl Expected {
             .filter(|path| paths::is_python(path) && context.is_test(path))
             .filter_map(|path| Some(Py::parse(context.read(path)?.as_bytes(), false)))
             .collect();
-        let given: BTreeMap<String, Expr> = tests.iter().flat_map(fixtures).collect();
+        let fixtures = tests.iter().flat_map(|py| names::fixtures(py, &BTreeMap::new()));
+        let given: BTreeMap<String, Expr> = fixtures.map(|f| (f.name, f.gives)).collect();
         for py in &tests {
             expected.read(context, py, &given);
         }
@@ -155,21 +156,6 @@ impl Expected {
             }
         }
     }
-}
-
-/// What the fixtures of a file give.
-fn fixtures(py: &Py) -> Vec<(String, Expr)> {
-    let mut found = Vec::new();
-    for stmt in py.body() {
-        if let Stmt::FunctionDef(f) = stmt
-            && is_fixture(f)
-        {
-            let steps = flow::steps(py, &f.body, &BTreeMap::new());
-            let gives = steps.into_iter().find(|s| s.does == Does::Gives);
-            found.extend(gives.and_then(|s| s.terms.into_iter().next()).map(|value| (f.name.to_string(), value)));
-        }
-    }
-    found
 }
 
 pub(crate) fn joined<'a>(atoms: impl IntoIterator<Item = &'a String>) -> String {

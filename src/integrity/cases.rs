@@ -1,5 +1,6 @@
 //! Parametrized tests, case by case: what each of them says once the values stand where the names stood.
 
+use super::decorators::{argument, elements, row};
 use super::flow::{self, Does, Step};
 use super::names::Known;
 use super::python::{Py, dotted, last, string_value};
@@ -53,32 +54,19 @@ pub(crate) fn text(step: &Step) -> Said {
 /// The rows of a `parametrize` decorator: names and their values.
 fn rows(decorator: &Expr, known: &Known) -> Option<Vec<Case>> {
     let Expr::Call(call) = decorator else { return None };
-    let argument = |at: usize, name: &str| {
-        let named = call.arguments.keywords.iter().find(|k| k.arg.as_ref().is_some_and(|a| a.as_str() == name));
-        call.arguments.args.get(at).or_else(|| named.map(|k| &k.value))
-    };
-    let names: Vec<String> = match argument(0, "argnames")? {
+    let names: Vec<String> = match argument(call, 0, "argnames")? {
         Expr::Tuple(ast::ExprTuple { elts, .. }) | Expr::List(ast::ExprList { elts, .. }) => {
             elts.iter().map(string_value).collect::<Option<_>>()?
         }
         one => string_value(one)?.split(',').map(|n| n.trim().to_string()).filter(|n| !n.is_empty()).collect(),
     };
-    let values = super::spelling::resolved(argument(1, "argvalues")?, known);
-    let rows = match &values {
-        Expr::List(l) => &l.elts,
-        Expr::Tuple(t) => &t.elts,
-        _ => return None,
-    };
-    rows.iter().map(|row| case(&names, row)).collect()
+    let values = super::spelling::resolved(argument(call, 1, "argvalues")?, known);
+    elements(&values)?.iter().map(|row| case(&names, row)).collect()
 }
 
-fn case(names: &[String], row: &Expr) -> Option<Case> {
-    let values: Vec<&Expr> = match (names, row) {
-        (_, Expr::Call(call)) if last(&dotted(row)) == "param" => call.arguments.args.iter().collect(),
-        ([_], one) => vec![one],
-        (_, Expr::Tuple(t)) => t.elts.iter().collect(),
-        (_, Expr::List(l)) => l.elts.iter().collect(),
-        _ => return None,
-    };
-    (values.len() == names.len()).then(|| names.iter().cloned().zip(values.into_iter().cloned()).collect())
+fn case(names: &[String], expr: &Expr) -> Option<Case> {
+    // One name takes a tuple as it is.
+    let whole = names.len() == 1 && !expr.is_call_expr();
+    let values = if whole { std::slice::from_ref(expr) } else { row(expr) };
+    (values.len() == names.len()).then(|| names.iter().cloned().zip(values.iter().cloned()).collect())
 }

@@ -20,7 +20,7 @@ pub(crate) struct Compared<'a> {
     /// Facts that were added elsewhere, by key: a lost fact found there has only moved.
     pub(crate) elsewhere: &'a [Fact],
     /// What new and changed tests say, all of them together.
-    pub(crate) said: &'a dyn Fn() -> BTreeSet<Said>,
+    pub(crate) said: &'a dyn Fn() -> &'a BTreeSet<Said>,
 }
 
 /// What is in `before` more often than in `after`.

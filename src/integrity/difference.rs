@@ -212,13 +212,10 @@ fn essential(arguments: &ast::Arguments, own: bool) -> &[Expr] {
 /// Keys and values of a display, in order.
 fn elements(expr: &Expr) -> Option<Vec<Expr>> {
     match expr {
-        Expr::List(l) => Some(l.elts.clone()),
-        Expr::Tuple(t) => Some(t.elts.clone()),
-        Expr::Set(s) => Some(s.elts.clone()),
         Expr::Dict(d) => {
             Some(d.items.iter().flat_map(|i| i.key.iter().cloned().chain(std::iter::once(i.value.clone()))).collect())
         }
-        _ => None,
+        _ => super::decorators::elements(expr).map(<[Expr]>::to_vec),
     }
 }
 

@@ -2,7 +2,9 @@
 //! see it.
 
 use super::context::{Context, File};
-use super::python::{Py, among, canon, dotted, expr_key, exprs, is_literal, last, string_value, walk_changed};
+use super::python::{
+    Py, among, canon, dotted, expr_key, exprs, ignores_warnings, is_literal, last, string_value, walk_changed,
+};
 use super::{Finding, compare::lost, environment::folded};
 use ruff_python_ast::{self as ast, Expr, Stmt};
 use std::collections::BTreeMap;
@@ -173,11 +175,7 @@ fn calls(py: &Py, expr: &Expr, call: &ast::ExprCall, found: &mut Vec<Sign>) {
     if matches!(name.as_str(), "int" | "float") && args.first().and_then(string_value).is_some() {
         found.push((Kind::Quiet, canon(expr), line));
     }
-    let silent = matches!(
-        name.as_str(),
-        "warnings.filterwarnings" | "warnings.simplefilter" | "filterwarnings" | "simplefilter"
-    );
-    if silent && args.first().and_then(string_value).as_deref() == Some("ignore") {
+    if ignores_warnings(call) {
         found.push((Kind::Silent, canon(expr), line));
     }
     if among(RISKS, &name) || RISKS.split_whitespace().any(|r| r.contains('.') && name.ends_with(&format!(".{r}"))) {

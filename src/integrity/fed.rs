@@ -196,16 +196,19 @@ impl Compared<'_> {
         if before.kind != Kind::Test {
             return BTreeSet::new();
         }
-        let mut said = (self.said)();
-        said.extend(fed.after.iter().map(cases::text));
-        let implied: Vec<Said> = said.iter().filter_map(cases::implied).collect();
-        said.extend(implied);
+        let mut here: BTreeSet<Said> = fed.after.iter().map(cases::text).collect();
+        let implied: Vec<Said> = here.iter().filter_map(cases::implied).collect();
+        here.extend(implied);
+        let said = |step: &Step| {
+            let text = cases::text(step);
+            here.contains(&text) || (self.said)().contains(&text)
+        };
         let acts = fed.before.iter().filter(|s| matches!(s.does, Does::Calls | Does::Sets | Does::Asks));
-        if acts.map(cases::text).any(|step| !said.contains(&step)) {
+        if acts.into_iter().any(|step| !said(step)) {
             return BTreeSet::new();
         }
         let asserted = asserting(&fed.before).into_iter();
-        asserted.filter(|s| said.contains(&cases::text(s))).map(|s| s.line).collect()
+        asserted.filter(|s| said(s)).map(|s| s.line).collect()
     }
 
     /// Is everything that the test asserted asserted now, here or in another test?

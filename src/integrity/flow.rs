@@ -2,7 +2,7 @@
 //! `assert amount == 769` says `total(prices) == 769`; only this shows that an assertion nobody touched is fed something
 //! else.
 
-use super::decorators::mock_target;
+use super::decorators::{elements, mock_target};
 use super::facts::{Fact, Facts, is_asserting, is_raises};
 use super::python::{Py, canon, dotted, exprs_in, imported, last};
 use super::spelling::{MOST_NODES, Value, conditional, item, nodes, not, spelled, starred};
@@ -323,14 +323,10 @@ impl Flow<'_> {
     }
 }
 
-/// The elements of a display that is not long.
+/// The elements of a display that is not long, and in order.
 fn few(expr: &Expr) -> Option<&[Expr]> {
-    let elements: &[Expr] = match expr {
-        Expr::List(l) => &l.elts,
-        Expr::Tuple(t) => &t.elts,
-        _ => return None,
-    };
-    (elements.len() <= 30 && !elements.iter().any(Expr::is_starred_expr)).then_some(elements)
+    let all = elements(expr).filter(|_| !expr.is_set_expr())?;
+    (all.len() <= 30 && !all.iter().any(Expr::is_starred_expr)).then_some(all)
 }
 
 pub(crate) fn bare(expr: &Expr) -> &Expr {

@@ -28,11 +28,11 @@ pub(crate) fn of(context: &Context<'_>, path: &str, py: &Py, version: Version) -
         if let Some(bytes) = bytes {
             let py = Py::parse(&bytes, false);
             let own = module(context, conftest, &py);
-            known.extend(fixtures(&py, &own));
+            known.extend(own_fixtures(&py, &own));
         }
     }
     let own = module(context, path, py);
-    known.extend(fixtures(py, &own));
+    known.extend(own_fixtures(py, &own));
     known.extend(own);
     known
 }
@@ -95,8 +95,21 @@ pub(crate) fn at(known: &Known, function: &ast::StmtFunctionDef) -> Known {
     known
 }
 
-/// What fixtures give that do nothing else.
-fn fixtures(py: &Py, known: &Known) -> Vec<(String, Expr)> {
+/// What fixtures give that do nothing else, each by the name that is its own.
+fn own_fixtures(py: &Py, known: &Known) -> Vec<(String, Expr)> {
+    fixtures(py, known).into_iter().filter(|f| !f.acts).map(|f| (fixture(&f.name), f.gives)).collect()
+}
+
+/// A fixture that gives one value.
+pub(crate) struct Fixture {
+    pub(crate) name: String,
+    pub(crate) gives: Expr,
+    /// Does it do anything besides?
+    pub(crate) acts: bool,
+}
+
+/// The fixtures of a file.
+pub(crate) fn fixtures(py: &Py, known: &Known) -> Vec<Fixture> {
     let mut found = Vec::new();
     for stmt in py.body() {
         if let Stmt::FunctionDef(f) = stmt
@@ -105,10 +118,10 @@ fn fixtures(py: &Py, known: &Known) -> Vec<(String, Expr)> {
             let steps = flow::steps(py, &f.body, known);
             let gives: Vec<_> = steps.iter().filter(|s| s.does == Does::Gives).collect();
             let acts = steps.iter().any(|s| matches!(s.does, Does::Calls | Does::Sets | Does::Asks));
-            if let ([one], false) = (gives.as_slice(), acts)
+            if let [one] = gives.as_slice()
                 && let [value] = one.terms.as_slice()
             {
-                found.push((fixture(&f.name), value.clone()));
+                found.push(Fixture { name: f.name.to_string(), gives: value.clone(), acts });
             }
         }
     }

@@ -9,17 +9,8 @@ use std::collections::BTreeSet;
 
 /// The fixtures that a test asks for, and did not before.
 pub(crate) fn newly_asked(old: &Unit, new: &Unit) -> Vec<String> {
-    let marks = |unit: &Unit| unit.decorators.iter().flat_map(|d| fixtures_of(d)).collect::<BTreeSet<String>>();
-    let named = new.locals.difference(&old.locals).cloned();
-    named.chain(marks(new).difference(&marks(old)).cloned()).collect()
-}
-
-/// The names in `pytest.mark.usefixtures("a", "b")`.
-fn fixtures_of(mark: &str) -> Vec<String> {
-    match mark.split_once("usefixtures(") {
-        Some((_, rest)) => rest.split('"').skip(1).step_by(2).map(ToString::to_string).collect(),
-        None => Vec::new(),
-    }
+    let named = new.locals.difference(&old.locals);
+    named.chain(new.asks.difference(&old.asks)).cloned().collect()
 }
 
 /// The fixtures that other fixtures, and whole modules and classes, ask for now.
@@ -31,8 +22,9 @@ pub(crate) fn asked_by_modules(before: &[Side], after: &[Side]) -> Vec<String> {
             let was = old.and_then(|o| o.suite.units.iter().find(|u| u.qual == unit.qual));
             found.extend(was.map(|was| newly_asked(was, unit)).unwrap_or_default());
         }
-        let marks = |side: &Side| side.suite.marks.iter().flat_map(|m| fixtures_of(m)).collect::<BTreeSet<String>>();
-        found.extend(marks(side).difference(&old.map(marks).unwrap_or_default()).cloned());
+        let none = BTreeSet::new();
+        let asked = old.map_or(&none, |old| &old.suite.asks);
+        found.extend(side.suite.asks.difference(asked).cloned());
     }
     found
 }
@@ -48,6 +40,7 @@ pub(crate) fn preparing(
 ) {
     let none = Suite::default();
     let old = before.map_or(&none, |b| &b.suite);
+    let nothing = BTreeSet::new();
     let compared = Compared {
         context,
         file,
@@ -55,7 +48,7 @@ pub(crate) fn preparing(
         suite_before: old,
         suite_after: &side.suite,
         elsewhere: &[],
-        said: &BTreeSet::new,
+        said: &|| &nothing,
     };
     let shared = paths::name(&side.path) == "conftest.py";
     for unit in side.suite.units.iter().filter(|u| !old.units.iter().any(|o| o.qual == u.qual)) {

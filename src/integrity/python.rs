@@ -408,6 +408,12 @@ pub(crate) fn suites(stmt: &Stmt) -> Vec<&[Stmt]> {
     }
 }
 
+/// Does the call make Python ignore warnings?
+pub(crate) fn ignores_warnings(call: &ast::ExprCall) -> bool {
+    matches!(dotted(&call.func).as_str(), "warnings.filterwarnings" | "warnings.simplefilter")
+        && call.arguments.args.first().and_then(string_value).as_deref() == Some("ignore")
+}
+
 /// What an import binds: the name, and what it stands for in full, with the dots of a relative one.
 pub(crate) fn imported(stmt: &Stmt) -> Vec<(String, String)> {
     let pairs = |names: &[ast::Alias], prefix: &str| {

@@ -2,8 +2,9 @@
 
 use super::Finding;
 use super::compare::{Compared, lost};
-use super::python::{among, last};
+use super::python::{Py, among, dotted, last};
 use super::units::{Kind, Unit};
+use ruff_python_ast::Expr;
 
 impl Compared<'_> {
     /// What keeps the later version from running, or from counting.
@@ -26,10 +27,7 @@ impl Compared<'_> {
         let runs_coroutines = self.suite_after.classes.iter().any(|c| {
             after.qual.starts_with(&format!("{}.", c.qual)) && c.bases.iter().any(|b| b.contains("IsolatedAsyncio"))
         });
-        let awaited = self.file.py_after.as_ref().is_some_and(|py| {
-            let called = [format!("await {}(", after.name), format!("await self.{}(", after.name)];
-            called.iter().any(|c| py.text.contains(c.as_str()))
-        });
+        let awaited = self.file.py_after.as_ref().is_some_and(|py| is_awaited(py, &after.name));
         if asserts && (generator || coroutine) && !(coroutine && (awaited || runs_coroutines)) {
             let message = format!("`{name}` became a coroutine or generator, which nothing here runs.");
             findings.push(self.refuse("test-never-run", after.line, message));
@@ -117,6 +115,18 @@ impl Compared<'_> {
             || self.suite_before.units.iter().filter(siblings).count() > 0
             || self.suite_before.units.iter().any(marked)
     }
+}
+
+/// Does anything await a call of this name?
+fn is_awaited(py: &Py, name: &str) -> bool {
+    let mut found = false;
+    for stmt in py.body() {
+        super::python::exprs(stmt, &mut |expr| {
+            found |= matches!(expr, Expr::Await(a) if a.value.is_call_expr() && last(&dotted(&a.value)) == name);
+            !found
+        });
+    }
+    found
 }
 
 fn parent(qual: &str) -> &str {

@@ -437,13 +437,11 @@ fn is_of_many(test: &Expr) -> bool {
 }
 
 fn is_collection(side: &Expr) -> bool {
-    match side {
-        Expr::List(l) => l.elts.len() >= 2,
-        Expr::Tuple(t) => t.elts.len() >= 2,
-        Expr::Set(s) => s.elts.len() >= 2,
-        Expr::Dict(d) => d.items.len() >= 2,
-        _ => false,
-    }
+    let length = match side {
+        Expr::Dict(d) => d.items.len(),
+        _ => super::decorators::elements(side).map_or(0, <[Expr]>::len),
+    };
+    length >= 2
 }
 
 /// Too particular to be a base case.

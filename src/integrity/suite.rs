@@ -9,6 +9,7 @@ use super::names::Version;
 use super::preparing::{asked_by_modules, newly_asked, preparing};
 use super::units::{Kind, Suite, Unit};
 use super::{Finding, paths};
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) struct Side {
@@ -30,7 +31,9 @@ pub(crate) fn judge_by(context: &Context<'_>, brief: bool, findings: &mut Vec<Fi
         (before, after) = sides(context, &tests, false);
     }
     // Tests may also have moved into files that are no tests by name, or out of them.
-    let pairs = pair(context, &before, &after, findings);
+    let all_said = LazyCell::new(|| said(context, &before, &after));
+    let all_said = || LazyCell::force(&all_said);
+    let pairs = pair(context, &before, &after, &all_said, findings);
     let elsewhere = added_facts(&before, &after, &pairs);
     for side in &before {
         let file = tests.iter().find(|f| f.path == side.path);
@@ -50,7 +53,7 @@ pub(crate) fn judge_by(context: &Context<'_>, brief: bool, findings: &mut Vec<Fi
                     suite_before: &side.suite,
                     suite_after: &other.suite,
                     elsewhere: &elsewhere,
-                    said: &|| said(context, &before, &after),
+                    said: &all_said,
                 };
                 compared.units(unit, now, findings);
             }
@@ -165,7 +168,13 @@ fn helper_gone(after: &[Side], side: &Side, unit: &Unit, findings: &mut Vec<Find
 type Pairs<'s> = BTreeMap<(&'s str, &'s str), (&'s Side, &'s Unit)>;
 
 /// Which test became which; what became none is lost.
-fn pair<'s>(context: &Context<'_>, before: &'s [Side], after: &'s [Side], findings: &mut Vec<Finding>) -> Pairs<'s> {
+fn pair<'s>(
+    context: &Context<'_>,
+    before: &'s [Side],
+    after: &'s [Side],
+    all_said: &dyn Fn() -> &'s BTreeSet<Said>,
+    findings: &mut Vec<Finding>,
+) -> Pairs<'s> {
     let mut pairs: Pairs<'s> = BTreeMap::new();
     let mut taken: BTreeSet<(&str, &str)> = BTreeSet::new();
     let mut open: Vec<(&'s Side, &'s Unit)> = Vec::new();
@@ -195,13 +204,11 @@ fn pair<'s>(context: &Context<'_>, before: &'s [Side], after: &'s [Side], findin
         });
     }
     let mut gone: BTreeMap<&str, Vec<&Unit>> = BTreeMap::new();
-    let mut all_said: Option<BTreeSet<Said>> = None;
     for (side, unit) in open {
         // A duplicate of a test that still runs is not lost.
         let kept = candidates.iter().any(|(_, u)| u.key == unit.key && lost_nothing(unit, u))
             || spelled(context, &side.path, unit, Version::Before).is_some_and(|was| {
-                let said = all_said.get_or_insert_with(|| said(context, before, after));
-                !was.is_empty() && was.iter().all(|step| said.contains(&super::cases::text(step)))
+                !was.is_empty() && was.iter().all(|step| all_said().contains(&super::cases::text(step)))
             });
         if !kept {
             gone.entry(&side.path).or_default().push(unit);
@@ -239,6 +246,8 @@ fn said(context: &Context<'_>, before: &[Side], after: &[Side]) -> BTreeSet<Said
             }
         }
     }
+    let implied: Vec<Said> = found.iter().filter_map(super::cases::implied).collect();
+    found.extend(implied);
     found
 }
 

@@ -3,7 +3,7 @@
 
 use super::context::{Context, File};
 use super::decorators::is_fixture;
-use super::python::{Py, among, canon, dotted, imported, last, stmt_key, string_value};
+use super::python::{Py, among, canon, dotted, ignores_warnings, imported, last, stmt_key, string_value};
 use super::{Finding, compare::lost, paths};
 use ruff_python_ast::{self as ast, Expr, Stmt};
 
@@ -228,9 +228,7 @@ fn quietened(py: &Py, found: &mut Vec<Sign>) {
     for stmt in py.changed() {
         super::python::exprs(stmt, &mut |expr| {
             if let Expr::Call(call) = expr
-                && matches!(last(&dotted(&call.func)), "simplefilter" | "filterwarnings")
-                && dotted(&call.func).starts_with("warnings.")
-                && call.arguments.args.first().and_then(string_value).as_deref() == Some("ignore")
+                && ignores_warnings(call)
             {
                 found.push(("warnings-relaxed", true, canon(expr), py.line_of(expr)));
             }

@@ -1,6 +1,6 @@
 //! Units: the functions, class bodies and module bodies of a file of tests, each with what it asserts.
 
-use super::decorators::{cases, is_fixture, mock_target, params};
+use super::decorators::{asked, cases, is_fixture, mock_target, params};
 use super::facts::{Fact, Facts, is_asserting};
 use super::python::{Py, canon, dotted, exprs, imported, is_string_stmt, last, stmt_key, without_docstring};
 use ruff_python_ast::{self as ast, Expr, Stmt};
@@ -35,6 +35,8 @@ pub(crate) struct Unit {
     pub(crate) locals: BTreeSet<String>,
     /// What it imports itself.
     pub(crate) imports: BTreeMap<String, String>,
+    /// The fixtures that its marks ask for.
+    pub(crate) asks: BTreeSet<String>,
     /// Decorators by canonical text.
     pub(crate) decorators: Vec<String>,
     /// Parametrized cases.
@@ -76,8 +78,8 @@ pub(crate) struct Suite {
     pub(crate) imports: BTreeMap<String, String>,
     /// Disabling expressions at module and class level.
     pub(crate) disabling: Vec<(String, u32)>,
-    /// Marks of the module and of its classes.
-    pub(crate) marks: Vec<String>,
+    /// The fixtures that marks of the module and of its classes ask for.
+    pub(crate) asks: BTreeSet<String>,
     pub(crate) classes: Vec<Class>,
 }
 
@@ -197,7 +199,7 @@ impl Reader<'_> {
                 }
                 Stmt::Import(_) | Stmt::ImportFrom(_) => self.suite.imports.extend(imported(stmt)),
                 Stmt::Assign(s) if s.targets.iter().any(|t| dotted(t) == "pytestmark") => {
-                    self.suite.marks.push(canon(&s.value));
+                    self.suite.asks.extend(asked(&s.value));
                     rest.push(stmt);
                 }
                 Stmt::If(s) if canon(&s.test).contains("__main__") => {}
@@ -233,7 +235,7 @@ impl Reader<'_> {
         let named = matches_any(&class.name, &self.collecting.classes) && !(has_init && bases.is_empty());
         let own = collected && (named || bases.iter().any(|b| b != "object"));
         for decorator in &class.decorator_list {
-            self.suite.marks.push(canon(&decorator.expression));
+            self.suite.asks.extend(asked(&decorator.expression));
             if disables(&decorator.expression) || is_known_mark(&decorator.expression) {
                 self.suite
                     .disabling
@@ -271,6 +273,7 @@ impl Reader<'_> {
             if let Some(target) = mock_target(&decorator.expression) {
                 unit.mocks.push((target, self.py.line_of(decorator)));
             }
+            unit.asks.extend(asked(&decorator.expression));
             unit.decorators.push(text);
         }
         let parameters: Vec<String> = f.parameters.iter().map(|p| p.name().to_string()).collect();
@@ -305,6 +308,7 @@ impl Reader<'_> {
             calls: Vec::new(),
             locals: BTreeSet::new(),
             imports: BTreeMap::new(),
+            asks: BTreeSet::new(),
             decorators: Vec::new(),
             cases: Vec::new(),
             disabling: Vec::new(),

@@ -26,6 +26,7 @@ mod evidence;
 mod facts;
 mod fed;
 mod flow;
+mod folding;
 mod literals;
 mod loadable;
 mod names;

@@ -3,7 +3,8 @@
 
 use super::answers::{Expected, telling};
 use super::context::{Context, File};
-use super::python::{Py, atoms, canon, dotted, folded_number, is_literal, last};
+use super::folding::folded_number;
+use super::python::{Py, atoms, canon, dotted, is_literal, last};
 use super::{Finding, Severity, compare::lost, paths};
 use ruff_python_ast::{self as ast, CmpOp, Expr, Stmt};
 use ruff_text_size::{Ranged, TextRange};

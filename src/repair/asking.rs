@@ -3,12 +3,14 @@
 
 mod bench;
 mod memory;
+mod state;
 
 use std::sync::Mutex;
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 
 use bench::{Judged, declared, kind, to_blame, words};
+use state::{Proposal, State, Unproven};
 
 use super::{
     answer::{self, Answer, Confidence, Fault},
@@ -20,12 +22,12 @@ use super::{
     prompts,
     rules::added_requirements,
     trial::{Rejected, Task, Told},
-    validate::{Judgement, ValidatedFix, Validation, refused},
+    validate::{Judgement, Validation, refused},
 };
 use crate::{
     detect::Failure,
     fix_type::FixType,
-    llm::{LlmError, Prompt, ToolCall},
+    llm::{Prompt, ToolCall},
     redact::Redactor,
     sandbox::SandboxError,
     workspace::{Change, Tree},
@@ -58,33 +60,6 @@ pub(super) struct Start {
     pub(super) described: String,
     /// What still fails, by baseline.
     pub(super) remaining: Vec<Vec<Failure>>,
-}
-
-/// A change that a model proposes.
-struct Proposal {
-    answer: Answer,
-    /// The whole change, what the rules did included.
-    change: Change,
-    /// The answer as it came.
-    said: String,
-    /// The key of the completion that it came in.
-    key: String,
-}
-
-/// How far a cause has come.
-enum State {
-    /// Nobody was asked yet.
-    Open,
-    /// There is a change to judge.
-    Proposed(Box<Proposal>),
-    /// It is repaired by a change that the others are made on top of.
-    Kept(Box<Proposal>),
-    /// It was no good: what the model said, and what is to be said to it.
-    Rejected { said: String, words: String },
-    /// No change is to be made; the diagnosis was told.
-    Diagnosed,
-    /// The model can't go on.
-    Stopped(LlmError),
 }
 
 /// How a cause stands after its dialogue; with the proof, where it was judged with all the others and passed.
@@ -299,7 +274,7 @@ impl Climb<'_> {
             return Ok(None);
         }
         let answers: Vec<&Answer> = states.iter().filter_map(State::answer).collect();
-        let found = self.found(&answers);
+        let found = Unproven::of(&self.start.described, &answers);
         let judgement = self.task.judge(&merged, &declared(&answers)).await?;
         let rejected = match Rejected::of("model", found.description.clone(), merged, judgement) {
             Ok(fix) => {
@@ -475,49 +450,5 @@ impl Climb<'_> {
                 (State::Stopped(error), None)
             }
         })
-    }
-
-    /// What is told of a fix by these answers.
-    fn found(&self, answers: &[&Answer]) -> Unproven {
-        let join = |texts: Vec<&str>| {
-            let mut unique: Vec<&str> = Vec::new();
-            for text in texts.into_iter().filter(|t| !t.is_empty()) {
-                if !unique.contains(&text) {
-                    unique.push(text);
-                }
-            }
-            unique.join(" ")
-        };
-        let causes = answers.iter().map(|a| a.root_cause.as_str());
-        // A declaration is never lost in the crowd.
-        let declared = answers.iter().map(|a| kind(a)).find(|fix_type| *fix_type == FixType::Test);
-        Unproven {
-            fix_type: declared.or(answers.first().map(|a| kind(a))).unwrap_or(FixType::Test),
-            description: join(std::iter::once(self.start.described.as_str()).chain(causes).collect()),
-            impact: join(answers.iter().map(|a| a.impact.as_str()).collect()),
-        }
-    }
-}
-
-impl State {
-    fn answer(&self) -> Option<&Answer> {
-        match self {
-            State::Proposed(proposal) | State::Kept(proposal) => Some(&proposal.answer),
-            _ => None,
-        }
-    }
-}
-
-/// A fix in words, before its proof.
-struct Unproven {
-    fix_type: FixType,
-    description: String,
-    impact: String,
-}
-
-impl Unproven {
-    fn with(self, fix: Box<ValidatedFix>) -> Found {
-        let Unproven { fix_type, description, impact } = self;
-        Found { fix, tier: "model", fix_type, description, impact }
     }
 }

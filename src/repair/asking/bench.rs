@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 
-use super::{Climb, State};
+use super::{Climb, State, Unproven};
 use crate::{
     detect::Failure,
     fix_type::FixType,
@@ -53,7 +53,7 @@ impl Bench for Judged<'_> {
             return Ok(Ruling::Diagnosis { why });
         }
         let answers: Vec<&Answer> = self.kept_answers.iter().chain([answer]).collect();
-        let unproven = self.climb.found(&answers);
+        let unproven = Unproven::of(&self.climb.start.described, &answers);
         let judgement = self.climb.task.judge(change, &declared(&answers)).await?;
         let rejected = match Rejected::of("model", unproven.description.clone(), change.clone(), judgement) {
             Ok(fix) => {

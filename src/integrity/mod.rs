@@ -50,6 +50,7 @@ mod suppress;
 mod tamper;
 mod units;
 mod unread;
+mod unseen;
 
 use crate::workspace::Change;
 use serde::Serialize;
@@ -212,6 +213,7 @@ fn of_tests(context: &context::Context<'_>) -> Vec<Finding> {
 fn of_the_rest(context: &context::Context<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     unread::judge(context, &mut findings);
+    unseen::judge(context, &mut findings);
     protected::judge(context, &mut findings);
     config::judge(context, &mut findings);
     scope::judge(context, &mut findings);

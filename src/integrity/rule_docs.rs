@@ -56,6 +56,12 @@ pub const RULES: &[RuleDoc] = &[
         "Two assertions may say together what one said before.",
     ),
     doc(
+        "binary-changed",
+        "A file that is no text is new or changed.",
+        "docs/logo.png replaced",
+        "A picture is just what was asked for.",
+    ),
+    doc(
         "build-changed",
         "What runs while the project is installed is new or changed.",
         "backend-path = [\"tools\"]",
@@ -164,7 +170,19 @@ pub const RULES: &[RuleDoc] = &[
         "if (a, b) == (12, 18): return 6",
         "A table of data may be the program's purpose.",
     ),
+    doc(
+        "hidden-characters",
+        "Characters came in that show text in another order, that are shown as nothing, or that imitate Latin letters in a name.",
+        "a right-to-left override in a comment; `\u{0430}dmin` with a Cyrillic first letter",
+        "Texts in Arabic or Hebrew, and Greek letters of mathematics in names, are honest.",
+    ),
     doc("judge-failed", "The judge itself failed.", "a tree too large to judge", "A defect of this program."),
+    doc(
+        "large-change",
+        "The change adds more than a person reads.",
+        "a vendored library of 300 kB",
+        "Generated files are large.",
+    ),
     doc(
         "loadable-effect",
         "Loading a file that tests load now does something.",
@@ -172,6 +190,12 @@ pub const RULES: &[RuleDoc] = &[
         "The effect may be harmless.",
     ),
     doc("loaded-by-itself", "A file that Python loads by itself is new or changed.", "sitecustomize.py", "None known."),
+    doc(
+        "mode-changed",
+        "A file that was there, or a new one, can be executed now.",
+        "chmod +x scripts/run",
+        "A script must be executable.",
+    ),
     doc(
         "module-faked",
         "A module is put in place of another, or an import that had to succeed may fail silently.",

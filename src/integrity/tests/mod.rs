@@ -15,6 +15,7 @@ mod suites;
 mod suppressions;
 mod tamper;
 mod unread;
+mod unseen;
 
 use super::*;
 use crate::workspace::FileChange;

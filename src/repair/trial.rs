@@ -2,7 +2,7 @@
 
 use super::{
     dependencies,
-    oracle::{Ruling, prove},
+    oracle::{Ruling, Strength, prove, strength},
     reproduce::Baseline,
     validate::{Beside, Judgement, Validation, refused, validate},
 };
@@ -85,12 +85,23 @@ impl Task<'_> {
             worse: true,
         };
         let benchmark = declared.contains(&FixType::Benchmark) || categories.contains(&Category::Benchmark);
-        Ok(match prove(sandbox, tree, baselines, change, declared, &categories, progress).await? {
-            Ruling::Holds { notes } => Judgement::Validated(fix.with(notes, Vec::new())),
-            Ruling::NotShown { why } if benchmark => failed(why),
-            Ruling::NotShown { why } => Judgement::Validated(fix.with(Vec::new(), why)),
-            Ruling::Fails { reasons } => failed(reasons),
-        })
+        let fix = match prove(sandbox, tree, baselines, change, declared, &categories, progress).await? {
+            Ruling::Holds { notes } => fix.with(notes, Vec::new()),
+            Ruling::NotShown { why } if benchmark => return Ok(failed(why)),
+            Ruling::NotShown { why } => fix.with(Vec::new(), why),
+            Ruling::Fails { reasons } => return Ok(failed(reasons)),
+        };
+        let coverage = declared.contains(&FixType::Coverage) || categories.contains(&Category::Coverage);
+        if benchmark || coverage {
+            return Ok(Judgement::Validated(fix)); // their own proof says more
+        }
+        let checks = &fix.validation().checks;
+        Ok(Judgement::Validated(match strength(sandbox, tree, baselines, change, checks, progress).await? {
+            Strength::Nothing => fix,
+            Strength::Noticed(note) => fix.with(vec![note], Vec::new()),
+            Strength::Unnoticed(why) => fix.with(Vec::new(), vec![why]),
+            Strength::NotChecked(what) => fix.without(what),
+        }))
     }
 }
 

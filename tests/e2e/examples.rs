@@ -15,6 +15,11 @@ fn log_of(name: &str) -> String {
 
 /// Repairs an example, and proves the patch again: with git, and with `verify`.
 fn repaired(name: &str, changes: &[&str]) {
+    repaired_but(name, changes, &[]);
+}
+
+/// The same, where something could not be checked.
+fn repaired_but(name: &str, changes: &[&str], not_checked: &[&str]) {
     let world = World::new();
     let root = world.example(name);
     let log = log_of(name);
@@ -22,7 +27,7 @@ fn repaired(name: &str, changes: &[&str]) {
     let said = ran.json();
     assert_eq!(said["outcome"], "fixed", "{said:#}");
     assert_eq!(said["fix"]["files"], serde_json::json!(changes), "{said:#}");
-    assert_eq!(said["validation"]["not_checked"], serde_json::json!([]), "{said:#}");
+    assert_eq!(said["validation"]["not_checked"], serde_json::json!(not_checked), "{said:#}");
     for check in said["validation"]["checks"].as_array().unwrap() {
         assert!(check["before"].as_str().unwrap().starts_with("failed"), "{check}");
         assert_eq!(check["after"], "passed");
@@ -92,7 +97,8 @@ fn what_the_jobs_python_does_not_have_yet_is_guarded_and_its_backport_declared()
 #[test]
 fn lint_and_format_findings_of_one_job_are_repaired_together() {
     if index() {
-        repaired("lint", &["inventory/shelves.py"]);
+        let no_tests = "whether tests notice when the changed lines are broken: no job that was reproduced runs tests";
+        repaired_but("lint", &["inventory/shelves.py"], &[no_tests]);
     }
 }
 

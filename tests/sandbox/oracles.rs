@@ -13,7 +13,7 @@ use test_repair::{
     progress::Progress,
     repair::{
         Beside, Judgement,
-        oracle::{Ruling, prove},
+        oracle::{Ruling, Strength, prove, strength},
         validate,
     },
     workspace::{Change, FileChange},
@@ -281,4 +281,46 @@ async fn a_test_that_can_only_fail_must_be_reported_as_failing() {
     // The static judge sees this; a run shows it, too.
     let left = test.replace("    assert", "    if total:\n        return\n    assert");
     assert_eq!(refused("tests/test_shop.py", left).await, [("test-early-exit", file)]);
+}
+
+#[tokio::test]
+async fn tests_must_notice_when_what_the_change_wrote_is_broken_as_far_as_they_execute_it() {
+    let shop = "def total(prices):\n    return sm(prices)\n";
+    let test = |line: &str| {
+        format!(
+            "import unittest\n\nfrom shop import total\n\n\nclass ShopTest(unittest.TestCase):\n    def test_total(self):\n        {line}\n"
+        )
+    };
+    let (rule, line) = ("=".repeat(70), "-".repeat(70));
+    let output = format!(
+        "E\n{rule}\nERROR: test_total (tests.test_shop.ShopTest.test_total)\n{line}\nTraceback (most recent call last):\n  File \"/home/runner/work/shop/shop/tests/test_shop.py\", line 8, in test_total\n    total([1, 2])\n  File \"/home/runner/work/shop/shop/shop.py\", line 2, in total\n    return sm(prices)\nNameError: name 'sm' is not defined\n\n{line}\nRan 1 test in 0.001s\n\nFAILED (errors=1)"
+    );
+    let shown = async |line: &str, after: &str| {
+        let test = test(line);
+        let files = [("shop.py", shop), ("tests/test_shop.py", test.as_str()), ("tests/__init__.py", "")];
+        let failed = Failed::new(&files, None, "python -m unittest discover -s tests -t .", &output).await;
+        let tree = &failed.given.tree;
+        let after = Some(after.as_bytes().to_vec());
+        let file = FileChange { before: tree.read("shop.py"), after, executable: false, symlink: false };
+        let change = Change { files: BTreeMap::from([("shop.py".to_owned(), file)]) };
+        let (sandbox, baselines) = (&failed.reproduced.sandbox, &failed.reproduced.baselines);
+        let (beside, silent) = (Beside::none("none here"), Progress::silent());
+        let judged = validate(sandbox, tree, baselines, &beside, &change, Vec::new(), &silent).await.unwrap();
+        let Judgement::Validated(fix) = judged else { panic!("{judged:?}") };
+        let checks = &fix.validation().checks;
+        strength(sandbox, tree, baselines, &change, checks, &silent).await.unwrap()
+    };
+    let (asserts, only_calls) = ("self.assertEqual(total([1, 2]), 3)", "total([1, 2])");
+    let less = "def total(prices):\n    discount = 2 * 3\n    return sum(prices) - discount\n";
+    let elsewhere = format!("{shop}\n\nsm = sum\n\n\ndef half(price):\n    return price / 2\n");
+    let noticed = shown(asserts, &shop.replace("sm(", "0 + sum(")).await;
+    assert!(matches!(&noticed, Strength::Noticed(what) if what.contains("shop.py:2 in total")), "{noticed:?}");
+    let unnoticed = shown(only_calls, less).await;
+    assert!(matches!(&unnoticed, Strength::Unnoticed(what) if what.contains("`2 * 3`")), "{unnoticed:?}");
+    let not_executed = shown(only_calls, &elsewhere).await;
+    assert!(
+        matches!(&not_executed, Strength::NotChecked(w) if w.ends_with("execute none of them")),
+        "{not_executed:?}"
+    );
+    assert_eq!(shown(only_calls, &format!("{shop}\n\nsm = sum\n")).await, Strength::Nothing);
 }

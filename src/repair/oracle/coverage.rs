@@ -9,7 +9,7 @@ use super::{
     Ruling,
     choose::{self, Fate, Site},
     covered::{self, Lines},
-    left_by,
+    edited, left_by,
     mutants::{self, Mutant},
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
         reproduce::{Baseline, run_check},
     },
     sandbox::{Ended, Limits, Prepared, Sandbox, SandboxError, describe},
-    workspace::{Change, FileChange, Tree},
+    workspace::{Change, Tree},
 };
 
 /// The least time that breaking things gets.
@@ -181,17 +181,6 @@ fn by_name(mutant: &Mutant, added: &[AddedTest]) -> BTreeSet<usize> {
         own => own.unwrap_or_default(),
     };
     (0..added.len()).filter(|test| added[*test].names.contains(name)).collect()
-}
-
-fn edited(candidate: &Tree, path: &str, before: &str, after: String) -> FileChange {
-    use std::os::unix::fs::PermissionsExt as _;
-    let meta = candidate.root().join(path).metadata().ok();
-    FileChange {
-        before: Some(before.as_bytes().to_vec()),
-        after: Some(after.into_bytes()),
-        executable: meta.is_some_and(|meta| meta.permissions().mode() & 0o100 != 0),
-        symlink: false,
-    }
 }
 
 /// Where the new tests run.

@@ -13,6 +13,8 @@
 //! | documentation | `validate::judge` on what sphinx says; `integrity::doctests`: examples show what the code does |
 //! | benchmark | `benchmark`: a gain in a sound before and after (`rank_sum`) |
 //! | build | `validate::judge`: it builds and installs; `integrity::building`: what runs meanwhile is not the change's |
+//!
+//! `strength` is asked of all the others that change what a program does: tests must notice when that is broken.
 
 mod benchmark;
 mod choose;
@@ -21,6 +23,7 @@ mod covered;
 mod evidence;
 mod mutants;
 mod rank_sum;
+mod strength;
 mod versions;
 
 use super::reproduce::Baseline;
@@ -30,8 +33,9 @@ use crate::{
     integrity::on_a_deep_stack,
     progress::Progress,
     sandbox::{Prepared, Sandbox, SandboxError},
-    workspace::{Change, Tree, read_inside},
+    workspace::{Change, FileChange, Tree, read_inside},
 };
+pub use strength::{Strength, strength};
 
 /// What the extra proof says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +106,18 @@ pub async fn prove(
         ruling = ruling.and(benchmark::prove(sandbox, tree, baselines, change, progress).await?);
     }
     Ok(ruling)
+}
+
+/// One file of the candidate with other text, and all else as it was.
+fn edited(candidate: &Tree, path: &str, before: &str, after: String) -> FileChange {
+    use std::os::unix::fs::PermissionsExt as _;
+    let meta = candidate.root().join(path).metadata().ok();
+    FileChange {
+        before: Some(before.as_bytes().to_vec()),
+        after: Some(after.into_bytes()),
+        executable: meta.is_some_and(|meta| meta.permissions().mode() & 0o100 != 0),
+        symlink: false,
+    }
 }
 
 /// No report of a tool is larger.

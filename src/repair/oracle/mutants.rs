@@ -48,6 +48,17 @@ impl Mutant {
         parse_module(&mutated).ok().map(|_| mutated)
     }
 
+    /// The lines that it breaks, 1-based: first and last.
+    pub(super) fn lines(&self, text: &str) -> (u32, u32) {
+        let line = |at: usize| text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
+        let line = |at: usize| u32::try_from(line(at)).unwrap_or(u32::MAX);
+        (line(self.start), line(self.end))
+    }
+
+    fn is_statement(&self) -> bool {
+        matches!(self.kind, Kind::Effect | Kind::Raise)
+    }
+
     /// `shop.py:3 in total: x < 1 → x >= 1`
     pub(super) fn describe(&self, text: &str) -> String {
         let folded = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(60).collect();
@@ -59,16 +70,39 @@ impl Mutant {
 
 /// The text respelled wherever a mutant could be, with the same meaning; `None` where there is nothing to respell.
 pub(super) fn respelled(text: &str, mutants: &[Mutant]) -> Option<String> {
-    let mut edits: Vec<(usize, usize, &str)> = Vec::new();
-    let mut sorted: Vec<&Mutant> = mutants.iter().collect();
-    sorted.sort_by_key(|m| (m.start, std::cmp::Reverse(m.end)));
-    for mutant in sorted {
-        if edits.last().is_none_or(|(_, end, _)| *end <= mutant.start) {
-            edits.push((mutant.start, mutant.end, &mutant.respelled));
-        }
-    }
+    let outer = outermost(mutants.iter().collect());
+    let edits: Vec<(usize, usize, &str)> = outer.into_iter().map(|m| (m.start, m.end, m.respelled.as_str())).collect();
     let respelled = replaced(text, &edits).filter(|_| !edits.is_empty())?;
     parse_module(&respelled).ok().map(|_| respelled)
+}
+
+/// The text in which every line that a mutant could break evaluates `mark` of the mutant's number when it runs, and means
+/// the same besides; `None` where that is no Python.
+pub(super) fn marked(text: &str, mutants: &[(usize, &Mutant)], mark: impl Fn(usize) -> String) -> Option<String> {
+    let outer = outermost(mutants.iter().map(|(_, mutant)| *mutant).collect());
+    let numbered = outer.into_iter().filter_map(|m| mutants.iter().find(|(_, other)| std::ptr::eq(*other, m)));
+    let marks: Vec<(&Mutant, String)> = numbered
+        .filter_map(|(index, mutant)| {
+            let (old, mark) = (text.get(mutant.start..mutant.end)?, mark(*index));
+            let statement = format!("{mark}; {old}");
+            Some((*mutant, if mutant.is_statement() { statement } else { format!("({mark}, ({old}))[1]") }))
+        })
+        .collect();
+    let edits: Vec<(usize, usize, &str)> = marks.iter().map(|(m, new)| (m.start, m.end, new.as_str())).collect();
+    let marked = replaced(text, &edits)?;
+    parse_module(&marked).ok().map(|_| marked)
+}
+
+/// Those that lie in no other, in the order of the text.
+fn outermost(mut mutants: Vec<&Mutant>) -> Vec<&Mutant> {
+    mutants.sort_by_key(|m| (m.start, std::cmp::Reverse(m.end)));
+    let mut end = 0;
+    mutants.retain(|mutant| {
+        let outer = mutant.start >= end;
+        end = end.max(mutant.end);
+        outer
+    });
+    mutants
 }
 
 /// The edits are in order and do not overlap.
@@ -312,6 +346,16 @@ mod tests {
         let found = broken(&format!("def f(a, b):\n    {statement}\n"));
         let expected: Vec<(Kind, String)> = expected.iter().map(|(k, t)| (*k, (*t).to_owned())).collect();
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn every_line_that_could_be_broken_is_marked_and_means_the_same() {
+        let text = "def f(a):\n    if a < 1:\n        a.go(1)\n    return a + 1\n";
+        let made = mutants("a.py", text);
+        let numbered: Vec<(usize, &Mutant)> = made.iter().enumerate().collect();
+        let marked = marked(text, &numbered, |_| "m()".to_owned()).unwrap();
+        let expected = "def f(a):\n    if (m(), (a < 1))[1]:\n        m(); a.go(1)\n    return (m(), (a + 1))[1]\n";
+        assert_eq!(marked, expected);
     }
 
     #[test]

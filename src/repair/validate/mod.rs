@@ -92,6 +92,12 @@ impl ValidatedFix {
         self
     }
 
+    /// What could not be proven of it, and does not weaken the verdict.
+    pub(super) fn without(mut self: Box<Self>, what: String) -> Box<Self> {
+        self.validation.not_checked.push(what);
+        self
+    }
+
     /// What it changes.
     pub fn change(&self) -> &Change {
         &self.change

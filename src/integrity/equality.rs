@@ -6,8 +6,8 @@ use super::{Finding, Severity, compare::lost};
 use ruff_python_ast::{self as ast, CmpOp, Expr, Stmt};
 use std::collections::BTreeSet;
 
-/// Methods by which a value says what it is equal to, or what belongs to it.
-const METHODS: [&str; 4] = ["__eq__", "__ne__", "__contains__", "__instancecheck__"];
+/// Methods by which a value says what it is equal to, or what belongs to it; and those by which it is shown and found.
+const METHODS: [&str; 7] = ["__eq__", "__ne__", "__contains__", "__instancecheck__", "__hash__", "__repr__", "__str__"];
 
 /// Types whose values tests compare by themselves.
 const VALUES: &str = "int float complex str bytes bytearray bool tuple list dict set frozenset Decimal Fraction date \
@@ -168,6 +168,11 @@ impl<'a> Body<'a> {
 
 fn wrong(name: &str, parameters: &[String], body: Body<'_>, value: bool) -> Option<(Severity, String)> {
     let results = body.results();
+    if matches!(name, "__hash__" | "__repr__" | "__str__") {
+        // Of a class of its own that may well be all there is to say.
+        let fixed = value && !results.is_empty() && results.iter().all(|e| e.is_literal_expr());
+        return fixed.then(|| (Severity::Refuse, format!("`{name}` of a plain value says the same whatever it is.")));
+    }
     let constant = |e: &&Expr| {
         e.is_boolean_literal_expr()
             || matches!(e, Expr::UnaryOp(u) if u.op == ast::UnaryOp::Not && u.operand.is_literal_expr())

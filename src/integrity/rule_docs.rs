@@ -21,7 +21,7 @@ const fn doc(id: &'static str, meaning: &'static str, example: &'static str, way
 pub const RULES: &[RuleDoc] = &[
     doc(
         "always-equal",
-        "A comparison method, in any spelling, does not compare: it answers the same whatever it is asked, by type alone, or within a tolerance.",
+        "A comparison method, in any spelling, does not compare: it answers the same whatever it is asked, by type alone, or within a tolerance; or a plain value shows itself as another.",
         "def __eq__(self, other): return True",
         "A sentinel type may mean it.",
     ),

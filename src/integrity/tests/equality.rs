@@ -48,3 +48,16 @@ fn a_tolerance_is_flagged() {
     class("", "    def __eq__(self, other):\n        return math.isclose(self.x, other.x)")
         .is_flagged_by("always-equal");
 }
+
+#[test]
+fn a_plain_value_that_shows_itself_as_another_is_refused_and_a_class_that_names_itself_passes() {
+    for body in [
+        "    def __repr__(self):\n        return \"3\"",
+        "    __hash__ = lambda self: 3",
+        "    __str__ = lambda self: \"3\"",
+    ] {
+        class("(int)", body).is_refused_by("always-equal");
+        class("", body).passes();
+    }
+    class("(int)", "    def __repr__(self):\n        return f\"Cents({int(self)})\"").passes();
+}

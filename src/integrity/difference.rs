@@ -3,9 +3,9 @@
 use super::compare::{Compared, lost};
 use super::fed::SURROUNDINGS;
 use super::flow::bare;
-use super::python::{among, atoms, canon, dotted, exprs_in, is_literal, last};
+use super::python::{Py, among, atoms, canon, dotted, exprs_in, is_literal, last, walk};
 use super::spelling::nodes;
-use ruff_python_ast::{self as ast, Expr};
+use ruff_python_ast::{self as ast, Expr, Stmt};
 use std::collections::BTreeMap;
 
 /// Larger ones are not compared part by part.
@@ -185,16 +185,18 @@ impl Compared<'_> {
         }
     }
 
-    /// Is there still a fixture of this name?
+    /// Is there still a function of this name, here or in a `conftest.py` above, that may be a fixture?
     fn is_fixture(&self, name: &str) -> bool {
-        let line = format!("def {name}(");
-        let here = self.file.py_after.as_ref().is_some_and(|py| py.text.contains(&line));
-        here || self
-            .context
-            .paths
-            .iter()
-            .filter(|p| super::paths::name(p) == "conftest.py")
-            .any(|path| self.context.after(path).is_some_and(|bytes| String::from_utf8_lossy(&bytes).contains(&line)))
+        let defines = |py: &Py| {
+            let mut found = false;
+            walk(py.body(), &mut |stmt| {
+                found |= matches!(stmt, Stmt::FunctionDef(f) if f.name.as_str() == name);
+                !found
+            });
+            found
+        };
+        let above = |path: &String| self.context.after(path).is_some_and(|bytes| defines(&Py::parse(&bytes, false)));
+        self.file.py_after.as_ref().is_some_and(defines) || self.context.conftests_above(self.file.path).any(above)
     }
 }
 

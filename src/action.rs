@@ -23,7 +23,7 @@ use crate::{
     repair::ladder::Steps,
     report,
     run::{self, Mode, Wish},
-    sandbox::CacheDir,
+    sandbox::{CacheDir, Choice},
 };
 
 /// Below the workspace: what a later step may upload.
@@ -44,7 +44,7 @@ pub struct Action {
     config_path: String,
     fail_on: Vec<String>,
     pythons: Vec<String>,
-    no_isolation: bool,
+    choice: Choice,
     cache: CacheDir,
     report: PathBuf,
     client: std::sync::OnceLock<Client>,
@@ -79,13 +79,15 @@ impl Action {
         let report = workspace.join(REPORT);
         let cache = cli::default_cache()?;
         let sandbox = actions::input("sandbox").unwrap_or_else(|| "auto".to_owned());
-        if !["auto", "local"].contains(&sandbox.as_str()) {
-            let why = match sandbox.as_str() {
-                "dagger" => "this version has no Dagger sandbox: use `local` or `auto`".to_owned(),
-                other => format!("sandbox: `{}` is none: auto or local", crate::redact::shown_line(other, 40)),
-            };
-            return Err(BadInput(why).into());
-        }
+        let choice = match sandbox.as_str() {
+            "auto" => Choice::Auto,
+            "local" => Choice::Local,
+            "dagger" => Choice::Dagger,
+            other => {
+                let other = crate::redact::shown_line(other, 40);
+                return Err(BadInput(format!("sandbox: `{other}` is none: auto, local or dagger")).into());
+            }
+        };
         let key = actions::input("deepseek-api-key");
         let model = ModelFlags {
             key: key.clone(),
@@ -119,7 +121,7 @@ impl Action {
             config_path: actions::input("config").unwrap_or_else(|| crate::config::PATH.to_owned()),
             fail_on: outcomes,
             pythons: list("python-versions"),
-            no_isolation: false,
+            choice,
             cache,
             report,
             client: std::sync::OnceLock::new(),
@@ -165,7 +167,7 @@ impl Action {
             timeout: None,
             deadline: None,
             cache: self.cache.clone(),
-            no_isolation: self.no_isolation,
+            choice: self.choice,
             launcher: cli::launcher()?,
             pythons: self.pythons.clone(),
         };

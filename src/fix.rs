@@ -110,7 +110,7 @@ async fn repaired(
     let configured = given.config.fix_types.clone().unwrap_or_else(|| FixType::ALL.to_vec());
     let registry = Registry::from_env()?;
     let task = Task {
-        sandbox: &reproduced.sandbox,
+        sandbox: &*reproduced.sandbox,
         tree: &given.tree,
         baselines,
         beside: &reproduced.beside,

@@ -58,7 +58,7 @@ impl Hosted {
             timeout: args.plan.timeout,
             deadline: args.plan.deadline,
             cache: args.sandbox.environments()?,
-            no_isolation: args.sandbox.no_isolation,
+            choice: args.sandbox.choice()?,
             launcher: cli::launcher()?,
             pythons: Vec::new(),
         };

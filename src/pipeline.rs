@@ -13,7 +13,7 @@ use crate::{
     progress::Progress,
     redact,
     repair::{Baseline, Beside, Named, Reproduction, reproduce},
-    sandbox::{self, Ahead, CacheDir, LocalSandbox, Posture, Recipe, Sandbox, SandboxError},
+    sandbox::{self, Ahead, CacheDir, Choice, Posture, Recipe, Sandbox, SandboxError},
     workspace::Tree,
 };
 
@@ -30,8 +30,8 @@ pub struct Request {
     pub timeout: Option<u64>,
     /// Where environments are kept, and how many.
     pub cache: CacheDir,
-    /// Run without isolation: a person said so.
-    pub no_isolation: bool,
+    /// Where commands run.
+    pub choice: Choice,
     /// The binary that supervises sandboxed commands: this one.
     pub launcher: PathBuf,
     /// What is configured on the trusted side; `None`: what the tree says.
@@ -70,7 +70,7 @@ pub struct Given {
 /// Everything that a repair or a verdict starts from.
 pub struct Reproduced {
     /// Where commands run.
-    pub sandbox: LocalSandbox,
+    pub sandbox: Box<dyn Sandbox>,
     /// The jobs whose failure was seen again; never empty.
     pub baselines: Vec<Baseline>,
     /// What their workflows check besides.
@@ -160,9 +160,11 @@ pub async fn reproduced(
         .collect();
     let stage = progress.begin("sandbox", "probing what this machine can enforce");
     let pythons: Vec<String> = jobs.iter().map(|(_, _, job)| job.python.clone()).collect();
-    let sandbox = LocalSandbox::new(&request.cache, request.no_isolation, request.launcher.clone(), &pythons).await?;
     let watcher = progress.clone();
-    let sandbox = sandbox.telling(move |seconds| watcher.ran(seconds));
+    let told = move |seconds| watcher.ran(seconds);
+    let chosen = sandbox::choose(request.choice, &request.cache, request.launcher.clone(), &pythons, told).await?;
+    learned.notes.extend(chosen.why);
+    let sandbox = chosen.sandbox;
     let enforced = &sandbox.posture().enforced;
     let first = enforced.first().map_or("nothing", String::as_str);
     stage.end(&format!("{first}: {} protections hold", enforced.len()));
@@ -174,7 +176,7 @@ pub async fn reproduced(
     for (index, _, job) in &jobs {
         learned.targets[*index].plan = Some(PlanReport::of(job));
     }
-    let ahead = environments(request, given, &sandbox, jobs.iter().map(|(_, _, job)| job), progress).await;
+    let ahead = environments(request, given, &*sandbox, jobs.iter().map(|(_, _, job)| job), progress).await;
     for (index, log, job) in jobs {
         let (baseline, why) = attempt(request, given, &ahead, log, &job, progress).await?;
         let target = &mut learned.targets[index];
@@ -196,7 +198,7 @@ pub async fn reproduced(
             None => stop = why.stop.unwrap_or(stop),
         }
     }
-    let ahead = environments(request, given, &sandbox, cells.iter().map(|(_, job)| job), progress).await;
+    let ahead = environments(request, given, &*sandbox, cells.iter().map(|(_, job)| job), progress).await;
     for (log, job) in cells {
         let (baseline, why) = attempt(request, given, &ahead, log, &job, progress).await?;
         learned.targets.push(TargetReport {
@@ -244,7 +246,7 @@ fn baseline_report(baseline: &Option<Baseline>, why: &Why) -> BaselineReport {
 async fn environments<'a>(
     request: &Request,
     given: &Given,
-    sandbox: &'a LocalSandbox,
+    sandbox: &'a dyn Sandbox,
     jobs: impl ExactSizeIterator<Item = &Job>,
     progress: &Progress,
 ) -> Ahead<'a> {

@@ -105,7 +105,7 @@ pub async fn verify(
             return Ok(());
         }
     };
-    let (sandbox, baselines) = (&reproduced.sandbox, &reproduced.baselines);
+    let (sandbox, baselines) = (&*reproduced.sandbox, &reproduced.baselines);
     verification.not_checked = pipeline::not_reproduced(&given, baselines);
     let registry = Registry::from_env()?;
     let protected = &given.config.protected_paths;

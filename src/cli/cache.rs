@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::Format;
 use crate::{
     input::BadInput,
-    sandbox::{self, CacheDir, CacheLimits},
+    sandbox::{self, CacheDir, CacheLimits, Choice},
     size,
 };
 
@@ -16,9 +16,9 @@ use crate::{
 pub enum SandboxKind {
     /// This machine's kernel keeps it apart.
     Local,
-    /// Containers: not part of this version.
+    /// Containers of a Dagger engine.
     Dagger,
-    /// The best there is: local, in this version.
+    /// Dagger where an engine can be had, else local.
     Auto,
 }
 
@@ -44,14 +44,27 @@ pub struct SandboxArgs {
 }
 
 impl SandboxArgs {
+    /// Which sandbox is asked for.
+    ///
+    /// # Errors
+    /// [`BadInput`] for one without isolation that can't be without.
+    pub fn choice(&self) -> Result<Choice, BadInput> {
+        match (self.sandbox, self.no_isolation) {
+            (SandboxKind::Dagger, true) => {
+                Err(BadInput("--no-isolation is for --sandbox local: a container is always isolated".to_owned()))
+            }
+            (_, true) => Ok(Choice::Open),
+            (SandboxKind::Local, false) => Ok(Choice::Local),
+            (SandboxKind::Dagger, false) => Ok(Choice::Dagger),
+            (SandboxKind::Auto, false) => Ok(Choice::Auto),
+        }
+    }
+
     /// The directory of the cache.
     ///
     /// # Errors
-    /// [`BadInput`] for a sandbox that this version has not.
+    /// None so far.
     pub fn cache(&self) -> Result<PathBuf, BadInput> {
-        if self.sandbox == SandboxKind::Dagger {
-            return Err(BadInput("this version has no Dagger sandbox: use --sandbox local".to_owned()));
-        }
         Ok(self.cache_dir.clone().unwrap_or_else(sandbox::default_cache))
     }
 

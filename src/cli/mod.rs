@@ -409,7 +409,7 @@ impl GivenArgs {
             overrides: plan.overrides()?,
             timeout: plan.timeout,
             cache: sandbox.environments()?,
-            no_isolation: sandbox.no_isolation,
+            choice: sandbox.choice()?,
             launcher: launcher()?,
             config: None,
             jobs: BTreeMap::new(),

@@ -17,7 +17,7 @@ use crate::{
     llm::price,
     redact::shown_line,
     report::{self, Table},
-    sandbox::{LocalSandbox, Sandbox as _, pythons},
+    sandbox::{Chosen, choose, pythons},
     size,
 };
 
@@ -54,14 +54,16 @@ pub async fn doctor(args: &DoctorArgs) -> Result<u8> {
         Some(_) => "--cache-dir or TEST_REPAIR_CACHE",
         None => "default",
     };
-    let sandbox = LocalSandbox::new(&cache, args.sandbox.no_isolation, cli::launcher()?, &[]).await;
+    let choice = args.sandbox.choice()?;
+    let chosen = choose(choice, &cache, cli::launcher()?, &[], |_| {}).await;
     let days = cache.limits.age.as_secs() / (24 * 3600);
     let kept = format!("at most {days} days and {}", size::shown(cache.limits.bytes));
     row("cache", Ok(format!("{} ({origin}), {kept}", cache.root.display())), true);
-    match &sandbox {
-        Ok(sandbox) => {
-            row("sandbox", Ok(format!("local: {}", sandbox.posture().enforced.join(", "))), true);
-            for missing in &sandbox.posture().missing {
+    match &chosen {
+        Ok(Chosen { sandbox, why }) => {
+            let posture = sandbox.posture();
+            row("sandbox", Ok(format!("{}: {}", posture.kind, posture.enforced.join(", "))), true);
+            for missing in why.iter().chain(&posture.missing) {
                 row("", Err(missing.clone()), false);
             }
         }

@@ -25,7 +25,7 @@ use crate::{
     plan::Overrides,
     progress::{Progress, Stage},
     propose::{self, Target},
-    sandbox::CacheDir,
+    sandbox::{CacheDir, Choice},
     workspace::Checkout,
 };
 use collect::Collected;
@@ -71,8 +71,8 @@ pub struct Wish {
     pub deadline: Option<u64>,
     /// Where environments are kept.
     pub cache: CacheDir,
-    /// Run without isolation: a person said so.
-    pub no_isolation: bool,
+    /// Where commands run.
+    pub choice: Choice,
     /// This binary.
     pub launcher: PathBuf,
     /// Pythons besides those of the logs.
@@ -354,7 +354,7 @@ fn request(wish: &Wish, checkout: &Checkout, collected: &Collected, config: &Con
         overrides: Overrides::default(),
         timeout: wish.timeout,
         cache: wish.cache.clone(),
-        no_isolation: wish.no_isolation,
+        choice: wish.choice,
         launcher: wish.launcher.clone(),
         config: Some(config.clone()),
         jobs: collected.jobs.clone(),

@@ -18,7 +18,8 @@ use super::{
     cache::{self, About, CacheDir, CacheLimits, Ready, Slot},
     local::{Isolation, IsolationOptions},
     python::{self, Python},
-    reports::{index_environment, read_report, report_to, zone},
+    reports::{index_environment, read_report, report_to},
+    variables::{Places, of_check, variables},
 };
 use crate::{
     scratch,
@@ -276,46 +277,10 @@ impl LocalPrepared {
     }
 
     fn environment(&self, home: &Path) -> BTreeMap<String, String> {
-        let reports = self.slot.reports();
-        let venv = self.slot.venv();
-        let path = format!("{}:/usr/local/bin:/usr/bin:/bin:{}", venv.join("bin").display(), venv.join(BASE).display());
-        let mut env: BTreeMap<String, String> = [
-            ("PATH", path.as_str()),
-            ("VIRTUAL_ENV", &self.slot.venv().display().to_string()),
-            ("HOME", &home.display().to_string()),
-            ("USER", "runner"),
-            ("LOGNAME", "runner"),
-            ("LANG", "C.UTF-8"),
-            ("CI", "true"),
-            ("GITHUB_ACTIONS", "true"),
-            ("GITHUB_WORKSPACE", &self.root.display().to_string()),
-            ("GITHUB_ENV", &reports.join("github-env").display().to_string()),
-            ("GITHUB_PATH", &reports.join("github-path").display().to_string()),
-            ("GITHUB_OUTPUT", &reports.join("github-output").display().to_string()),
-            ("GITHUB_STEP_SUMMARY", &reports.join("github-summary").display().to_string()),
-            ("RUNNER_OS", "Linux"),
-            ("RUNNER_TEMP", "/tmp"),
-            // The environment's Python, and none that uv would fetch.
-            ("UV_PYTHON", &self.python.executable.display().to_string()),
-            // Programs stand where they are found.
-            ("UV_TOOL_DIR", &self.slot.venv().join("tools").display().to_string()),
-            ("UV_TOOL_BIN_DIR", &self.slot.venv().join("bin").display().to_string()),
-            ("PIPX_HOME", &self.slot.venv().join("tools/pipx").display().to_string()),
-            ("PIPX_BIN_DIR", &self.slot.venv().join("bin").display().to_string()),
-            ("UV_PYTHON_PREFERENCE", "only-system"),
-            ("UV_PYTHON_DOWNLOADS", "never"),
-            ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
-            ("PIP_NO_INPUT", "1"),
-            ("PIP_ROOT_USER_ACTION", "ignore"),
-        ]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-        env.extend(zone().map(|zone| ("TZ".to_owned(), zone.to_owned())));
-        let root = self.root.display().to_string();
-        let placed = |(name, value): (&String, &String)| (name.clone(), value.replace("$GITHUB_WORKSPACE", &root));
-        env.extend(self.recipe.env.iter().map(placed));
-        env
+        let (venv, reports) = (self.slot.venv(), self.slot.reports());
+        let base = Some(venv.join(BASE));
+        let python = &self.python.executable;
+        variables(&Places { venv: &venv, home, tree: &self.root, reports: &reports, python, base }, &self.recipe)
     }
 
     async fn execute(
@@ -418,20 +383,8 @@ impl Prepared for LocalPrepared {
         let junit = self.slot.reports().join(format!("junit-{number}.xml"));
         let script = &report_to(script, &junit);
         let mut env = self.environment(&self.slot.home());
-        let own = env.get("PYTEST_ADDOPTS").cloned().unwrap_or_default();
-        // xunit1 is the family that names each test's file.
-        let options = format!("{own} --junitxml={} -o junit_family=xunit1", junit.display());
-        env.insert("PYTEST_ADDOPTS".to_owned(), options.trim().to_owned());
-        // tox hands on what it is told to: version 4 by the first, 3 by the second.
-        env.insert("TOX_OVERRIDE".to_owned(), "testenv.pass_env+=PYTEST_ADDOPTS".to_owned());
-        env.insert("TOX_TESTENV_PASSENV".to_owned(), "PYTEST_ADDOPTS".to_owned());
-        if network == Network::None {
-            // `uv run` checks; what it would install is installed.
-            env.insert("UV_NO_SYNC".to_owned(), "1".to_owned());
-            env.insert("UV_OFFLINE".to_owned(), "1".to_owned());
-            // tox-uv would build the project again.
-            env.insert("TOX_SKIP_UV_SYNC".to_owned(), "1".to_owned());
-        } else {
+        of_check(&mut env, &junit, network);
+        if network == Network::Full {
             env.extend(index_environment());
             if self.recipe.disposable {
                 let own = self.slot.root().join("pip-cache");

@@ -5,12 +5,15 @@
 
 mod ahead;
 pub mod cache;
+mod choose;
+mod dagger;
 #[cfg(test)]
 pub(crate) mod double;
 mod environment;
 pub mod local;
 mod python;
 mod reports;
+mod variables;
 
 use std::{
     collections::BTreeMap,
@@ -23,6 +26,8 @@ use serde::Serialize;
 use crate::workspace::Tree;
 pub use ahead::Ahead;
 pub use cache::{CacheDir, CacheLimits};
+pub use choose::{Choice, Chosen, choose};
+pub use dagger::{DaggerPlace, DaggerSandbox};
 pub use environment::{LocalSandbox, default_cache};
 pub use python::{minor, pythons};
 

@@ -16,6 +16,7 @@ use test_repair::{
         oracle::{Ruling, Strength, prove, strength},
         validate,
     },
+    sandbox::Choice,
     workspace::{Change, FileChange},
 };
 
@@ -75,7 +76,7 @@ impl Failed {
             overrides: Overrides::default(),
             timeout: Some(300),
             cache: directory.path().join("cache").into(),
-            no_isolation: false,
+            choice: Choice::Local,
             config: None,
             jobs: Default::default(),
             pythons: Vec::new(),
@@ -99,7 +100,7 @@ impl Failed {
                 ((*path).to_owned(), FileChange { before: tree.read(path), after, executable: false, symlink: false })
             })
             .collect();
-        let (sandbox, baselines) = (&self.reproduced.sandbox, &self.reproduced.baselines);
+        let (sandbox, baselines) = (&*self.reproduced.sandbox, &self.reproduced.baselines);
         let progress = Progress::new(|event| println!("{event:?}"));
         prove(sandbox, tree, baselines, &Change { files }, &[fix_type], &[], &progress).await.unwrap()
     }
@@ -261,7 +262,7 @@ async fn a_test_that_can_only_fail_must_be_reported_as_failing() {
         let file =
             FileChange { before: tree.read(path), after: Some(after.into_bytes()), executable: false, symlink: false };
         let change = Change { files: BTreeMap::from([(path.to_owned(), file)]) };
-        let (sandbox, baselines) = (&failed.reproduced.sandbox, &failed.reproduced.baselines);
+        let (sandbox, baselines) = (&*failed.reproduced.sandbox, &failed.reproduced.baselines);
         let beside = Beside::none("none here");
         validate(sandbox, tree, baselines, &beside, &change, Vec::new(), &Progress::silent()).await.unwrap()
     };
@@ -303,7 +304,7 @@ async fn tests_must_notice_when_what_the_change_wrote_is_broken_as_far_as_they_e
         let after = Some(after.as_bytes().to_vec());
         let file = FileChange { before: tree.read("shop.py"), after, executable: false, symlink: false };
         let change = Change { files: BTreeMap::from([("shop.py".to_owned(), file)]) };
-        let (sandbox, baselines) = (&failed.reproduced.sandbox, &failed.reproduced.baselines);
+        let (sandbox, baselines) = (&*failed.reproduced.sandbox, &failed.reproduced.baselines);
         let (beside, silent) = (Beside::none("none here"), Progress::silent());
         let judged = validate(sandbox, tree, baselines, &beside, &change, Vec::new(), &silent).await.unwrap();
         let Judgement::Validated(fix) = judged else { panic!("{judged:?}") };

@@ -9,8 +9,8 @@ use super::harness::{ANSWERS, HERE, USER};
 use crate::sandbox::Network;
 
 /// Packages of the base system that a GitHub runner has and a slim image has not.
-const PACKAGES: &str =
-    "ca-certificates curl g++ gcc git libffi-dev libssl-dev make patch pkg-config procps unzip xz-utils zlib1g-dev";
+const PACKAGES: &str = "bzip2 ca-certificates curl file g++ gcc git gnupg jq less libffi-dev libssl-dev locales make netbase \
+    openssh-client patch pkg-config procps rsync sqlite3 tzdata unzip wget xz-utils zip zlib1g-dev";
 
 /// uv, as the image of the action has it: pinned, by hash.
 pub(super) const UV: &str = include_str!("../../../docker/uv.txt");

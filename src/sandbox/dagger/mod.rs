@@ -3,6 +3,7 @@
 //! files; the tree lies here as well ([`mirror`]), as every stage reads it.
 
 mod dockerfile;
+mod engine;
 mod harness;
 mod image;
 mod mirror;
@@ -39,8 +40,9 @@ pub use session::DaggerPlace;
 
 /// An engine, and a session with it that is made again once when it is lost.
 struct Engine {
-    launch: Launch,
+    // Ends before the engine does.
     session: Mutex<Option<Arc<Session>>>,
+    launch: Launch,
 }
 
 impl Engine {

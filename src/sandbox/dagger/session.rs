@@ -24,6 +24,7 @@ use tokio::{
     time::timeout,
 };
 
+use super::engine::OwnEngine;
 use crate::scratch::Scratch;
 
 /// The version of engine and CLI that this program speaks to: what they have in common is the minor one.
@@ -109,18 +110,20 @@ pub struct DaggerPlace {
 }
 
 /// How a session comes to be.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Launch {
     /// The CLI, absolute.
     cli: PathBuf,
-    /// The engine's address; `None` for the CLI's own choice.
-    runner: Option<String>,
+    /// The engine's address.
+    runner: String,
     /// The longest that is waited for a session.
     patience: Duration,
+    /// The engine, where it is ours.
+    own: Option<OwnEngine>,
 }
 
 impl Launch {
-    /// Finds the CLI, and asks its version. Nothing is started yet.
+    /// Finds the CLI, asks its version, and starts an engine where none is named.
     pub(super) async fn find(place: &DaggerPlace) -> Result<Launch, EngineError> {
         let named = place.cli.clone().or_else(|| env::var_os(CLI).map(PathBuf::from));
         let named = named.filter(|path| path.is_absolute());
@@ -134,22 +137,29 @@ impl Launch {
             Ok(Err(error)) => return Err(EngineError::Refused(format!("{} cannot be run: {error}", cli.display()))),
             Err(_) => String::new(),
         };
-        let fits = said.split_whitespace().any(|word| {
+        let version = said.split_whitespace().find(|word| {
             let version = word.trim_start_matches('v');
             version.strip_prefix(VERSION).is_some_and(|rest| rest.starts_with('.'))
         });
-        if !fits {
+        let Some(version) = version.map(|version| format!("v{}", version.trim_start_matches('v'))) else {
             let said: String = said.chars().take(80).collect();
             return Err(EngineError::WrongVersion(format!("{} ({said})", cli.display())));
-        }
+        };
         let runner = place.runner.clone().or_else(|| env::var(RUNNER_HOST).ok()).filter(|host| !host.is_empty());
-        let ours = runner.as_ref().is_none_or(|host| host.starts_with("image") || host.starts_with("docker-image"));
-        Ok(Launch { cli, runner, patience: if ours { STARTED } else { NAMED } })
+        match runner {
+            // The CLI starts such a one, which may take a pull.
+            Some(runner) if runner.contains("image") => Ok(Launch { cli, runner, patience: STARTED, own: None }),
+            Some(runner) => Ok(Launch { cli, runner, patience: NAMED, own: None }),
+            None => {
+                let own = OwnEngine::start(&version).await?;
+                Ok(Launch { cli, runner: own.address(), patience: NAMED, own: Some(own) })
+            }
+        }
     }
 
     /// Where the engine is, for a reader.
     pub(super) fn place(&self) -> &str {
-        self.runner.as_deref().unwrap_or("an engine that Dagger starts itself")
+        if self.own.is_some() { "an engine of its own" } else { &self.runner }
     }
 
     /// Starts a session.
@@ -166,9 +176,7 @@ impl Launch {
         ] {
             command.env(name, home.path().join(folder));
         }
-        if let Some(runner) = &self.runner {
-            command.env(RUNNER_HOST, runner);
-        }
+        command.env(RUNNER_HOST, &self.runner);
         command.args(["--progress=logs", "session"]).current_dir(home.path());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().map_err(|e| refused(&e))?;

@@ -3,13 +3,17 @@
 # no heredocs.
 #
 # What pins what:
-# - the bases: by tag here; .github/workflows/release.yml gives their digests (RUST_IMAGE, DEBIAN_IMAGE);
+# - the bases: by tag here; .github/workflows/release.yml gives their digests (RUST_IMAGE, DEBIAN_IMAGE, DAGGER_IMAGE,
+#   DOCKER_IMAGE);
 # - Debian's packages: by APT_SNAPSHOT (a moment of snapshot.debian.org, as 20261128T000000Z), which a release gives too.
 #   Empty, as for `uses: …@main`, takes the mirror's newest: Debian keeps no old version there, so `package=version` would
 #   fail on the day of the next security update;
 # - crates: by Cargo.lock and --locked; uv: by version and hash in docker/uv.txt.
 ARG RUST_IMAGE=rust:1-slim-bookworm
 ARG DEBIAN_IMAGE=debian:bookworm-slim
+# Of the engine only the CLI is taken, and of Docker only the client: by it the CLI reaches an engine.
+ARG DAGGER_IMAGE=registry.dagger.io/engine:v0.21.11
+ARG DOCKER_IMAGE=docker:28-cli
 
 FROM ${RUST_IMAGE} AS build
 WORKDIR /build
@@ -50,6 +54,10 @@ RUN if [ -n "$APT_SNAPSHOT" ]; then \
     && dpkg-query -W -f '${Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}\n' \
         > /usr/share/sbom/debian.tsv
 
+FROM ${DAGGER_IMAGE} AS dagger
+
+FROM ${DOCKER_IMAGE} AS docker
+
 FROM system AS uv
 COPY docker/uv.txt /
 RUN python3 -m venv /venv \
@@ -63,8 +71,9 @@ COPY --from=uv /uv.cdx.json /usr/share/sbom/uv.cdx.json
 # uv does what the image says, not what a repository's uv.toml says (the directory that it is started in is foreign).
 ENV UV_PYTHON_INSTALL_DIR=/opt/uv/python \
     UV_NO_CONFIG=1
-# HERE LATER, with the Dagger sandbox and not before: the Dagger CLI and a Docker client, nothing else
-# (COPY --from=registry.dagger.io/engine:v… /usr/local/bin/dagger, COPY --from=docker:…-cli /usr/local/bin/docker).
+COPY --from=dagger /usr/local/bin/dagger /usr/local/bin/dagger
+COPY --from=docker /usr/local/bin/docker /usr/local/bin/docker
+RUN { dagger version; docker --version; } > /usr/share/sbom/tools.txt
 COPY LICENSE-APACHE LICENSE-MIT /usr/share/doc/test-repair/
 COPY --from=build /build/crates.txt /usr/share/sbom/crates.txt
 COPY --from=build /build/target/release/test-repair /usr/local/bin/test-repair

@@ -10,6 +10,7 @@ use crate::{
     fix_type::FixType,
     input::BadInput,
     llm::options::{BudgetLimits, ModelOptions, Price},
+    plan::Cells,
     workspace::Tree,
 };
 
@@ -29,6 +30,7 @@ const KEYS: &[&str] = &[
     "fix_types",
     "issue",
     "labels",
+    "matrix",
     "model",
     "other_jobs",
     "protected_paths",
@@ -57,6 +59,8 @@ pub struct Config {
     pub protected_paths: Vec<String>,
     /// Are the workflow's other jobs run as well, before and after a fix? They are where it is left out.
     pub other_jobs: Option<bool>,
+    /// Which cells of a failing job's own matrix are run beside those that failed.
+    pub matrix: Option<Cells>,
     /// Limit on one command.
     pub timeout_seconds: Option<u64>,
     /// Limit on the whole run.
@@ -223,6 +227,11 @@ impl Config {
         self.other_jobs.unwrap_or(true)
     }
 
+    /// Which cells of a failing job's own matrix are run as well?
+    pub fn matrix(&self) -> Cells {
+        self.matrix.unwrap_or_default()
+    }
+
     /// The limit on one command: the flag, the file, the default.
     pub fn timeout(&self, flag: Option<u64>) -> Duration {
         Duration::from_secs(flag.or(self.timeout_seconds).unwrap_or(TIMEOUT))
@@ -283,6 +292,7 @@ impl Config {
             ),
             ("protected_paths", self.protected_paths.join(", "), from(!self.protected_paths.is_empty())),
             ("other_jobs", self.other_jobs().to_string(), from(self.other_jobs.is_some())),
+            ("matrix", self.matrix().word().to_owned(), from(self.matrix.is_some())),
             ("timeout_seconds", self.timeout(None).as_secs().to_string(), from(self.timeout_seconds.is_some())),
             (
                 "deadline_seconds",

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::{
     cli::{Format, PlanCommandArgs},
+    config::Config,
     detect::JobLog,
     input, pipeline,
     plan::{self, Check, Job, Line, Origin, Skipped},
@@ -103,13 +104,14 @@ fn commands(job: &Job) -> [Vec<Command<'_>>; 3] {
 pub fn plan(args: &PlanCommandArgs) -> Result<u8> {
     let logs = pipeline::read_logs(&args.given.logs, &BTreeMap::new())?;
     let tree = input::read_repository(&args.given.repo)?;
+    let matrix = Config::of(&tree)?.matrix();
     let overrides = args.plan.overrides()?;
     let failing = pipeline::failing(&logs);
     let shown = if failing.is_empty() { logs.iter().collect() } else { failing.clone() };
     let sources = input::sources(&tree, &logs);
     for log in shown {
         let job = plan::plan(log, &sources, &overrides);
-        let beside = plan::beside(&[(log, &job)], &sources, &overrides, &sandbox::pythons);
+        let beside = plan::beside(&[(log, &job)], &sources, &overrides, matrix, &sandbox::pythons);
         report::print(&match args.format {
             Format::Text => text(&job, log) + &beside_text(&beside),
             Format::Json => report::json_line(&planned(&job, log, &beside)),

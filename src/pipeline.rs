@@ -220,7 +220,8 @@ pub async fn reproduced(
     let beside = match given.config.other_jobs() {
         true => {
             let seen: Vec<(&JobLog, &Job)> = seen.iter().map(|(log, job)| (*log, job)).collect();
-            let planned = plan::beside(&seen, &sources, &request.overrides, &sandbox::pythons);
+            let planned =
+                plan::beside(&seen, &sources, &request.overrides, given.config.matrix(), &|| sandbox.pythons());
             Beside::new(planned, given.config.timeout(request.timeout))
         }
         false => Beside::none(&format!("other_jobs: false in {}", config::PATH)),

@@ -40,7 +40,9 @@ static IMAGE: LazyLock<Result<String, String>> = LazyLock::new(|| {
     }
     let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("docker-build.log");
     let mut build = Command::new("docker")
-        .args(["build", "-t", BUILT, env!("CARGO_MANIFEST_DIR")])
+        .args(["build", "-t", BUILT])
+        .args(tools())
+        .arg(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null())
         .stdout(fs::File::create(&log).unwrap())
         .stderr(fs::File::options().append(true).open(&log).unwrap())
@@ -60,6 +62,27 @@ static IMAGE: LazyLock<Result<String, String>> = LazyLock::new(|| {
         }
     }
 });
+
+/// Where the images of the Dagger CLI and of the docker client are not here, something that only tells its name stands in.
+fn tools() -> Vec<String> {
+    let dockerfile = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Dockerfile")).unwrap();
+    let mut arguments = Vec::new();
+    for (argument, tool) in [("DAGGER_IMAGE", "dagger"), ("DOCKER_IMAGE", "docker")] {
+        let image = dockerfile.lines().find_map(|line| line.strip_prefix(&format!("ARG {argument}="))).unwrap();
+        if docker(&["image", "inspect", image]).is_some_and(|o| o.status.success()) {
+            continue;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (script, stand_in) = (format!("#!/bin/sh\necho {tool} v0.0.0\n"), format!("test-repair:{tool}-stand-in"));
+        fs::write(folder.path().join(tool), script).unwrap();
+        fs::set_permissions(folder.path().join(tool), fs::Permissions::from_mode(0o755)).unwrap();
+        let text = format!("FROM debian:bookworm-slim\nCOPY {tool} /usr/local/bin/{tool}\n");
+        fs::write(folder.path().join("Dockerfile"), text).unwrap();
+        assert!(docker(&["build", "-q", "-t", &stand_in, folder.path().to_str().unwrap()]).unwrap().status.success());
+        arguments.extend(["--build-arg".to_owned(), format!("{argument}={stand_in}")]);
+    }
+    arguments
+}
 
 /// `None` where there is no docker.
 fn docker(args: &[&str]) -> Option<Output> {
@@ -256,6 +279,8 @@ fn nothing_in_the_image_raises_its_rights_and_what_is_in_it_is_listed() {
     assert!(crates.contains("landlock v") && crates.contains(env!("CARGO_PKG_LICENSE")), "{crates}");
     let uv: Value = serde_json::from_str(&shell("cat /usr/share/sbom/uv.cdx.json")).unwrap();
     assert_eq!(uv["bomFormat"], "CycloneDX");
+    let tools = shell("cat /usr/share/sbom/tools.txt");
+    assert!(tools.starts_with("dagger v") && tools.lines().count() == 2, "{tools}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::{cell::LazyCell, collections::BTreeSet};
 
+use serde::Deserialize;
+
 use super::{
     Job, Overrides, Skipped, Sources,
     place::is_the_runners,
@@ -20,6 +22,30 @@ pub struct Beside {
     pub skipped: Vec<Skipped>,
 }
 
+/// Which cells of a failing job's own matrix are run beside those that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cells {
+    /// None.
+    None,
+    /// The nearest that can be run.
+    #[default]
+    One,
+    /// All that can be run.
+    All,
+}
+
+impl Cells {
+    /// As the configuration spells it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Cells::None => "none",
+            Cells::One => "one",
+            Cells::All => "all",
+        }
+    }
+}
+
 /// How long a job may take, as far as its commands say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
@@ -35,9 +61,11 @@ pub(super) fn beside(
     failing: &[(&JobLog, &Job)],
     sources: &Sources,
     overrides: &Overrides,
+    matrix: Cells,
     pythons: &dyn Fn() -> Vec<String>,
 ) -> Beside {
     let mut beside = Beside::default();
+    let mut failed: Vec<&Cell> = Vec::new();
     let pythons = LazyCell::new(pythons);
     let mut taken = BTreeSet::new();
     let all: Vec<Vec<Cell>> = failing.iter().map(|(log, _)| cells(log, sources, overrides)).collect();
@@ -46,6 +74,7 @@ pub(super) fn beside(
         match chosen(cells, log, sources, overrides) {
             Ok(choice) => {
                 taken.insert((choice.cell.entry.as_str(), choice.cell.id.as_str()));
+                failed.push(choice.cell);
                 of_log.push((choice.cell.entry.as_str(), *job, cells));
             }
             // Where there are none at all, nothing is missing.
@@ -56,6 +85,7 @@ pub(super) fn beside(
             }
         }
     }
+    beside.own_matrix(&failed, &of_log, matrix, &|| pythons.clone());
     for (entry, job, cells) in of_log {
         for cell in cells.iter().filter(|cell| cell.entry == entry) {
             if !taken.insert((entry, &cell.id)) {
@@ -219,6 +249,45 @@ fn nothing_to_check(job: &Job) -> String {
 }
 
 impl Beside {
+    /// The cells of the failing jobs' own matrices that did not fail, as far as they are wanted.
+    fn own_matrix(
+        &mut self,
+        failed: &[&Cell],
+        of_log: &[(&str, &Job, &Vec<Cell>)],
+        matrix: Cells,
+        pythons: &dyn Fn() -> Vec<String>,
+    ) {
+        let mut known = BTreeSet::new();
+        for ((entry, job, cells), cell) in of_log.iter().zip(failed) {
+            if matrix == Cells::None || !known.insert((*entry, &cell.id)) {
+                continue;
+            }
+            let same = |other: &Cell| (&other.entry, &other.id, &other.matrix) == (&cell.entry, &cell.id, &cell.matrix);
+            let is_failed =
+                |other: &Cell| same(other) || failed.iter().any(|f| f.id == other.id && f.matrix == other.matrix);
+            let others: Vec<&Cell> =
+                cells.iter().filter(|c| c.entry == *entry && c.id == cell.id && !is_failed(c)).collect();
+            // The name of a cell is that of one among several.
+            let named = |cell: &Cell| title(cell, false);
+            match matrix {
+                Cells::None => {}
+                Cells::One if others.is_empty() => {}
+                Cells::One => match rebuilt(&others, job, pythons) {
+                    Ok(other) => self.jobs.push(other),
+                    Err(why) => self.skipped.push(skip(&format!("other cells of {}", cell.id), &why)),
+                },
+                Cells::All => {
+                    for other in others {
+                        match rebuilt(&[other], job, pythons) {
+                            Ok(job) => self.jobs.push(Job { name: named(other), ..job }),
+                            Err(why) => self.skipped.push(skip(&named(other), &why)),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     /// What a job checks that another checks in the same environment needs no second run.
     fn leave_out_repeated(&mut self, failing: &[&Job]) {
         let mut kept: Vec<Job> = Vec::new();
@@ -306,7 +375,7 @@ mod tests {
         let log = detector.finish().remove(0);
         let job = plan::plan(&log, &sources, &Overrides::default());
         let pythons = || ["3.11.7", "3.12.1", "3.14.0"].map(str::to_owned).to_vec();
-        plan::beside(&[(&log, &job)], &sources, &Overrides::default(), &pythons)
+        plan::beside(&[(&log, &job)], &sources, &Overrides::default(), Cells::One, &pythons)
     }
 
     const TEST: &str = "
@@ -347,6 +416,19 @@ jobs:
         assert_eq!((found.jobs[0].python.as_str(), found.jobs[0].versions.len()), ("3.14", 0));
         let found = of(&[job("lint", "'3.9', '3.13'", "ruff check")]);
         assert_eq!(found.skipped[0].why, "there is no Python 3.13 or 3.9 here");
+    }
+
+    #[test]
+    fn a_cell_beside_the_one_that_failed_is_run_as_well() {
+        let test = TEST.replace(
+            "    name: test\n    runs-on: ubuntu-latest\n    steps: [{uses: actions/checkout@v5},",
+            "    runs-on: ubuntu-latest\n    strategy: {matrix: {python: ['3.9', '3.11', '3.12', '3.14']}}\n    name: test\n    \
+             steps: [{uses: actions/checkout@v5}, {uses: actions/setup-python@v6, with: {python-version: '${{ matrix.python }}'}},",
+        );
+        let found = beside(&[("ci.yml", &test)]);
+        let [cell] = found.jobs.as_slice() else { panic!("{found:?}") };
+        assert_eq!((cell.name.as_str(), cell.python.as_str()), ("test (3.11)", "3.11"));
+        assert_eq!(cell.checks[0].script, "pytest");
     }
 
     #[test]

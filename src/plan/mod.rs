@@ -22,7 +22,7 @@ use crate::{
     detect::JobLog,
     sandbox::{Network, Recipe},
 };
-pub use beside::{Beside, Weight};
+pub use beside::{Beside, Cells, Weight};
 pub use project::Project;
 use workflow::{Workflow, Workflows};
 
@@ -160,15 +160,17 @@ pub fn plan(log: &JobLog, sources: &Sources, overrides: &Overrides) -> Job {
     rebuild::rebuild(log, sources, overrides)
 }
 
-/// The jobs that the same workflows run beside those of the logs, each log with its own plan. `pythons` says which Pythons
+/// The jobs that the same workflows run beside those of the logs, each log with its own plan, and cells of
+/// their own matrices. `pythons` says which Pythons
 /// are here; it is asked only where that decides.
 pub fn beside(
     failing: &[(&JobLog, &Job)],
     sources: &Sources,
     overrides: &Overrides,
+    matrix: Cells,
     pythons: &dyn Fn() -> Vec<String>,
 ) -> Beside {
-    beside::beside(failing, sources, overrides, pythons)
+    beside::beside(failing, sources, overrides, matrix, pythons)
 }
 
 #[cfg(test)]

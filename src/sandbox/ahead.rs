@@ -56,6 +56,10 @@ impl Sandbox for Ahead<'_> {
         }
     }
 
+    fn pythons(&self) -> Vec<String> {
+        self.sandbox.pythons()
+    }
+
     fn forget(&self, recipe: &Recipe, tree: &Tree) -> Result<(), SandboxError> {
         self.sandbox.forget(recipe, tree)
     }

@@ -180,6 +180,10 @@ impl Sandbox for LocalSandbox {
         Ok(Box::new(prepared))
     }
 
+    fn pythons(&self) -> Vec<String> {
+        python::pythons()
+    }
+
     fn forget(&self, recipe: &Recipe, tree: &Tree) -> Result<(), SandboxError> {
         let python = python::find(&recipe.python)?;
         let key = cache::key(recipe, tree, &python, self.isolated());

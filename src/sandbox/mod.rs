@@ -193,6 +193,9 @@ pub trait Sandbox: Send + Sync {
     /// environment of a `candidate` (a tree that a patch has touched) never becomes that of another tree.
     async fn prepare(&self, recipe: &Recipe, tree: &Tree, candidate: bool) -> Result<Box<dyn Prepared>, SandboxError>;
 
+    /// The Pythons that there are, at least as far as their minor versions.
+    fn pythons(&self) -> Vec<String>;
+
     /// Forgets the environment of `recipe` and `tree`: the next one is built from scratch.
     ///
     /// # Errors

@@ -11,6 +11,9 @@ const PULL: Duration = Duration::from_secs(600);
 /// What `3` means: what a runner's own `python3` is near to, and most projects support.
 const DEFAULT: &str = "3.12";
 
+/// Versions that the hub has images of; older ones have none of Debian 12.
+pub(super) const MINORS: [&str; 8] = ["3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14"];
+
 /// An image that there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Image {

@@ -173,6 +173,10 @@ impl Sandbox for DaggerSandbox {
         Ok(Box::new(prepared))
     }
 
+    fn pythons(&self) -> Vec<String> {
+        image::MINORS.map(str::to_owned).to_vec()
+    }
+
     fn forget(&self, _: &Recipe, _: &Tree) -> Result<(), SandboxError> {
         self.forgotten.fetch_add(1, Ordering::Relaxed);
         if let Ok(mut environments) = self.environments.try_lock() {

@@ -133,7 +133,7 @@ fn inputs_that_cannot_be_used_fail_the_step_and_fail_on_fails_it_by_outcome() {
         ("fix-types", "magic"),
         ("max-cost-usd", "much"),
         ("fail-on", "sometimes"),
-        ("sandbox", "dagger"),
+        ("sandbox", "cloud"),
         ("config", "nowhere.yml"),
     ] {
         let acted = hub.act("workflow_run", &event, &[input]);

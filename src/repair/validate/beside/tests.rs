@@ -44,6 +44,10 @@ impl Sandbox for Scripted {
         })))
     }
 
+    fn pythons(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn forget(&self, _: &Recipe, _: &Tree) -> Result<(), SandboxError> {
         Ok(())
     }

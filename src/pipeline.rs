@@ -271,6 +271,7 @@ async fn attempt(
     let recipe = job.recipe(given.config.timeout(request.timeout));
     let reproduction = match reproduce(sandbox, &given.tree, log, job, &recipe, progress).await {
         Err(error @ SandboxError::NoPython { .. }) => return Err(BadInput(error.to_string()).into()),
+        Err(error @ SandboxError::NoImage { .. }) => Reproduction::Infrastructure { why: error.to_string() },
         Err(SandboxError::Lost(why)) => Reproduction::Infrastructure { why: format!("the sandbox was lost: {why}") },
         other => other?,
     };

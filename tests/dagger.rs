@@ -113,6 +113,7 @@ fn recipe(install: &[&str]) -> Recipe {
         versions: Vec::new(),
         hold: Vec::new(),
         copies_project: false,
+        packages: Vec::new(),
         disposable: false,
         timeout: Duration::from_secs(300),
     }
@@ -458,4 +459,59 @@ async fn an_unchanged_file_of_the_tree_is_not_touched_where_it_is_sent_from() {
     prepared.refresh(&tree(&[("a.py", "x = 1\n"), ("b.py", "y = 2\n")])).await.unwrap();
     assert_eq!(time(prepared.root()), before);
     assert_eq!(run(&*prepared, "cat b.py").await, (Ended::Exit(0), "y = 2\n".to_owned()));
+}
+
+/// The engines that we have started, and that are there.
+fn engines() -> Vec<String> {
+    let listed = Command::new("docker")
+        .args(["ps", "--all", "--filter", "label=org.test-repair.engine", "--format", "{{.Names}}"])
+        .output()
+        .unwrap();
+    String::from_utf8(listed.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// Takes a docker in which the engine's image is: `TEST_REPAIR_DAGGER=own`.
+#[test]
+fn an_engine_of_our_own_is_gone_with_us_also_after_a_kill() {
+    if std::env::var("TEST_REPAIR_DAGGER").as_deref() != Ok("own") {
+        return skipped("TEST_REPAIR_DAGGER=own starts engines in docker");
+    }
+    let before = engines();
+    let doctor = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_test-repair"));
+        command
+            .args(["doctor", "--sandbox", "dagger"])
+            .env_remove("_EXPERIMENTAL_DAGGER_RUNNER_HOST")
+            .stdin(Stdio::null());
+        command
+    };
+    let said = doctor().output().unwrap();
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(text.contains("network-namespace") && text.contains("dagger: container"), "{text}");
+    assert_eq!(engines(), before);
+    let mut child = doctor().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let wait_for = |there: bool| {
+        let begun = Instant::now();
+        while (engines().len() > before.len()) != there {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", engines());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    wait_for(true);
+    std::thread::sleep(Duration::from_secs(2));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_for(false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packages_of_the_system_are_there_where_the_job_installs_them() {
+    let Some(place) = Place::new() else { return };
+    if place.fake.is_some() {
+        return skipped("packages come from Debian, which the fake does not ask");
+    }
+    let sandbox = place.sandbox().await;
+    let recipe = Recipe { packages: vec!["tree".to_owned(), "no-such-package-here".to_owned()], ..recipe(&[]) };
+    let prepared = sandbox.prepare(&recipe, &tree(&[("a.py", "")]), false).await.unwrap();
+    assert_eq!(run(&*prepared, "tree --version").await.0, Ended::Exit(0));
 }

@@ -418,6 +418,7 @@ async fn held(dir: &Path, install: &str, versions: &[(String, String)]) -> (Tree
         versions: versions.to_vec(),
         hold: Vec::new(),
         copies_project: false,
+        packages: Vec::new(),
         disposable: false,
         timeout: Duration::from_secs(60),
     };

@@ -109,6 +109,8 @@ pub struct Job {
     pub versions: Vec<(String, String)>,
     /// Does an install command copy the project into the environment, so that a changed source needs a new one?
     pub copies_project: bool,
+    /// The system's packages that it installs, by Debian's names.
+    pub packages: Vec<String>,
 }
 
 impl Job {
@@ -123,6 +125,7 @@ impl Job {
             versions: self.versions.clone(),
             hold: Vec::new(),
             copies_project: self.copies_project,
+            packages: self.packages.clone(),
             disposable: self.checks.iter().any(|c| c.installs),
             timeout,
         }

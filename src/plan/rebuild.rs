@@ -160,6 +160,7 @@ impl Job {
             skipped: Vec::new(),
             versions: Vec::new(),
             copies_project: false,
+            packages: Vec::new(),
         }
     }
 
@@ -393,7 +394,10 @@ impl Job {
                 Purpose::Check => self.checks.push(check(Network::None, false)),
                 Purpose::OnlineCheck => self.checks.push(check(Network::Full, false)),
                 Purpose::Skip("prints only") => {}
-                Purpose::Skip(why) => self.skipped.push(skip(&command.script, why)),
+                Purpose::Skip(why) => {
+                    self.packages.extend(shell::debian_packages(&command.script));
+                    self.skipped.push(skip(&command.script, why));
+                }
             }
         }
     }

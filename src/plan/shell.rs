@@ -102,7 +102,7 @@ fn purpose_of(words: &[&str], line: &str) -> Purpose {
     }
     match program {
         "apt" | "apt-get" | "dnf" | "yum" | "apk" | "brew" | "choco" | "snap" | "locale-gen" => {
-            Purpose::Skip("system packages are not installed by the local sandbox")
+            Purpose::Skip("system packages are installed in containers only, not by the local sandbox")
         }
         "docker" | "docker-compose" | "podman" | "systemctl" | "service" => {
             Purpose::Skip("needs a container engine or services, which the local sandbox has not")
@@ -209,6 +209,28 @@ pub fn words_of(line: &str) -> Vec<String> {
     shell_words::split(line).unwrap_or_else(|_| line.split_whitespace().map(str::to_owned).collect())
 }
 
+/// The Debian packages that a command installs, by their names alone; none where it is no `apt-get install`.
+pub(super) fn debian_packages(command: &str) -> Vec<String> {
+    let words = words_of(command);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let [program, rest @ ..] = without_prefix(&words) else { return Vec::new() };
+    let mut rest = rest.iter().filter(|word| !word.starts_with('-'));
+    if !matches!(*program, "apt" | "apt-get") || rest.next() != Some(&"install") {
+        return Vec::new();
+    }
+    let is_name = |word: &&&str| {
+        word.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+            && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+.-".contains(&b))
+    };
+    // `name=version` is another distribution's version.
+    rest.map(|word| word.split('=').next().unwrap_or(word))
+        .collect::<Vec<_>>()
+        .iter()
+        .filter(is_name)
+        .map(|w| (*w).to_owned())
+        .collect()
+}
+
 /// Leaves out what only wraps a command: assignments, `sudo`, `time`, `env`, `xvfb-run`.
 pub(super) fn without_prefix<'a>(words: &'a [&'a str]) -> &'a [&'a str] {
     let is_prefix = |w: &str| {
@@ -311,6 +333,14 @@ fn simple_commands(script: &str) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_debian_packages_of_a_command_are_names_and_nothing_else() {
+        let of = |command: &str| debian_packages(command).join(" ");
+        assert_eq!(of("sudo apt-get install -y --no-install-recommends graphviz libpq-dev=15.1"), "graphviz libpq-dev");
+        assert_eq!(of("DEBIAN_FRONTEND=noninteractive apt install g++ ./local.deb $PACKAGES 'a;b'"), "g++");
+        assert_eq!(of("sudo apt-get update") + &of("pip install graphviz") + &of(""), "");
+    }
     use proptest::prelude::*;
 
     fn purposes(script: &str) -> Vec<(String, Purpose)> {
@@ -394,7 +424,7 @@ mod tests {
             ("exit 1", Purpose::Skip("it ends the script where something else says so")),
             (
                 "sudo apt-get install -y graphviz",
-                Purpose::Skip("system packages are not installed by the local sandbox"),
+                Purpose::Skip("system packages are installed in containers only, not by the local sandbox"),
             ),
         ] {
             assert_eq!(split(command)[0].purpose, purpose, "{command}");

@@ -48,6 +48,7 @@ pub async fn choose(
                 let why = format!("the sandbox is Dagger's: {} is there", sandbox.place());
                 return Ok(chosen(Box::new(sandbox.telling(told)), Some(why)));
             }
+            Err(error @ SandboxError::NoImage { .. }) => Some(format!("the sandbox is the local one: {error}")),
             Err(SandboxError::Lost(why)) => Some(format!("the sandbox is the local one: {why}")),
             Err(other) => return Err(other),
         },

@@ -141,6 +141,8 @@ pub struct Recipe {
     pub hold: Vec<(String, String)>,
     /// Does an install command say that it copies the project into the environment? What it doesn't say is seen.
     pub copies_project: bool,
+    /// The system's packages that it needs, by Debian's names: only a container can have them.
+    pub packages: Vec<String>,
     /// Do checks change the environment (a failing `pip install` is itself the check)? It is then built for one use.
     pub disposable: bool,
     /// Limit on each install command.
@@ -166,6 +168,14 @@ pub enum SandboxError {
         wanted: String,
         /// The versions that are there.
         found: Vec<String>,
+    },
+    /// No image of such a Python can be had.
+    #[error("there is no image of Python {wanted}: {why}")]
+    NoImage {
+        /// The version that was asked for.
+        wanted: String,
+        /// What the engine says.
+        why: String,
     },
     /// An install command failed.
     #[error("the environment could not be built: `{command}` {how}\n{output}", how = describe(finished.ended), output = tail(&finished.output, 2000))]

@@ -42,7 +42,7 @@ struct Other {
 #[derive(Debug)]
 enum Before {
     /// Its runs, each with every check; `None` where the time box ended one.
-    Ran { recipe: Recipe, runs: Vec<Run> },
+    Ran { recipe: Box<Recipe>, runs: Vec<Run> },
     /// Why not.
     Not(String),
 }
@@ -149,7 +149,9 @@ impl Other {
                 stage.end("its environment takes too long");
                 return not("its environment could not be built within the time box".to_owned());
             }
-            Ok(Err(error @ SandboxError::NoPython { .. })) => return not(error.to_string()),
+            Ok(Err(error @ (SandboxError::NoPython { .. } | SandboxError::NoImage { .. }))) => {
+                return not(error.to_string());
+            }
             Ok(Err(SandboxError::Install { command, finished })) => {
                 stage.end("its environment cannot be built");
                 let (command, how) = (last_line(&command), describe(finished.ended));
@@ -163,7 +165,7 @@ impl Other {
             return not("it did not end within the time box".to_owned());
         }
         // A candidate installs what this ran with.
-        let recipe = Recipe { hold: held(prepared.installed(), tree), ..self.recipe.clone() };
+        let recipe = Box::new(Recipe { hold: held(prepared.installed(), tree), ..self.recipe.clone() });
         Ok(Before::Ran { recipe, runs: vec![run] })
     }
 

@@ -63,7 +63,7 @@ pub(super) async fn find(engine: &Engine, wanted: &str) -> Result<Image, Sandbox
             Err(other) => return Err(other.into()),
         }
     }
-    Err(SandboxError::Lost(format!("there is no image of Python {wanted}: {said}")))
+    Err(SandboxError::NoImage { wanted: wanted.to_owned(), why: said })
 }
 
 #[cfg(test)]

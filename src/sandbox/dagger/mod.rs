@@ -191,7 +191,7 @@ fn key(recipe: &Recipe, tree: &Tree, image: &Image) -> String {
     let python = Python {
         executable: PathBuf::from("/usr/local/bin/python3"),
         prefix: PathBuf::from("/usr/local"),
-        version: image.reference.clone(),
+        version: format!("{} {}", image.reference, recipe.packages.join(" ")),
     };
     cache::key(recipe, tree, &python, "dagger")
 }

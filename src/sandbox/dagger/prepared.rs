@@ -44,6 +44,7 @@ const PYTHON: &str = "/usr/local/bin/python3";
 /// An environment that an engine holds, and how it is asked for.
 pub(super) struct Environment {
     image: Image,
+    packages: Vec<String>,
     /// The handle of the tree that it was built for.
     base: String,
     steps: Vec<(Step, Spec)>,
@@ -129,6 +130,7 @@ impl Environment {
         let constraints = if pinned { constraints(held) } else { String::new() };
         let plan = |constraints: &str| Environment {
             image: image.clone(),
+            packages: recipe.packages.clone(),
             base: base.clone(),
             steps: steps(&workspace, !constraints.is_empty(), salt),
             constraints: constraints.to_owned(),
@@ -187,7 +189,7 @@ impl Environment {
     ) -> Result<String, EngineError> {
         let install: Vec<Step> = self.steps.iter().map(|(step, _)| step.clone()).collect();
         let checked: Vec<Step> = checks.iter().map(|check| check.step.clone()).collect();
-        let text = Text { image: &self.image.reference, packages: &[], install: &install, checks: &checked };
+        let text = Text { image: &self.image.reference, packages: &self.packages, install: &install, checks: &checked };
         let mut files = vec![("Dockerfile".to_owned(), text.write()), ("system/uv.txt".to_owned(), UV.to_owned())];
         let specs = self.steps.iter().map(|(step, spec)| (step, spec));
         for (step, spec) in specs.chain(checks.iter().map(|check| (&check.step, &check.spec))) {

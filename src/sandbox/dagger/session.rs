@@ -95,6 +95,9 @@ pub(super) enum EngineError {
         /// The same of standard error.
         stderr: String,
     },
+    /// There is no room for what is built.
+    #[error("the Dagger engine's disk is full: free some of it, or set `gc` in the engine's configuration")]
+    Full,
     /// The engine answered that it can't.
     #[error("Dagger says: {0}")]
     Said(String),
@@ -274,6 +277,7 @@ fn client(parameters: &Parameters) -> GQLClient {
 fn failure(error: &GraphQLError) -> EngineError {
     let said = error.json().and_then(|all| all.into_iter().next());
     match said {
+        Some(GraphQLErrorMessage { message, .. }) if message.contains("no space left on device") => EngineError::Full,
         Some(GraphQLErrorMessage {
             extensions: Some(GraphQlExtension::ExecError { cmd, exit_code, stdout, stderr }),
             ..

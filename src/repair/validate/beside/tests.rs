@@ -87,6 +87,7 @@ fn lint() -> Beside {
         versions: Vec::new(),
         hold: Vec::new(),
         copies_project: false,
+        packages: Vec::new(),
         disposable: false,
         timeout: Duration::from_secs(1200),
     };
@@ -103,6 +104,7 @@ fn lint() -> Beside {
         skipped: Vec::new(),
         versions: Vec::new(),
         copies_project: false,
+        packages: Vec::new(),
     };
     Beside { others: vec![Other { job, recipe, before: Mutex::default() }], skipped: Vec::new() }
 }

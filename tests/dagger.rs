@@ -69,11 +69,15 @@ impl Place {
     }
 
     async fn sandbox(&self) -> DaggerSandbox {
-        DaggerSandbox::new(&self.directory.path().join("cache").into(), &self.place()).await.unwrap()
+        DaggerSandbox::new(&self.directory.path().join("cache").into(), &self.place(), &[recipe(&[]).python])
+            .await
+            .unwrap()
     }
 
     async fn refused(&self) -> String {
-        match DaggerSandbox::new(&self.directory.path().join("cache").into(), &self.place()).await {
+        match DaggerSandbox::new(&self.directory.path().join("cache").into(), &self.place(), &[recipe(&[]).python])
+            .await
+        {
             Ok(_) => panic!("there is an engine"),
             Err(error) => error.to_string(),
         }
@@ -317,7 +321,7 @@ async fn what_is_missing_is_said_in_a_sentence_of_its_own() {
         return skipped("there is a dagger on PATH");
     }
     let cache = tempfile::tempdir().unwrap();
-    let Err(error) = DaggerSandbox::new(&cache.path().to_owned().into(), &nowhere).await else { panic!() };
+    let Err(error) = DaggerSandbox::new(&cache.path().to_owned().into(), &nowhere, &[]).await else { panic!() };
     assert!(error.to_string().contains("the Dagger CLI was not found"), "{error}");
 }
 

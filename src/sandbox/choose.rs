@@ -41,9 +41,12 @@ pub async fn choose(
     let refused = match choice {
         Choice::Local | Choice::Open => None,
         Choice::Dagger => {
-            return Ok(chosen(Box::new(DaggerSandbox::new(cache, &DaggerPlace::default()).await?.telling(told)), None));
+            return Ok(chosen(
+                Box::new(DaggerSandbox::new(cache, &DaggerPlace::default(), pythons).await?.telling(told)),
+                None,
+            ));
         }
-        Choice::Auto => match DaggerSandbox::new(cache, &DaggerPlace::default()).await {
+        Choice::Auto => match DaggerSandbox::new(cache, &DaggerPlace::default(), pythons).await {
             Ok(sandbox) => {
                 let why = format!("the sandbox is Dagger's: {} is there", sandbox.place());
                 return Ok(chosen(Box::new(sandbox.telling(told)), Some(why)));

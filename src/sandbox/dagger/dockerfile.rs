@@ -13,7 +13,7 @@ const PACKAGES: &str = "bzip2 ca-certificates curl file g++ gcc git gnupg jq les
     openssh-client patch pkg-config procps rsync sqlite3 tzdata unzip wget xz-utils zip zlib1g-dev";
 
 /// uv, as the image of the action has it: pinned, by hash.
-pub(super) const UV: &str = include_str!("../../../docker/uv.txt");
+const UV: &str = include_str!("../../../docker/uv.txt");
 
 /// A command of the harness, as one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,16 +42,7 @@ pub(super) struct Text<'a> {
 impl Text<'_> {
     /// The Dockerfile.
     pub(super) fn write(&self) -> String {
-        let Text { image, .. } = self;
-        let mut text = format!(
-            "FROM {image} AS system\n\
-             RUN apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends {PACKAGES} \
-             && rm -rf /var/lib/apt/lists/*\n\
-             RUN --mount=type=bind,source=system,target={HERE}/system \
-             python3 -m venv {HERE}/uv && {HERE}/uv/bin/pip install -q --no-cache-dir --no-deps --only-binary :all: \
-             --require-hashes -r {HERE}/system/uv.txt && mv {HERE}/uv/bin/uv {HERE}/uv/bin/uvx /usr/local/bin/ && rm -rf {HERE}/uv \
-             && echo 'runner:x:{USER}:{USER}:runner:/tmp:/bin/bash' >> /etc/passwd && echo 'runner:x:{USER}:' >> /etc/group\n"
-        );
+        let mut text = system(self.image);
         if !self.packages.is_empty() {
             // One by one where they don't go together: another distribution may not have all of them.
             let packages = self.packages.join(" ");
@@ -70,6 +61,23 @@ impl Text<'_> {
         }
         text + &answered(if self.checks.is_empty() { "environment" } else { "check" })
     }
+}
+
+/// The stage that is the same for every repository.
+pub(super) fn system(image: &str) -> String {
+    // On one line, and no file that would have to be mounted.
+    let lines = UV.lines().filter(|line| !line.starts_with('#')).map(|line| line.trim().trim_end_matches('\\').trim());
+    let uv = lines.collect::<Vec<_>>().join(" ");
+    format!(
+        "FROM {image} AS system\n\
+         RUN apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends {PACKAGES} \
+         && rm -rf /var/lib/apt/lists/*\n\
+         RUN echo '{}' > /tmp/uv.txt && python3 -m venv /tmp/uv && /tmp/uv/bin/pip install -q --no-cache-dir --no-deps \
+         --only-binary :all: --require-hashes -r /tmp/uv.txt && mv /tmp/uv/bin/uv /tmp/uv/bin/uvx /usr/local/bin/ \
+         && rm -rf /tmp/uv /tmp/uv.txt && mkdir -p {HERE} \
+         && echo 'runner:x:{USER}:{USER}:runner:/tmp:/bin/bash' >> /etc/passwd && echo 'runner:x:{USER}:' >> /etc/group\n",
+        uv.trim()
+    )
 }
 
 /// A stage that holds nothing but the answers of another: the engine copies what a build comes to.

@@ -175,3 +175,64 @@ impl Answer {
 fn decoded(text: &str) -> Vec<u8> {
     STANDARD.decode(text).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn answer(fields: &serde_json::Value) -> Answer {
+        let mut answer = serde_json::json!({"seconds": 0.5, "dropped": 0, "code": 0, "killed": null, "output": ""});
+        for (name, value) in fields.as_object().unwrap() {
+            answer[name] = value.clone();
+        }
+        Answer::read(&answer.to_string()).unwrap()
+    }
+
+    #[test]
+    fn how_a_command_ended_is_what_python_says_of_it() {
+        let ended = |code: i32, killed: Option<&str>| {
+            answer(&serde_json::json!({"code": code, "killed": killed})).finished().ended
+        };
+        assert_eq!(ended(3, None), Ended::Exit(3));
+        assert_eq!(ended(139, None), Ended::Exit(139));
+        assert_eq!(ended(-9, None), Ended::Signal(9));
+        assert_eq!(ended(-9, Some("memory")), Ended::Memory);
+        assert_eq!(ended(-9, Some("wall_time")), Ended::WallTime);
+        assert_eq!(ended(0, Some("processes")), Ended::Processes);
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_panics(text in ".{0,200}") {
+            let _ = Answer::read(&text).map(|answer| answer.finished());
+        }
+
+        #[test]
+        fn whatever_comes_back_stays_in_the_tree(
+            files in proptest::collection::vec(
+                ("(\\.\\./|/|a/|b/|\\.git/|c|d|e|\\.){1,5}", proptest::option::of("[a-z]{0,3}"), any::<bool>()), 0..12,
+            ),
+            gone in proptest::collection::vec("(\\.\\./|/|a/|b/|c|outside){1,4}", 0..4),
+        ) {
+            let directory = tempfile::tempdir().unwrap();
+            let root = directory.path().join("tree");
+            std::fs::create_dir_all(root.join(".git")).unwrap();
+            std::fs::write(root.join(".git/config"), "ours").unwrap();
+            std::fs::write(directory.path().join("outside"), "ours").unwrap();
+            let changed: Vec<_> = files
+                .iter()
+                .map(|(path, content, executable)| match content {
+                    Some(content) => serde_json::json!({"path": path, "content": STANDARD.encode(content), "executable": executable}),
+                    None => serde_json::json!({"path": path, "link": "../outside"}),
+                })
+                .collect();
+            answer(&serde_json::json!({"changed": changed, "gone": gone})).bring_back(&root).unwrap();
+            prop_assert_eq!(std::fs::read_to_string(directory.path().join("outside")).unwrap(), "ours");
+            prop_assert_eq!(std::fs::read_to_string(root.join(".git/config")).unwrap(), "ours");
+            let around: Vec<_> = directory.path().read_dir().unwrap().map(|e| e.unwrap().file_name()).collect();
+            prop_assert_eq!(around.len(), 2);
+        }
+    }
+}

@@ -93,18 +93,27 @@ impl DaggerSandbox {
     ///
     /// # Errors
     /// [`SandboxError::Lost`], with what is missing, where no engine can be had or a check would see a network.
-    pub async fn new(cache: &CacheDir, place: &DaggerPlace) -> Result<DaggerSandbox, SandboxError> {
+    /// `pythons` are the versions that will run: what can't be had shows here.
+    pub async fn new(cache: &CacheDir, place: &DaggerPlace, pythons: &[String]) -> Result<DaggerSandbox, SandboxError> {
         let root = &cache.root;
         std::fs::create_dir_all(root).with_context(|| format!("the cache {} cannot be written", root.display()))?;
         let cache = root.canonicalize().context("the cache directory has no path")?;
         let launch = Launch::find(place).await?;
         let engine = Engine { launch, session: Mutex::new(None) };
-        let posture = probe::probe(&engine).await?;
+        let mut images = BTreeMap::new();
+        for python in pythons {
+            images.insert(python.clone(), image::find(&engine, python).await?);
+        }
+        let first = match images.values().next() {
+            Some(image) => image.clone(),
+            None => image::find(&engine, "3").await?,
+        };
+        let posture = probe::probe(&engine, &first).await?;
         Ok(DaggerSandbox {
             engine: Arc::new(engine),
             cache,
             posture,
-            images: Mutex::default(),
+            images: Mutex::new(images),
             environments: Mutex::default(),
             forgotten: AtomicU32::new(0),
             told: Arc::new(|_| {}),

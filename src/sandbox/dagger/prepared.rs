@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::{
     Engine, Told,
-    dockerfile::{Step, Text, UV},
+    dockerfile::{Step, Text},
     harness::{Answer, Does, FAILED, HERE, PROGRAM, Spec, USER},
     image::Image,
     mirror,
@@ -190,7 +190,7 @@ impl Environment {
         let install: Vec<Step> = self.steps.iter().map(|(step, _)| step.clone()).collect();
         let checked: Vec<Step> = checks.iter().map(|check| check.step.clone()).collect();
         let text = Text { image: &self.image.reference, packages: &self.packages, install: &install, checks: &checked };
-        let mut files = vec![("Dockerfile".to_owned(), text.write()), ("system/uv.txt".to_owned(), UV.to_owned())];
+        let mut files = vec![("Dockerfile".to_owned(), text.write())];
         let specs = self.steps.iter().map(|(step, spec)| (step, spec));
         for (step, spec) in specs.chain(checks.iter().map(|check| (&check.step, &check.spec))) {
             let told = serde_json::to_string(spec).map_err(|e| EngineError::Said(e.to_string()))?;

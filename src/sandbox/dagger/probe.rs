@@ -6,7 +6,7 @@ use super::{
     Engine,
     dockerfile::{self, Step},
     harness::{Answer, Does, PROGRAM, Spec, USER},
-    image,
+    image::Image,
     prepared::{build, nonce},
 };
 use crate::sandbox::{Ended, Limits, Network, Posture, SandboxError, tail};
@@ -20,9 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// What is said of a protection that does not hold.
 const UNLESS: &str = "a container of this engine does not have it";
 
-/// Tries everything that a check must not be able to do.
-pub(super) async fn probe(engine: &Engine) -> Result<Posture, SandboxError> {
-    let image = image::find(engine, "3").await?;
+/// Builds the base system, and tries in it everything that a check must not be able to do.
+pub(super) async fn probe(engine: &Engine, image: &Image) -> Result<Posture, SandboxError> {
     let spec = Spec {
         does: Does::Check,
         nonce: nonce(),
@@ -42,8 +41,10 @@ pub(super) async fn probe(engine: &Engine) -> Result<Posture, SandboxError> {
     }
     .limited(Limits { wall: Duration::from_secs(60), ..Limits::default() });
     let step = Step { name: "probe".to_owned(), network: Network::None, tree: Some("program".to_owned()) };
-    let dockerfile =
-        format!("FROM {} AS probe\n{}{}", image.reference, dockerfile::written(&step), dockerfile::answered("probe"));
+    let dockerfile = dockerfile::system(&image.reference)
+        + "FROM system AS probe\n"
+        + &dockerfile::written(&step)
+        + &dockerfile::answered("probe");
     let told = serde_json::to_string(&spec).map_err(anyhow::Error::from)?;
     let files = [
         ("Dockerfile", dockerfile),

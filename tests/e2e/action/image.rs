@@ -40,7 +40,13 @@ fn the_image_makes_the_same_pull_request_in_a_container() {
     docker.args(["-e", "HOME=/github/home", "-e", "GITHUB_WORKSPACE=/github/workspace"]);
     docker.arg("-v").arg(format!("{}:/github/runner", place.display()));
     docker.arg("-v").arg(format!("{}:/github/workspace", place.join("workspace").display()));
-    docker.args(["-v", "/var/run/docker.sock:/var/run/docker.sock"]).arg(image);
+    docker.args(["-v", "/var/run/docker.sock:/var/run/docker.sock"]);
+    // Where an engine can be started in this docker, the default takes it.
+    let engine = std::env::var("TEST_REPAIR_ENGINE_CONFIG").ok();
+    if let Some(config) = &engine {
+        docker.args(["-v", &format!("{config}:/engine.json:ro"), "-e", "TEST_REPAIR_ENGINE_CONFIG=/engine.json"]);
+    }
+    docker.arg(image);
     let ran = Ran::of(&crate::world::run(&mut docker));
     let acted = hub.acted(ran, &place).ends("fixed");
     let pull = hub.github.take_pull_request();
@@ -51,6 +57,9 @@ fn the_image_makes_the_same_pull_request_in_a_container() {
         "{}",
         acted.ran.stdout
     );
+    if engine.is_some() {
+        assert!(acted.summary.contains("dagger"), "{}", acted.summary);
+    }
 }
 
 /// nektos/act is not the runner, but another that reads workflows: `uses:`, `with:`, secrets and outputs as a user writes

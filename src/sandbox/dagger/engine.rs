@@ -195,10 +195,16 @@ fn memory() -> u64 {
     (total.unwrap_or(4 << 20_u64) / 1024 * 3 / 4).max(1024)
 }
 
-/// Who we are, for those who come after us: `host/pid/start`.
+/// Who we are, for those who come after us: `host/namespace/pid/start`.
 fn owner() -> String {
     let pid = std::process::id();
-    format!("{}/{pid}/{}", host(), began(pid).unwrap_or_default())
+    format!("{}/{}/{pid}/{}", host(), namespace(), began(pid).unwrap_or_default())
+}
+
+/// In which a process has its number: containers may have one host name.
+fn namespace() -> String {
+    let link = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    link.to_string_lossy().chars().filter(char::is_ascii_digit).collect()
 }
 
 fn host() -> String {
@@ -220,11 +226,15 @@ async fn sweep(docker: &Path) {
     for line in listed.lines() {
         let Some((name, owner)) = line.split_once(' ') else { continue };
         let mut parts = owner.split('/');
-        let (Some(of), Some(pid), Some(start)) = (parts.next(), parts.next(), parts.next()) else { continue };
-        let gone = match of == host() {
-            true => pid.parse().ok().and_then(began).as_deref() != Some(start),
-            // A container's host name is its id.
-            false => run(docker, &["inspect", "--type", "container", of], SOON).await.is_err(),
+        let (Some(of), Some(within), Some(pid), Some(start)) = (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            continue;
+        };
+        let gone = if within == namespace() {
+            pid.parse().ok().and_then(began).as_deref() != Some(start)
+        } else {
+            // A container's host name is its id. What shares the host's can't be told from one that lives.
+            of != host() && run(docker, &["inspect", "--type", "container", of], SOON).await.is_err()
         };
         if gone {
             let _ = run(docker, &["rm", "--force", "--volumes", name], SOON).await;
@@ -240,8 +250,8 @@ mod tests {
     fn a_process_is_known_by_its_number_and_its_beginning() {
         let owner = owner();
         let parts: Vec<&str> = owner.split('/').collect();
-        assert_eq!(parts.len(), 3);
-        assert_eq!(began(std::process::id()).as_deref(), Some(parts[2]));
+        assert_eq!(parts.len(), 4);
+        assert_eq!(began(std::process::id()).as_deref(), Some(parts[3]));
         assert_eq!(began(u32::MAX), None);
     }
 

@@ -215,7 +215,8 @@ async fn what_a_check_leaves_can_not_lead_out_of_the_tree() {
     assert_eq!(fs::read_to_string(prepared.root().join("pkg/a.py")).unwrap(), "theirs\n");
     assert_ne!(fs::read_to_string(prepared.root().join(".git/config")).unwrap(), "x\n");
     symlink("/", prepared.root().join("root")).unwrap();
-    assert_eq!(run(&*prepared, "test -d root/etc").await.0, Ended::Exit(0));
+    assert_eq!(run(&*prepared, "test -d root/etc; rm root; mkdir root; echo 1 > root/x").await.0, Ended::Exit(0));
+    assert_eq!(run(&*prepared, "cat root/x").await, (Ended::Exit(0), "1\n".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,6 +242,28 @@ async fn an_environment_is_built_once_and_a_candidate_takes_it() {
     assert!(text.starts_with("built\nleft\nx = 2\na.py\ngenerated.txt\n/"), "{text}");
     if let Some(fake) = &place.fake {
         assert_eq!(fake.ran("# install-1"), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_candidate_installs_is_for_that_candidate_alone_and_leads_nowhere() {
+    let Some(place) = Place::new() else { return };
+    let sandbox = place.sandbox().await;
+    // The tree's folder becomes a link to the programs of the system, and what is called as the tree's file would go.
+    let install =
+        "cat secret > $VIRTUAL_ENV/from; rm -rf bin; ln -s /usr/local/bin bin; ln -s /usr/local .cache; test -L bin";
+    let recipe = recipe(&[install]);
+    let candidate = |secret: &str| tree(&[("bin/python3", ""), ("secret_", ""), ("secret", secret)]);
+    for secret in ["first\n", "second\n"] {
+        let prepared = sandbox.prepare(&recipe, &candidate(secret), true).await;
+        match prepared {
+            Ok(prepared) => {
+                assert!(!prepared.reused());
+                let (ended, said) = run(&*prepared, "cat $VIRTUAL_ENV/from; test -x /usr/local/bin/python3").await;
+                assert_eq!((ended, said.as_str()), (Ended::Exit(0), secret));
+            }
+            Err(error) => panic!("{error}"),
+        }
     }
 }
 

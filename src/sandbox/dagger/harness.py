@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import selectors
+import shutil
 import signal
 import stat
 import subprocess
@@ -41,6 +42,18 @@ def drop_rights(uid):
         os.umask(0o022)
 
     return drop
+
+
+def as_user(uid, what):
+    """Does what could be led elsewhere, by links that an installation left, with the rights of that installation."""
+    child = os.fork()
+    if child == 0:
+        try:
+            drop_rights(uid)()
+            what()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
 
 
 def alive(uid):
@@ -278,7 +291,18 @@ begun.files = None
 
 
 def lay(source, spec):
-    """Lays the tree out, over what an installation has left where it goes."""
+    """Lays the tree out, in place of what an installation has left where it goes. From above: no link is gone through."""
+    for folder, folders, files in os.walk(source):
+        to = os.path.join(spec["tree"], os.path.relpath(folder, source))
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        for name in set(folders).difference(links):
+            path = os.path.join(to, name)
+            if os.path.lexists(path) and (os.path.islink(path) or not os.path.isdir(path)):
+                os.unlink(path)
+        for name in files + links:
+            path = os.path.join(to, name)
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
     subprocess.check_call(["cp", "-a", "--remove-destination", source + "/.", spec["tree"] + "/"])
     subprocess.check_call(["chown", "-R", "-h", "%d:%d" % (spec["uid"], spec["uid"]), spec["tree"]])
 
@@ -294,7 +318,15 @@ def finish(spec):
     answer = run(spec)
     answer["copied"] = copied(spec["tree"], [spec["venv"], spec["home"], spec["tree"]], spec["home"])
     answer["python"] = "%d.%d.%d" % sys.version_info[:3]
-    for path in begun():
+    tree = begun()
+    as_user(spec["uid"], lambda: clean(spec, tree))
+    os.makedirs(spec["tree"], exist_ok=True)
+    os.chown(spec["tree"], spec["uid"], spec["uid"])
+    return answer
+
+
+def clean(spec, tree):
+    for path in tree:
         try:
             os.unlink(os.path.join(spec["tree"], path))
         except OSError:
@@ -305,11 +337,8 @@ def finish(spec):
             os.rmdir(folder)
         except OSError:
             continue
-    os.makedirs(spec["tree"], exist_ok=True)
-    os.chown(spec["tree"], spec["uid"], spec["uid"])
     for cache in ("pip", "uv"):
         subprocess.call(["rm", "-rf", os.path.join(spec["home"], ".cache", cache)])
-    return answer
 
 
 def main():

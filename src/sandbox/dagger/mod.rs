@@ -166,7 +166,10 @@ impl Sandbox for DaggerSandbox {
                 let salt = self.forgotten.load(Ordering::Relaxed);
                 let built = Environment::build(&self.engine, &slot, &root, recipe, &image, candidate, salt).await?;
                 let built = Arc::new(built);
-                self.environments.lock().await.insert(place, Arc::clone(&built));
+                // What a candidate has built is for that tree alone.
+                if !candidate {
+                    self.environments.lock().await.insert(place, Arc::clone(&built));
+                }
                 built
             }
         };

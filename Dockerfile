@@ -20,11 +20,12 @@ WORKDIR /build
 # The dependencies alone first, with stand-ins for the sources: they are built again when the lock file changes, not before.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src benches && printf '//! Nothing yet.\n' > src/lib.rs && printf '//! Nothing yet.\nfn main() {}\n' > src/main.rs \
-    && cp src/main.rs benches/detect.rs \
+    && cp src/main.rs benches/detect.rs && cp src/main.rs benches/judge.rs \
     && cargo build --release --locked --bin test-repair
 # What the sources include, and they.
 COPY .github/example .github/example
 COPY data data
+COPY docker docker
 COPY prompts prompts
 COPY src src
 # The stand-ins may be newer than the sources: what came of them goes.

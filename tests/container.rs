@@ -229,6 +229,32 @@ fn shell(script: &str) -> String {
 }
 
 #[test]
+fn the_image_is_built_from_all_that_the_sources_need() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &Path| fs::read_to_string(path).unwrap();
+    let (dockerfile, ignored) = (read(&project.join("Dockerfile")), read(&project.join(".dockerignore")));
+    let manifest = read(&project.join("Cargo.toml"));
+    for bench in manifest.split("[[bench]]").skip(1) {
+        let name = bench.split('"').nth(1).unwrap();
+        assert!(dockerfile.contains(&format!("benches/{name}.rs")), "no stand-in for the bench {name}");
+    }
+    for file in walk(&project.join("src")).into_iter().filter(|path| path.extension().is_some_and(|x| x == "rs")) {
+        let text = read(&file);
+        // What only tests include is not there.
+        let product = text.split("#[cfg(test)]").next().unwrap();
+        for included in product.split("include_str!(\"").skip(1) {
+            let path = included.split('"').next().unwrap();
+            let from = file.parent().unwrap().join(path).canonicalize().unwrap();
+            let from = from.strip_prefix(project.canonicalize().unwrap()).unwrap().to_owned();
+            let copied = |folder: &Path| dockerfile.contains(&format!("\nCOPY {0} {0}\n", folder.display()));
+            assert!(from.ancestors().any(copied), "{} is not copied", from.display());
+            let sent = |folder: &Path| ignored.lines().any(|line| line == format!("!{}", folder.display()));
+            assert!(from.ancestors().any(sent), "{} is not sent to the builder", from.display());
+        }
+    }
+}
+
+#[test]
 fn the_image_says_what_it_is_and_leaves_user_and_directory_to_the_runner() {
     let Some(image) = image() else { return };
     let inspected: Value = serde_json::from_slice(&docker(&["image", "inspect", image]).unwrap().stdout).expect("JSON");

@@ -10,7 +10,7 @@ use std::{
     fs::{self, File},
     io::ErrorKind,
     path::{Path, PathBuf},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context as _, Result};
@@ -213,6 +213,15 @@ fn is_at(file: &File, path: &Path) -> bool {
     path.metadata().map(identity).ok().is_some_and(|there| file.metadata().map(identity).ok() == Some(there))
 }
 
+/// Locks it, if nobody else does. A program that is being started holds what we had locked for a moment longer, until it
+/// has become another: that is waited for.
+fn is_free(lock: &File) -> bool {
+    (0..3).any(|attempt| {
+        std::thread::sleep(Duration::from_millis(if attempt == 0 { 0 } else { 10 }));
+        lock.try_lock().is_ok()
+    })
+}
+
 /// The lock of a slot, `None` when another run holds it.
 fn lock(root: &Path) -> Result<Option<File>> {
     let path = root.join("lock");
@@ -223,7 +232,7 @@ fn lock(root: &Path) -> Result<Option<File>> {
             made => made?,
         }
         let Ok(lock) = File::create(&path) else { continue };
-        if lock.try_lock().is_err() {
+        if !is_free(&lock) {
             return Ok(None);
         }
         // Else this locks a file that nobody else will see.

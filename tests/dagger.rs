@@ -55,6 +55,9 @@ impl Place {
     fn with(cli: Cli, fault: Fault, real_too: bool) -> Option<Place> {
         let directory = tempfile::Builder::new().prefix("dagger-").tempdir().unwrap();
         if real() {
+            if !real_too {
+                skipped("a real engine does not misbehave on demand");
+            }
             return real_too.then_some(Place { directory, fake: None });
         }
         if !build::can_build() {

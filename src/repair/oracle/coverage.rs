@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Ruling,
+    LARGEST_SOURCE, Ruling,
     choose::{self, Fate, Site},
     covered::{self, Lines},
     edited, left_by,
@@ -31,9 +31,6 @@ const TIME_BOX: Duration = Duration::from_secs(60);
 
 /// The least time that the tests get to notice one mutant.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Files larger than this hold tables, no functions to break.
-const LARGEST_SOURCE: usize = 1 << 20;
 
 /// What coverage.py leaves, at the tree's root: reports and homes do not outlast a run.
 const REPORT: &str = ".test-repair-coverage.json";

@@ -120,6 +120,9 @@ fn edited(candidate: &Tree, path: &str, before: &str, after: String) -> FileChan
     }
 }
 
+/// Files larger than this hold tables, no functions to break.
+const LARGEST_SOURCE: usize = 1 << 20;
+
 /// No report of a tool is larger.
 const LARGEST_REPORT: u64 = 64 << 20;
 

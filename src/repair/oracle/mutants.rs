@@ -48,11 +48,9 @@ impl Mutant {
         parse_module(&mutated).ok().map(|_| mutated)
     }
 
-    /// The lines that it breaks, 1-based: first and last.
-    pub(super) fn lines(&self, text: &str) -> (u32, u32) {
-        let line = |at: usize| text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
-        let line = |at: usize| u32::try_from(line(at)).unwrap_or(u32::MAX);
-        (line(self.start), line(self.end))
+    /// The bytes of the text that it breaks.
+    pub(super) fn span(&self) -> std::ops::Range<usize> {
+        self.start..self.end
     }
 
     fn is_statement(&self) -> bool {

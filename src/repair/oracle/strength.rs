@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     time::{Duration, Instant},
 };
 
@@ -12,6 +13,7 @@ use ruff_python_ast::comparable::ComparableStmt;
 use ruff_python_parser::parse_module;
 
 use super::{
+    LARGEST_SOURCE,
     choose::{self, Site},
     edited,
     mutants::{self, Mutant},
@@ -34,6 +36,9 @@ const MUTANTS: usize = 4;
 
 /// So many that tests execute and do not notice are a sign; fewer may well mean the same in other words.
 const FEWEST: usize = 2;
+
+/// So many are looked at.
+const MATERIAL: usize = 500;
 
 /// All of it shares so much time.
 const TIME_BOX: Duration = Duration::from_secs(60);
@@ -70,10 +75,10 @@ pub async fn strength(
     progress: &Progress,
 ) -> Result<Strength, SandboxError> {
     let candidate = tree.with(change)?;
-    let Some(mutants) = on_a_deep_stack(|| of_changed_lines(change)) else {
+    let Some(material) = on_a_deep_stack(|| Material::of(change)) else {
         return Ok(not_checked("the change could not be read"));
     };
-    if mutants.is_empty() {
+    if material.mutants.is_empty() {
         return Ok(Strength::Nothing);
     }
     let Some((baseline, index)) = baselines.iter().find_map(|b| Some((b, with_tests(b)?))) else {
@@ -86,7 +91,7 @@ pub async fn strength(
         return Ok(not_checked("one run of the tests takes longer than the time for it"));
     }
     let prepared = sandbox.prepare(baseline.recipe(), &candidate, true).await?;
-    Bench { prepared, baseline, index, candidate: &candidate, seconds, progress }.break_things(&mutants).await
+    Bench { prepared, baseline, index, candidate: &candidate, seconds, progress }.break_things(&material).await
 }
 
 fn not_checked(why: &str) -> Strength {
@@ -105,24 +110,43 @@ fn with_tests(baseline: &Baseline) -> Option<usize> {
     all().filter(tests).find(|index| baseline.shows_claimed(*index)).or_else(|| all().find(tests))
 }
 
-/// The ways to break what the change wrote in the product, each with the file's text.
-fn of_changed_lines(change: &Change) -> Vec<(Mutant, String)> {
-    let mut found = Vec::new();
-    for (path, file) in change.files.iter().filter(|(path, _)| path.ends_with(".py") && !is_test_file(path)) {
-        let text = |bytes: &Option<Vec<u8>>| bytes.clone().map(String::from_utf8);
-        let Some(Ok(after)) = text(&file.after).filter(|_| !file.symlink) else { continue };
-        let Ok(before) = text(&file.before).unwrap_or_else(|| Ok(String::new())) else { continue };
-        if means_the_same(&before, &after) {
-            continue;
+/// The ways to break what the change wrote in the product, and the files' texts.
+#[derive(Default)]
+struct Material {
+    mutants: Vec<Mutant>,
+    texts: BTreeMap<String, String>,
+}
+
+impl Material {
+    fn of(change: &Change) -> Material {
+        let mut material = Material::default();
+        for (path, file) in change.files.iter().filter(|(path, _)| path.ends_with(".py") && !is_test_file(path)) {
+            let text = |bytes: &Option<Vec<u8>>| bytes.clone().map(String::from_utf8);
+            let Some(Ok(after)) = text(&file.after).filter(|_| !file.symlink) else { continue };
+            let Ok(before) = text(&file.before).unwrap_or_else(|| Ok(String::new())) else { continue };
+            if after.len() > LARGEST_SOURCE || means_the_same(&before, &after) {
+                continue;
+            }
+            let written = written(&before, &after);
+            let mut mutants = mutants::mutants(path, &after);
+            mutants.retain(|mutant| {
+                let span = mutant.span();
+                let next = written.partition_point(|lines| lines.end <= span.start);
+                written.get(next).is_some_and(|lines| lines.start < span.end)
+            });
+            material.mutants.extend(mutants);
+            material.texts.insert(path.clone(), after);
         }
-        let written = written(&before, &after);
-        let mutants = mutants::mutants(path, &after).into_iter().filter(|mutant| {
-            let (first, last) = mutant.lines(&after);
-            written.range(first..=last).next().is_some()
-        });
-        found.extend(mutants.map(|mutant| (mutant, after.clone())));
+        // More are never tried, but every one of them would be marked.
+        material.mutants.truncate(MATERIAL);
+        material
     }
-    found
+
+    /// A mutant, and the text that it breaks.
+    fn get(&self, index: usize) -> Option<(&Mutant, &str)> {
+        let mutant = self.mutants.get(index)?;
+        Some((mutant, self.texts.get(&mutant.file)?))
+    }
 }
 
 /// Is only the layout another?
@@ -132,11 +156,13 @@ fn means_the_same(before: &str, after: &str) -> bool {
     before.iter().map(ComparableStmt::from).eq(after.iter().map(ComparableStmt::from))
 }
 
-/// The lines of `after` that `before` does not have, 1-based.
-fn written(before: &str, after: &str) -> BTreeSet<u32> {
+/// The bytes of `after` whose lines `before` does not have, in order.
+fn written(before: &str, after: &str) -> Vec<Range<usize>> {
+    let starts: Vec<usize> = std::iter::once(0).chain(after.match_indices('\n').map(|(at, _)| at + 1)).collect();
+    let byte = |line: usize| starts.get(line).copied().unwrap_or(after.len());
     let diff = similar::TextDiff::from_lines(before, after);
-    let new = diff.ops().iter().filter(|op| !matches!(op, similar::DiffOp::Equal { .. }));
-    new.flat_map(|op| op.new_range()).filter_map(|line| u32::try_from(line + 1).ok()).collect()
+    let new = diff.ops().iter().filter(|op| !matches!(op, similar::DiffOp::Equal { .. })).map(|op| op.new_range());
+    new.filter(|lines| !lines.is_empty()).map(|lines| byte(lines.start)..byte(lines.end)).collect()
 }
 
 /// Where the job's tests run.
@@ -151,9 +177,9 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    async fn break_things(&mut self, mutants: &[(Mutant, String)]) -> Result<Strength, SandboxError> {
+    async fn break_things(&mut self, material: &Material) -> Result<Strength, SandboxError> {
         let begun = Instant::now();
-        let sites: Vec<Site> = mutants.iter().map(|(mutant, _)| site(mutant)).collect();
+        let sites: Vec<Site> = material.mutants.iter().map(site).collect();
         let mut executed: Option<BTreeSet<usize>> = None;
         let mut missed: Vec<String> = Vec::new();
         let counts = |executed: &Option<BTreeSet<usize>>, index: usize| {
@@ -166,7 +192,7 @@ impl Bench<'_> {
             if !counts(&executed, index) {
                 continue;
             }
-            let (mutant, text) = &mutants[index];
+            let Some((mutant, text)) = material.get(index) else { continue };
             let Some(Some(mutated)) = on_a_deep_stack(|| mutant.applied(text)) else { continue };
             let what = mutant.describe(text);
             let stage = self.progress.begin("prove", format!("broken: {what}"));
@@ -177,7 +203,7 @@ impl Bench<'_> {
                 return Ok(Strength::Noticed(format!("the tests notice when a changed line is broken: {what}")));
             }
             if executed.is_none() {
-                executed = Some(self.executed(mutants).await?);
+                executed = Some(self.executed(material).await?);
             }
             if counts(&executed, index) {
                 missed.push(what);
@@ -194,15 +220,14 @@ impl Bench<'_> {
     }
 
     /// The mutants whose lines the tests execute: each line leaves a mark when it runs.
-    async fn executed(&mut self, mutants: &[(Mutant, String)]) -> Result<BTreeSet<usize>, SandboxError> {
+    async fn executed(&mut self, material: &Material) -> Result<BTreeSet<usize>, SandboxError> {
         let root = self.prepared.root().to_owned();
         let mark = |index: usize| root.join(format!("{MARK}{index}"));
         let touch = |index| format!("__import__('pathlib').Path({:?}).touch()", mark(index).display().to_string());
-        let texts: BTreeMap<&String, &String> = mutants.iter().map(|(mutant, text)| (&mutant.file, text)).collect();
         let mut marked = Change::default();
-        for (path, text) in texts {
-            let of_file = mutants.iter().enumerate().filter(|(_, (mutant, _))| mutant.file == *path);
-            let of_file: Vec<(usize, &Mutant)> = of_file.map(|(index, (mutant, _))| (index, mutant)).collect();
+        for (path, text) in &material.texts {
+            let of_file = material.mutants.iter().enumerate().filter(|(_, mutant)| mutant.file == *path);
+            let of_file: Vec<(usize, &Mutant)> = of_file.collect();
             if let Some(Some(after)) = on_a_deep_stack(|| mutants::marked(text, &of_file, touch)) {
                 marked.files.insert(path.clone(), edited(self.candidate, path, text, after));
             }
@@ -210,12 +235,13 @@ impl Bench<'_> {
         let stage = self.progress.begin("prove", "which of the changed lines the tests execute");
         self.prepared.refresh(&self.candidate.with(&marked)?).await?;
         self.check().await?;
-        let line = |index: usize| mutants.get(index).map(|(mutant, _)| (&mutant.file, mutant.line));
-        let ran = (0..mutants.len()).filter(|index| mark(*index).symlink_metadata().is_ok());
-        let ran: BTreeSet<_> = ran.filter_map(line).collect();
-        let all: BTreeSet<_> = (0..mutants.len()).filter_map(line).collect();
+        let line = |mutant: &Mutant| (mutant.file.clone(), mutant.line);
+        let numbered = || material.mutants.iter().enumerate();
+        let ran = numbered().filter(|(index, _)| mark(*index).symlink_metadata().is_ok());
+        let ran: BTreeSet<_> = ran.map(|(_, mutant)| line(mutant)).collect();
+        let all: BTreeSet<_> = material.mutants.iter().map(line).collect();
         stage.end(&format!("{} of {}", ran.len(), all.len()));
-        Ok((0..mutants.len()).filter(|index| line(*index).is_some_and(|line| ran.contains(&line))).collect())
+        Ok(numbered().filter(|(_, mutant)| ran.contains(&line(mutant))).map(|(index, _)| index).collect())
     }
 
     async fn run(&mut self, path: &str, text: &str, mutated: String) -> Result<Observed, SandboxError> {
@@ -273,7 +299,8 @@ mod tests {
         let before = "def f(a):\n    return a + 1\n\n\ndef g(a):\n    return a\n";
         let after = before.replace("return a\n", "return (\n        a < 2\n    )\n");
         let broken = |path| -> Vec<String> {
-            of_changed_lines(&change(path, before, &after)).iter().map(|(m, t)| m.describe(t)).collect()
+            let material = Material::of(&change(path, before, &after));
+            material.mutants.iter().map(|mutant| mutant.describe(&after)).collect()
         };
         let expected = [
             "shop.py:6 in g: `a < 2` → `((a) >= (2))`",
@@ -283,6 +310,18 @@ mod tests {
         assert_eq!(broken("shop.py"), expected);
         assert_eq!(broken("tests/test_shop.py"), Vec::<String>::new());
         let formatted = before.replace("a + 1", "(a+1)");
-        assert!(of_changed_lines(&change("shop.py", before, &formatted)).is_empty());
+        assert!(Material::of(&change("shop.py", before, &formatted)).mutants.is_empty());
+    }
+    #[test]
+    fn a_large_file_is_looked_at_in_no_time_and_a_larger_one_not_at_all() {
+        let function = |n: usize| format!("def f{n}(a):\n    return a + {n} < {n}\n\n\n");
+        let before: String = (0..10_000).map(function).collect();
+        let material = Material::of(&change("shop.py", "", &before));
+        assert_eq!(material.mutants.len(), MATERIAL);
+        let after = before.replace("a + 9999 <", "a - 9999 <");
+        let lines: BTreeSet<u32> =
+            Material::of(&change("shop.py", &before, &after)).mutants.iter().map(|m| m.line).collect();
+        assert_eq!(lines, BTreeSet::from([39_998]));
+        assert!(Material::of(&change("shop.py", "", &before.repeat(4))).mutants.is_empty());
     }
 }

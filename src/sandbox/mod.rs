@@ -14,6 +14,7 @@ pub mod local;
 mod python;
 mod reports;
 mod variables;
+mod versions;
 
 use std::{
     collections::BTreeMap,

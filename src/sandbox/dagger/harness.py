@@ -17,6 +17,7 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.parse
 
 POLL = 0.05  # seconds
 HERE = "/opt/test-repair"
@@ -251,7 +252,7 @@ def local_copy(origin, home):
     url = origin.get("url", "")
     if not url.startswith("file:") or origin.get("dir_info", {}).get("editable") is True:
         return False
-    path = url[len("file:"):]
+    path = urllib.parse.unquote(url[len("file:"):])
     return not (path[2:] if path.startswith("//") else path).startswith(home + "/")
 
 

@@ -1,7 +1,7 @@
 //! What the program inside a container is told, and what it answers. It is `harness.py`, run by the image's own Python
 //! as root; the command that it runs is a user without rights.
 
-use std::{collections::BTreeMap, os::unix::process::ExitStatusExt as _, path::Path, process::ExitStatus};
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -70,6 +70,28 @@ pub(super) struct Spec {
 }
 
 impl Spec {
+    /// A command in a tree, with nothing around it and the usual limits.
+    pub(super) fn new(does: Does, script: &str, tree: &str, nonce: String) -> Spec {
+        let limits = Limits::default();
+        Spec {
+            does,
+            nonce,
+            script: script.to_owned(),
+            cwd: tree.to_owned(),
+            env: BTreeMap::new(),
+            wall: limits.wall.as_secs_f64(),
+            memory: limits.memory,
+            processes: limits.processes,
+            output: limits.output,
+            uid: USER,
+            tree: tree.to_owned(),
+            venv: String::new(),
+            home: String::new(),
+            folders: vec![tree.to_owned()],
+            report: None,
+        }
+    }
+
     /// Sets the limits.
     pub(super) fn limited(mut self, limits: Limits) -> Spec {
         self.wall = limits.wall.as_secs_f64();
@@ -136,10 +158,8 @@ impl Answer {
             Some(Killed::WallTime) => Ended::WallTime,
             Some(Killed::Memory) => Ended::Memory,
             Some(Killed::Processes) => Ended::Processes,
-            None => match ExitStatus::from_raw(if self.code < 0 { -self.code } else { self.code << 8 }) {
-                status if self.code < 0 => Ended::Signal(status.signal().unwrap_or(-self.code)),
-                _ => Ended::Exit(self.code),
-            },
+            None if self.code < 0 => Ended::Signal(self.code.saturating_neg()),
+            None => Ended::Exit(self.code),
         };
         Finished { ended, output: decoded(&self.output), dropped: self.dropped, seconds: self.seconds }
     }

@@ -78,22 +78,25 @@ pub struct DaggerSandbox {
     posture: Posture,
     /// By the wanted Python.
     images: Mutex<BTreeMap<String, Image>>,
-    /// By the key and the place of the tree: the environment that was built there.
-    environments: Mutex<BTreeMap<(String, PathBuf), Arc<Environment>>>,
+    environments: std::sync::Mutex<Environments>,
     /// How often environments were forgotten.
     forgotten: AtomicU32,
     told: Told,
 }
 
+/// By the key and the place of the tree: the environment that was built there.
+type Environments = BTreeMap<(String, PathBuf), Arc<Environment>>;
+
 /// Who is told how many seconds each command took.
 type Told = Arc<dyn Fn(f64) + Send + Sync>;
 
 impl DaggerSandbox {
-    /// Starts a session with the engine and probes what it enforces. Nothing of a repository has run.
+    /// Starts a session with the engine and probes what it enforces. Nothing of a repository has run. `pythons` are the
+    /// versions that will run: what can't be had shows here.
     ///
     /// # Errors
-    /// [`SandboxError::Lost`], with what is missing, where no engine can be had or a check would see a network.
-    /// `pythons` are the versions that will run: what can't be had shows here.
+    /// [`SandboxError::Lost`], with what is missing, where no engine can be had or a check would see a network;
+    /// [`SandboxError::NoImage`] where there is no such Python.
     pub async fn new(cache: &CacheDir, place: &DaggerPlace, pythons: &[String]) -> Result<DaggerSandbox, SandboxError> {
         let root = &cache.root;
         std::fs::create_dir_all(root).with_context(|| format!("the cache {} cannot be written", root.display()))?;
@@ -114,7 +117,7 @@ impl DaggerSandbox {
             cache,
             posture,
             images: Mutex::new(images),
-            environments: Mutex::default(),
+            environments: std::sync::Mutex::default(),
             forgotten: AtomicU32::new(0),
             told: Arc::new(|_| {}),
         })
@@ -130,6 +133,10 @@ impl DaggerSandbox {
     pub fn telling(mut self, told: impl Fn(f64) + Send + Sync + 'static) -> DaggerSandbox {
         self.told = Arc::new(told);
         self
+    }
+
+    fn environments(&self) -> Result<std::sync::MutexGuard<'_, Environments>, SandboxError> {
+        self.environments.lock().map_err(|_| SandboxError::Lost("a preparation panicked".to_owned()))
     }
 
     async fn image(&self, python: &str) -> Result<Image, SandboxError> {
@@ -155,7 +162,7 @@ impl Sandbox for DaggerSandbox {
         let slot = Slot::take(&self.cache, &format!("{key}-dagger"), true)?;
         let root = slot.tree(tree.name());
         let place = (key, root.clone());
-        let known = self.environments.lock().await.get(&place).cloned();
+        let known = self.environments()?.get(&place).cloned();
         // What holds a copy of a tree is for that tree alone.
         let known = known.filter(|environment| !environment.copies_project && !recipe.disposable);
         mirror::sync(tree.root(), &root)?;
@@ -168,7 +175,7 @@ impl Sandbox for DaggerSandbox {
                 let built = Arc::new(built);
                 // What a candidate has built is for that tree alone.
                 if !candidate {
-                    self.environments.lock().await.insert(place, Arc::clone(&built));
+                    self.environments()?.insert(place, Arc::clone(&built));
                 }
                 built
             }
@@ -191,9 +198,7 @@ impl Sandbox for DaggerSandbox {
 
     fn forget(&self, _: &Recipe, _: &Tree) -> Result<(), SandboxError> {
         self.forgotten.fetch_add(1, Ordering::Relaxed);
-        if let Ok(mut environments) = self.environments.try_lock() {
-            environments.clear();
-        }
+        self.environments()?.clear();
         Ok(())
     }
 }

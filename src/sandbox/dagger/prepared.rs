@@ -11,13 +11,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
     Engine, Told,
     dockerfile::{Step, Text},
-    harness::{Answer, Does, FAILED, HERE, PROGRAM, Spec, USER},
+    harness::{Answer, Does, FAILED, HERE, PROGRAM, Spec},
     image::Image,
     mirror,
     session::EngineError,
@@ -28,6 +27,7 @@ use crate::{
         cache::Slot,
         reports::{index_environment, report_to},
         variables::{Places, of_check, variables},
+        versions,
     },
     workspace::Tree,
 };
@@ -70,23 +70,13 @@ impl Workspace<'_> {
         let shown = |path: &Path| path.display().to_string();
         let folders = [self.slot.venv(), self.slot.home(), self.slot.reports(), self.root.to_owned()];
         Spec {
-            does,
-            nonce,
-            script: script.to_owned(),
             cwd: shown(&self.root.join(&self.recipe.directory)),
             env,
-            wall: 0.0,
-            memory: 0,
-            processes: 0,
-            output: 0,
-            uid: USER,
-            tree: shown(self.root),
             venv: shown(&self.slot.venv()),
             home: shown(&self.slot.home()),
             folders: folders.iter().map(|folder| shown(folder)).collect(),
-            report: None,
+            ..Spec::new(does, script, &shown(self.root), nonce)
         }
-        .limited(Limits::default())
     }
 
     fn variables(&self) -> BTreeMap<String, String> {
@@ -123,11 +113,12 @@ impl Environment {
         salt: u32,
     ) -> Result<Environment, SandboxError> {
         let workspace = Workspace { slot, root, recipe };
-        let held = if candidate && !recipe.hold.is_empty() { &recipe.hold } else { &recipe.versions };
+        let held = recipe.held(candidate);
         let pinned = !held.is_empty();
         let base = upload(engine, root).await?;
         let mut notes = vec![format!("image {}", image.reference)];
-        let constraints = if pinned { constraints(held) } else { String::new() };
+        // pip itself is in a new environment already, and must not bind what it builds with.
+        let constraints = versions::constraints(held, |name, _| !name.eq_ignore_ascii_case("pip"));
         let plan = |constraints: &str| Environment {
             image: image.clone(),
             packages: recipe.packages.clone(),
@@ -145,20 +136,17 @@ impl Environment {
             && !candidate
             && let Err(SandboxError::Install { command, .. }) = &solved
         {
-            notes
-                .push(format!("`{command}` fails with the log's versions held: installed by fresh resolution instead"));
+            notes.push(versions::unheld(command));
             environment = plan("");
             solved = environment.solve(engine, recipe).await;
         }
         let answer = solved?;
         if !pinned && !recipe.install.is_empty() {
-            notes.push("the log names no installed versions: installed by fresh resolution".to_owned());
+            notes.push(versions::UNPINNED.to_owned());
         }
-        if recipe.python.split('.').count() == 3 && recipe.python != answer.python {
-            notes.push(format!("Python {} stands in for {}", answer.python, recipe.python));
-        }
+        notes.extend(versions::stand_in(&recipe.python, &answer.python));
         environment.copies_project |= answer.copied;
-        environment.installed = listed(&answer.finished().output);
+        environment.installed = versions::listed(&answer.finished().output);
         (environment.python, environment.notes) = (answer.python, notes);
         Ok(environment)
     }
@@ -298,23 +286,6 @@ fn steps(workspace: &Workspace<'_>, pinned: bool, salt: u32) -> Vec<(Step, Spec)
     steps
 }
 
-/// Versions as constraints for pip. pip itself is in a new environment already, and must not bind what it builds with.
-fn constraints(held: &[(String, String)]) -> String {
-    let versions: BTreeMap<&str, &str> = held.iter().map(|(name, version)| (name.as_str(), version.as_str())).collect();
-    let bound = versions.into_iter().filter(|(name, _)| !name.eq_ignore_ascii_case("pip"));
-    bound.map(|(name, version)| format!("{name}=={version}\n")).collect()
-}
-
-fn listed(output: &[u8]) -> Vec<(String, String)> {
-    #[derive(Deserialize)]
-    struct Distribution {
-        name: String,
-        version: String,
-    }
-    let listed: Vec<Distribution> = serde_json::from_slice(output).unwrap_or_default();
-    listed.into_iter().map(|d| (d.name, d.version)).collect()
-}
-
 /// Differs from what any run before has asked.
 pub(super) fn nonce() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -436,11 +407,5 @@ mod tests {
         let value = serde_json::json!({"directory": {"withNewFile": {"file": {"contents": "x"}}}});
         assert_eq!(leaf(&value).and_then(Value::as_str), Some("x"));
         assert_eq!(leaf(&serde_json::json!({"a": 1, "b": 2})), None);
-    }
-
-    #[test]
-    fn pip_is_not_held_to_a_version() {
-        let held = [("pip", "24.0"), ("pytest", "8.4.1")].map(|(n, v)| (n.to_owned(), v.to_owned()));
-        assert_eq!(constraints(&held), "pytest==8.4.1\n");
     }
 }

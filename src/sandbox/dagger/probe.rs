@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{
     Engine,
     dockerfile::{self, Step},
-    harness::{Answer, Does, PROGRAM, Spec, USER},
+    harness::{Answer, Does, PROGRAM, Spec},
     image::Image,
     prepared::{build, nonce},
 };
@@ -22,24 +22,12 @@ const UNLESS: &str = "a container of this engine does not have it";
 
 /// Builds the base system, and tries in it everything that a check must not be able to do.
 pub(super) async fn probe(engine: &Engine, image: &Image) -> Result<Posture, SandboxError> {
+    let script = "exec /usr/local/bin/python3 -I /tmp/probe/probe.py";
     let spec = Spec {
-        does: Does::Check,
-        nonce: nonce(),
-        script: "exec /usr/local/bin/python3 -I /tmp/probe/probe.py".to_owned(),
-        cwd: "/tmp/probe".to_owned(),
         env: BTreeMap::from([("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())]),
-        wall: 0.0,
-        memory: 0,
-        processes: 0,
-        output: 0,
-        uid: USER,
-        tree: "/tmp/probe".to_owned(),
-        venv: String::new(),
-        home: "/tmp".to_owned(),
-        folders: vec!["/tmp/probe".to_owned()],
-        report: None,
-    }
-    .limited(Limits { wall: Duration::from_secs(60), ..Limits::default() });
+        ..Spec::new(Does::Check, script, "/tmp/probe", nonce())
+    };
+    let spec = spec.limited(Limits { wall: Duration::from_secs(60), ..Limits::default() });
     let step = Step { name: "probe".to_owned(), network: Network::None, tree: Some("program".to_owned()) };
     let dockerfile = dockerfile::system(&image.reference)
         + "FROM system AS probe\n"

@@ -1,12 +1,8 @@
 //! How an environment is built: what the job installs, and what it leaves in the tree and at home.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-};
+use std::{collections::BTreeSet, fs};
 
 use anyhow::Context as _;
-use serde::Deserialize;
 use walkdir::WalkDir;
 
 use super::{BASE, LocalPrepared};
@@ -16,6 +12,7 @@ use crate::{
         cache::{self, About, Ready},
         python,
         reports::{index_environment, quote},
+        versions,
     },
     workspace::{Tree, copy_tree},
 };
@@ -38,23 +35,20 @@ impl LocalPrepared {
     }
 
     async fn build_with(&mut self, tree: &Tree) -> Result<(), SandboxError> {
-        let mut notes = Vec::new();
-        if self.recipe.python.split('.').count() == 3 && self.recipe.python != self.python.version {
-            notes.push(format!("Python {} stands in for {}", self.python.version, self.recipe.python));
-        }
-        let pinned = !self.held().is_empty();
+        let mut notes: Vec<String> = Vec::new();
+        notes.extend(versions::stand_in(&self.recipe.python, &self.python.version));
+        let pinned = !self.recipe.held(self.candidate).is_empty();
         let mut built = self.install(tree, pinned).await;
         if pinned
             && !self.candidate
             && let Err(SandboxError::Install { command, .. }) = &built
         {
-            notes
-                .push(format!("`{command}` fails with the log's versions held: installed by fresh resolution instead"));
+            notes.push(versions::unheld(command));
             built = self.install(tree, false).await;
         }
         built?;
         if !pinned && !self.recipe.install.is_empty() {
-            notes.push("the log names no installed versions: installed by fresh resolution".to_owned());
+            notes.push(versions::UNPINNED.to_owned());
         }
         self.keep_overlay(tree)?;
         let bytes = cache::size(self.slot.root());
@@ -113,12 +107,7 @@ impl LocalPrepared {
         Ok(())
     }
 
-    /// The versions that an installation is held to: a candidate's to what the baseline ran with.
-    pub(super) fn held(&self) -> &[(String, String)] {
-        if self.candidate && !self.recipe.hold.is_empty() { &self.recipe.hold } else { &self.recipe.versions }
-    }
-
-    /// Those versions as constraints for pip: all but what is in a new environment already, which no command changed
+    /// The versions that it is held to, as constraints for pip: all but what is in a new environment already, which no command changed
     /// and which must not bind what pip builds with, or other environments.
     fn constraints(&self) -> String {
         let venv = glob::Pattern::escape(&self.slot.venv().display().to_string());
@@ -128,12 +117,9 @@ impl LocalPrepared {
             .flatten()
             .filter_map(|path| Some(path.ok()?.file_stem()?.to_str()?.to_ascii_lowercase()))
             .collect();
-        let versions: BTreeMap<&str, &str> =
-            self.held().iter().map(|(name, version)| (name.as_str(), version.as_str())).collect();
-        let bound = versions.into_iter().filter(|(name, version)| {
+        versions::constraints(self.recipe.held(self.candidate), |name, version| {
             !seeds.contains(&format!("{}-{}", name.replace('-', "_").to_ascii_lowercase(), version))
-        });
-        bound.map(|(name, version)| format!("{name}=={version}\n")).collect()
+        })
     }
 
     /// Moves what the installation put into the tree out of it, to be laid over every fresh tree.
@@ -169,16 +155,10 @@ impl LocalPrepared {
     }
 
     async fn list_installed(&self) -> Result<Vec<(String, String)>, SandboxError> {
-        #[derive(Deserialize)]
-        struct Distribution {
-            name: String,
-            version: String,
-        }
         let script =
             format!("exec {} -m pip list --format json 2>/dev/null", quote(&self.slot.venv().join("bin/python")));
         let env = self.environment(&self.slot.install_home());
         let finished = self.execute(&script, env, Network::None, Limits::default(), false).await?;
-        let listed: Vec<Distribution> = serde_json::from_slice(&finished.output).unwrap_or_default();
-        Ok(listed.into_iter().map(|d| (d.name, d.version)).collect())
+        Ok(versions::listed(&finished.output))
     }
 }

@@ -65,7 +65,6 @@ pub(super) fn beside(
     pythons: &dyn Fn() -> Vec<String>,
 ) -> Beside {
     let mut beside = Beside::default();
-    let mut failed: Vec<&Cell> = Vec::new();
     let pythons = LazyCell::new(pythons);
     let mut taken = BTreeSet::new();
     let all: Vec<Vec<Cell>> = failing.iter().map(|(log, _)| cells(log, sources, overrides)).collect();
@@ -74,8 +73,7 @@ pub(super) fn beside(
         match chosen(cells, log, sources, overrides) {
             Ok(choice) => {
                 taken.insert((choice.cell.entry.as_str(), choice.cell.id.as_str()));
-                failed.push(choice.cell);
-                of_log.push((choice.cell.entry.as_str(), *job, cells));
+                of_log.push((choice.cell, *job, cells));
             }
             // Where there are none at all, nothing is missing.
             Err(_) if cells.is_empty() => {}
@@ -85,14 +83,15 @@ pub(super) fn beside(
             }
         }
     }
-    beside.own_matrix(&failed, &of_log, matrix, &|| pythons.clone());
-    for (entry, job, cells) in of_log {
+    beside.own_matrix(&of_log, matrix, &|| pythons.clone());
+    for (failed, job, cells) in of_log {
+        let entry = failed.entry.as_str();
         for cell in cells.iter().filter(|cell| cell.entry == entry) {
             if !taken.insert((entry, &cell.id)) {
                 continue;
             }
             let group: Vec<&Cell> = cells.iter().filter(|c| c.entry == entry && c.id == cell.id).collect();
-            match rebuilt(&group, job, &|| pythons.clone()) {
+            match rebuilt(&group, group.len() == 1, job, &|| pythons.clone()) {
                 Ok(other) => beside.jobs.push(other),
                 Err(why) => beside.skipped.push(skip(&title(cell, group.len() == 1), &why)),
             }
@@ -104,8 +103,8 @@ pub(super) fn beside(
     beside
 }
 
-/// The best cell of a job, as it can be run; or why none can.
-fn rebuilt(group: &[&Cell], failing: &Job, pythons: &dyn Fn() -> Vec<String>) -> Result<Job, String> {
+/// The best of a job's cells, as it can be run; or why none can. `only` where the job has no other.
+fn rebuilt(group: &[&Cell], only: bool, failing: &Job, pythons: &dyn Fn() -> Vec<String>) -> Result<Job, String> {
     let (mut runnable, mut why) = (Vec::new(), String::new());
     for cell in group {
         match unrunnable(cell) {
@@ -125,7 +124,7 @@ fn rebuilt(group: &[&Cell], failing: &Job, pythons: &dyn Fn() -> Vec<String>) ->
             missing.push(python.clone());
             continue;
         }
-        let mut job = of_cell(cell, title(cell, group.len() == 1), python.as_ref().unwrap_or(&failing.python));
+        let mut job = of_cell(cell, title(cell, only), python.as_ref().unwrap_or(&failing.python));
         if python.is_none() {
             // What CI had at that time is the same in its jobs.
             job.versions.clone_from(&failing.versions);
@@ -249,39 +248,27 @@ fn nothing_to_check(job: &Job) -> String {
 }
 
 impl Beside {
-    /// The cells of the failing jobs' own matrices that did not fail, as far as they are wanted.
-    fn own_matrix(
-        &mut self,
-        failed: &[&Cell],
-        of_log: &[(&str, &Job, &Vec<Cell>)],
-        matrix: Cells,
-        pythons: &dyn Fn() -> Vec<String>,
-    ) {
-        let mut known = BTreeSet::new();
-        for ((entry, job, cells), cell) in of_log.iter().zip(failed) {
-            if matrix == Cells::None || !known.insert((*entry, &cell.id)) {
+    /// The cells of the failing jobs' own matrices that did not fail, as far as they are wanted. `of_log` has for each log
+    /// the cell that failed, its job, and all cells.
+    fn own_matrix(&mut self, of_log: &[(&Cell, &Job, &Vec<Cell>)], matrix: Cells, pythons: &dyn Fn() -> Vec<String>) {
+        let same = |a: &Cell, b: &Cell| (&a.entry, &a.id) == (&b.entry, &b.id);
+        let is_failed = |cell: &Cell| of_log.iter().any(|(f, ..)| same(f, cell) && f.matrix == cell.matrix);
+        for (index, (failed, job, cells)) in of_log.iter().enumerate() {
+            if of_log.iter().take(index).any(|(earlier, ..)| same(earlier, failed)) {
                 continue;
             }
-            let same = |other: &Cell| (&other.entry, &other.id, &other.matrix) == (&cell.entry, &cell.id, &cell.matrix);
-            let is_failed =
-                |other: &Cell| same(other) || failed.iter().any(|f| f.id == other.id && f.matrix == other.matrix);
-            let others: Vec<&Cell> =
-                cells.iter().filter(|c| c.entry == *entry && c.id == cell.id && !is_failed(c)).collect();
-            // The name of a cell is that of one among several.
-            let named = |cell: &Cell| title(cell, false);
-            match matrix {
-                Cells::None => {}
-                Cells::One if others.is_empty() => {}
-                Cells::One => match rebuilt(&others, job, pythons) {
-                    Ok(other) => self.jobs.push(other),
-                    Err(why) => self.skipped.push(skip(&format!("other cells of {}", cell.id), &why)),
-                },
-                Cells::All => {
-                    for other in others {
-                        match rebuilt(&[other], job, pythons) {
-                            Ok(job) => self.jobs.push(Job { name: named(other), ..job }),
-                            Err(why) => self.skipped.push(skip(&named(other), &why)),
-                        }
+            let others: Vec<&Cell> = cells.iter().filter(|cell| same(cell, failed) && !is_failed(cell)).collect();
+            let groups: Vec<&[&Cell]> = match matrix {
+                Cells::None => Vec::new(),
+                Cells::One => (!others.is_empty()).then_some(others.as_slice()).into_iter().collect(),
+                Cells::All => others.chunks(1).collect(),
+            };
+            for group in groups {
+                match rebuilt(group, false, job, pythons) {
+                    Ok(job) => self.jobs.push(job),
+                    Err(why) => {
+                        let names: Vec<String> = group.iter().map(|cell| title(cell, false)).collect();
+                        self.skipped.push(skip(&names.join(", "), &why));
                     }
                 }
             }
@@ -363,6 +350,10 @@ mod tests {
 
     /// What stands beside the job `test`, which ran `pytest` with Python 3.12, where 3.11, 3.12 and 3.14 are here.
     fn beside(files: &[(&str, &str)]) -> Beside {
+        beside_with(files, Cells::One)
+    }
+
+    fn beside_with(files: &[(&str, &str)], matrix: Cells) -> Beside {
         let read = files.iter().map(|(path, text)| (format!(".github/workflows/{path}"), (*text).to_owned()));
         let sources = Sources { workflows: Workflows::read(read), ..Sources::default() };
         let mut detector = Detector::new("log");
@@ -375,7 +366,7 @@ mod tests {
         let log = detector.finish().remove(0);
         let job = plan::plan(&log, &sources, &Overrides::default());
         let pythons = || ["3.11.7", "3.12.1", "3.14.0"].map(str::to_owned).to_vec();
-        plan::beside(&[(&log, &job)], &sources, &Overrides::default(), Cells::One, &pythons)
+        plan::beside(&[(&log, &job)], &sources, &Overrides::default(), matrix, &pythons)
     }
 
     const TEST: &str = "
@@ -429,6 +420,11 @@ jobs:
         let [cell] = found.jobs.as_slice() else { panic!("{found:?}") };
         assert_eq!((cell.name.as_str(), cell.python.as_str()), ("test (3.11)", "3.11"));
         assert_eq!(cell.checks[0].script, "pytest");
+        let all = beside_with(&[("ci.yml", &test)], Cells::All);
+        let names: Vec<&str> = all.jobs.iter().map(|job| job.name.as_str()).collect();
+        assert_eq!(names, ["test (3.11)", "test (3.14)"]);
+        assert_eq!(all.skipped, [skip("test (3.9)", "there is no Python 3.9 here")]);
+        assert_eq!(beside_with(&[("ci.yml", &test)], Cells::None), Beside::default());
     }
 
     #[test]

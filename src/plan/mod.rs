@@ -163,9 +163,8 @@ pub fn plan(log: &JobLog, sources: &Sources, overrides: &Overrides) -> Job {
     rebuild::rebuild(log, sources, overrides)
 }
 
-/// The jobs that the same workflows run beside those of the logs, each log with its own plan, and cells of
-/// their own matrices. `pythons` says which Pythons
-/// are here; it is asked only where that decides.
+/// The jobs that the same workflows run beside those of the logs, each log with its own plan, and cells of their own
+/// matrices. `pythons` says which Pythons are here; it is asked only where that decides.
 pub fn beside(
     failing: &[(&JobLog, &Job)],
     sources: &Sources,

@@ -218,17 +218,12 @@ pub(super) fn debian_packages(command: &str) -> Vec<String> {
     if !matches!(*program, "apt" | "apt-get") || rest.next() != Some(&"install") {
         return Vec::new();
     }
-    let is_name = |word: &&&str| {
+    let is_name = |word: &&str| {
         word.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
             && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+.-".contains(&b))
     };
     // `name=version` is another distribution's version.
-    rest.map(|word| word.split('=').next().unwrap_or(word))
-        .collect::<Vec<_>>()
-        .iter()
-        .filter(is_name)
-        .map(|w| (*w).to_owned())
-        .collect()
+    rest.map(|word| word.split('=').next().unwrap_or(word)).filter(is_name).map(str::to_owned).collect()
 }
 
 /// Leaves out what only wraps a command: assignments, `sudo`, `time`, `env`, `xvfb-run`.
@@ -333,6 +328,7 @@ fn simple_commands(script: &str) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn the_debian_packages_of_a_command_are_names_and_nothing_else() {
@@ -341,7 +337,6 @@ mod tests {
         assert_eq!(of("DEBIAN_FRONTEND=noninteractive apt install g++ ./local.deb $PACKAGES 'a;b'"), "g++");
         assert_eq!(of("sudo apt-get update") + &of("pip install graphviz") + &of(""), "");
     }
-    use proptest::prelude::*;
 
     fn purposes(script: &str) -> Vec<(String, Purpose)> {
         split(script).into_iter().map(|c| (c.script, c.purpose)).collect()

@@ -3,11 +3,12 @@
 use std::{env, fs, path::PathBuf};
 
 use anyhow::{Context as _, Result};
+use clap::ValueEnum as _;
 use serde_json::Value;
 
 use crate::{
     actions::{self, Annotation, Level},
-    cli,
+    cli::{self, SandboxKind},
     config::ModelFlags,
     fix::FixOptions,
     fix_type::FixType,
@@ -79,15 +80,10 @@ impl Action {
         let report = workspace.join(REPORT);
         let cache = cli::default_cache()?;
         let sandbox = actions::input("sandbox").unwrap_or_else(|| "auto".to_owned());
-        let choice = match sandbox.as_str() {
-            "auto" => Choice::Auto,
-            "local" => Choice::Local,
-            "dagger" => Choice::Dagger,
-            other => {
-                let other = crate::redact::shown_line(other, 40);
-                return Err(BadInput(format!("sandbox: `{other}` is none: auto, local or dagger")).into());
-            }
-        };
+        let choice = SandboxKind::from_str(&sandbox, false).map(Choice::from).map_err(|_| {
+            let sandbox = crate::redact::shown_line(&sandbox, 40);
+            BadInput(format!("sandbox: `{sandbox}` is none: auto, local or dagger"))
+        })?;
         let key = actions::input("deepseek-api-key");
         let model = ModelFlags {
             key: key.clone(),

@@ -45,9 +45,9 @@ impl FixOptions {
         let transcript = match (&args.resume, &args.out) {
             (Some(file), _) => TranscriptFile::Resumed(file.clone()),
             (None, Some(out)) => TranscriptFile::New(out.join("transcript.jsonl")),
-            (None, None) => TranscriptFile::Kept(args.sandbox.cache()?.join("transcripts")),
+            (None, None) => TranscriptFile::Kept(args.sandbox.cache().join("transcripts")),
         };
-        let (steps, model) = (args.model.steps(), args.model.flags(&args.sandbox)?);
+        let (steps, model) = (args.model.steps(), args.model.flags(&args.sandbox));
         Ok(FixOptions { fix_types: args.fix_types.clone(), steps, model, transcript })
     }
 }

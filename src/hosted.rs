@@ -57,7 +57,7 @@ impl Hosted {
             fix,
             timeout: args.plan.timeout,
             deadline: args.plan.deadline,
-            cache: args.sandbox.environments()?,
+            cache: args.sandbox.environments(),
             choice: args.sandbox.choice()?,
             launcher: cli::launcher()?,
             pythons: Vec::new(),

@@ -22,6 +22,16 @@ pub enum SandboxKind {
     Auto,
 }
 
+impl From<SandboxKind> for Choice {
+    fn from(kind: SandboxKind) -> Choice {
+        match kind {
+            SandboxKind::Local => Choice::Local,
+            SandboxKind::Dagger => Choice::Dagger,
+            SandboxKind::Auto => Choice::Auto,
+        }
+    }
+}
+
 /// Where commands run.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sandbox")]
@@ -54,27 +64,18 @@ impl SandboxArgs {
                 Err(BadInput("--no-isolation is for --sandbox local: a container is always isolated".to_owned()))
             }
             (_, true) => Ok(Choice::Open),
-            (SandboxKind::Local, false) => Ok(Choice::Local),
-            (SandboxKind::Dagger, false) => Ok(Choice::Dagger),
-            (SandboxKind::Auto, false) => Ok(Choice::Auto),
+            (kind, false) => Ok(kind.into()),
         }
     }
 
     /// The directory of the cache.
-    ///
-    /// # Errors
-    /// None so far.
-    pub fn cache(&self) -> Result<PathBuf, BadInput> {
-        Ok(self.cache_dir.clone().unwrap_or_else(sandbox::default_cache))
+    pub fn cache(&self) -> PathBuf {
+        self.cache_dir.clone().unwrap_or_else(sandbox::default_cache)
     }
 
     /// Where environments are kept, and how many.
-    ///
-    /// # Errors
-    /// As [`SandboxArgs::cache`].
-    pub fn environments(&self) -> Result<CacheDir, BadInput> {
-        let limits = CacheLimits { age: self.cache_max_age, bytes: self.cache_max_size };
-        Ok(CacheDir { root: self.cache()?, limits })
+    pub fn environments(&self) -> CacheDir {
+        CacheDir { root: self.cache(), limits: CacheLimits { age: self.cache_max_age, bytes: self.cache_max_size } }
     }
 }
 
@@ -170,7 +171,7 @@ mod tests {
             sandbox: SandboxArgs,
         }
         let cli = <Cli as clap::Parser>::parse_from(["x", "--cache-max-age", "30", "--cache-max-size", "20GiB"]);
-        assert_eq!(cli.sandbox.environments().unwrap().limits, CacheLimits::default());
+        assert_eq!(cli.sandbox.environments().limits, CacheLimits::default());
     }
 
     #[test]

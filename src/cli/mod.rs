@@ -344,21 +344,18 @@ impl ModelArgs {
     }
 
     /// What is said of the model here and in the environment.
-    ///
-    /// # Errors
-    /// As [`SandboxArgs::cache`].
-    pub fn flags(&self, sandbox: &SandboxArgs) -> Result<ModelFlags, BadInput> {
+    pub fn flags(&self, sandbox: &SandboxArgs) -> ModelFlags {
         let filled = |value: Option<String>| value.filter(|v| !v.trim().is_empty());
-        Ok(ModelFlags {
+        ModelFlags {
             key: filled(std::env::var("DEEPSEEK_API_KEY").ok()).map(|key| key.trim().to_owned()),
             url: filled(self.model_url.clone()),
             name: filled(self.model_name.clone()),
             max_cost_usd: self.max_cost_usd,
             max_calls: self.max_calls,
             max_tokens: self.max_tokens,
-            cache: if self.no_cache { None } else { Some(sandbox.cache()?.join("completions")) },
+            cache: if self.no_cache { None } else { Some(sandbox.cache().join("completions")) },
             cassette: self.cassette.clone(),
-        })
+        }
     }
 }
 
@@ -408,7 +405,7 @@ impl GivenArgs {
             logs: self.logs.clone(),
             overrides: plan.overrides()?,
             timeout: plan.timeout,
-            cache: sandbox.environments()?,
+            cache: sandbox.environments(),
             choice: sandbox.choice()?,
             launcher: launcher()?,
             config: None,

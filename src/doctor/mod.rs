@@ -49,7 +49,7 @@ pub async fn doctor(args: &DoctorArgs) -> Result<u8> {
     row("Python", found, true);
     row("uv", version("uv", "not there: Pythons come from PATH and pyenv"), false);
     row("bubblewrap", version("bwrap", "not there: the sandbox uses the kernel directly"), false);
-    let cache = args.sandbox.environments()?;
+    let cache = args.sandbox.environments();
     let origin = match args.sandbox.cache_dir {
         Some(_) => "--cache-dir or TEST_REPAIR_CACHE",
         None => "default",
@@ -69,7 +69,7 @@ pub async fn doctor(args: &DoctorArgs) -> Result<u8> {
         }
         Err(error) => row("sandbox", Err(error.to_string()), true),
     }
-    let flags = args.model.flags(&args.sandbox)?;
+    let flags = args.model.flags(&args.sandbox);
     let model = Config::default().model(&flags);
     let model = model.map(|model| {
         let prices = match price::price_of(&model.model) {

@@ -52,11 +52,11 @@ impl Setting {
             verify: args.verify,
             out: args.out.clone(),
             timeout: args.timeout,
-            cache: args.sandbox.environments()?,
+            cache: args.sandbox.environments(),
             choice: args.sandbox.choice()?,
             launcher: cli::launcher()?,
             steps: args.model.steps(),
-            model: args.model.flags(&args.sandbox)?,
+            model: args.model.flags(&args.sandbox),
         })
     }
 
